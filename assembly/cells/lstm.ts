@@ -1,0 +1,229 @@
+import { at } from '../at';
+import { gemm } from '../gemm';
+import { Seq } from '../layout';
+import { vmath } from '../math';
+import { simd } from '../simd';
+
+const ONE = memory.data<f32>([1, 1, 1, 1], 16);
+
+/**
+ * Long short-term memory, one step of `rows` sequences.
+ *
+ *     a = x Wxᵀ + u Whᵀ + b          i, f, o = σ(a_i + p_i ⊙ c₀), σ(a_f + p_f ⊙ c₀), σ(a_o + p_o ⊙ c₁)          g = tanh(a_g)
+ *     c₁ = f ⊙ c₀ + i ⊙ g            coupled: f = 1 - i            clip: c₁ clamped
+ *     h₁ = o ⊙ tanh(c₁)              projection: h₁ = (o ⊙ tanh(c₁)) Wrᵀ
+ *
+ * Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; forget gate and peepholes: Gers et al. 2000,
+ * https://doi.org/10.1162/089976600300015015, 2002, https://www.jmlr.org/papers/v3/gers02a.html; projection: Sak et al. 2014,
+ * arXiv:1402.1128v1; coupling: Greff et al. 2017, arXiv:1503.04069v2. Gate order is PyTorch's.
+ *
+ *     z   [rows, i f g o]   in: x Wxᵀ + b; out: the gates. Coupled: i g o
+ *     u   [rows, P]         h₀, or h₀ under a dropout mask
+ *     h₁  [rows, P]         overwritten
+ *     c₁  [rows, H]         overwritten; may be c₀
+ *     e   [rows, H]         overwritten with tanh(c₁); with a projection [rows, H + H + P], o ⊙ tanh(c₁) behind it
+ */
+export function lstmStep(
+  s: usize,
+  rows: i32,
+  z: usize,
+  u: usize,
+  h0: usize,
+  h1: usize,
+  c0: usize,
+  c1: usize,
+  e: usize,
+): void {
+  const H = at.i32(s, Seq.H);
+  const P = at.i32(s, Seq.P);
+  const ldz = at.ptr(s, Seq.ldz);
+  const ldh = at.ptr(s, Seq.ldh);
+  const ldc = at.ptr(s, Seq.ldc);
+  const lde = at.ptr(s, Seq.lde);
+  const peephole = at.ptr(s, Seq.peephole);
+  const clip = at.f32(s, Seq.clip);
+  const wr = at.ptr(s, Seq.wr);
+  const coupled = at.i32(s, Seq.coupled) !== 0;
+  const one = v128.load(ONE);
+  const limit = f32x4.splat(clip);
+  const lower = f32x4.neg(limit);
+  const width = (<usize>((H + 3) & ~3)) << 2;
+  const next: usize = coupled ? 48 : 64; // bytes from one quad of units to the next
+  const zo = next - 16;
+  const zg = next - 32;
+
+  gemm(z, ldz, z, ldz, u, ldh, at.ptr(s, Seq.wh), (<usize>P) << 6, rows, at.i32(s, Seq.hPanels), P);
+
+  // two passes: with tanh(c) in the first, the chain from a gate to h is longer than the processor looks ahead
+  for (let row = 0; row < rows; row++) {
+    let a = z + <usize>row * ldz;
+    const from = c0 + <usize>row * ldc;
+    const to = c1 + <usize>row * ldc;
+    for (let q: usize = 0; q < width; q += 16, a += next) {
+      const c = v128.load(from + q);
+      let ai = v128.load(a);
+      if (peephole) ai = simd.fma(v128.load(peephole + q), c, ai);
+      const i = vmath.sigmoid(ai);
+      const g = vmath.tanh(v128.load(a + zg));
+      let f = f32x4.sub(one, i);
+      if (!coupled) {
+        f = v128.load(a, 16);
+        if (peephole) f = simd.fma(v128.load(peephole + ldc + q), c, f);
+        f = vmath.sigmoid(f);
+        v128.store(a, f, 16);
+      }
+      let cn = simd.fma(f, c, f32x4.mul(i, g));
+      if (clip) cn = simd.clamp(cn, lower, limit);
+      let o = v128.load(a + zo);
+      if (peephole) o = simd.fma(v128.load(peephole + 2 * ldc + q), cn, o);
+      v128.store(a, i);
+      v128.store(a + zg, g);
+      v128.store(a + zo, vmath.sigmoid(o));
+      v128.store(to + q, cn);
+    }
+  }
+  const out = wr ? e + width : h1;
+  const ldo = wr ? lde : ldh;
+  for (let row = 0; row < rows; row++) {
+    let o = z + <usize>row * ldz + zo;
+    const from = c1 + <usize>row * ldc;
+    const tc = e + <usize>row * lde;
+    const to = out + <usize>row * ldo;
+    for (let q: usize = 0; q < width; q += 16, o += next) {
+      const t = vmath.tanh(v128.load(from + q));
+      v128.store(tc + q, t);
+      v128.store(to + q, f32x4.mul(v128.load(o), t));
+    }
+  }
+  if (wr) {
+    const panels = (P + 15) >> 4;
+    for (let row = 0; row < rows; row++) memory.fill(h1 + <usize>row * ldh, 0, ldh);
+    gemm(h1, ldh, h1, ldh, out, lde, wr, (<usize>H) << 6, rows, panels, H);
+  }
+}
+
+/**
+ * The same step backwards, d the gradient of h₁ before the projection.
+ *
+ *     d = (dy + dh) Wr                        da_o = d ⊙ tanh(c₁) ⊙ o(1-o)
+ *     dc += d ⊙ o ⊙ (1 - tanh²(c₁)) + da_o ⊙ p_o            0 where c₁ was clamped
+ *     da_i = dc ⊙ g ⊙ i(1-i)                  da_f = dc ⊙ c₀ ⊙ f(1-f)                  da_g = dc ⊙ i ⊙ (1 - g²)
+ *     coupled: da_i = dc ⊙ (g - c₀) ⊙ i(1-i)
+ *     dc₀ = dc ⊙ f + da_i ⊙ p_i + da_f ⊙ p_f                dp_i += da_i ⊙ c₀ and so on
+ *     du = da Wh
+ *
+ *     z   [rows, i f g o]   in: the gates; out: da
+ *     dy  [rows, P]         or 0
+ *     dh  [rows, P]         in: gradient of h₁ from later steps; out: 0, the gradient of h₀ apart from u
+ *     du  [rows, P]         accumulated; may be dh
+ *     dc  [rows, H]         in: gradient of c₁; out: of c₀
+ */
+export function lstmStepBackward(
+  s: usize,
+  rows: i32,
+  z: usize,
+  h0: usize,
+  c0: usize,
+  e: usize,
+  dy: usize,
+  dh: usize,
+  du: usize,
+  dc: usize,
+): void {
+  const H = at.i32(s, Seq.H);
+  const P = at.i32(s, Seq.P);
+  const ldz = at.ptr(s, Seq.ldz);
+  const ldh = at.ptr(s, Seq.ldh);
+  const ldc = at.ptr(s, Seq.ldc);
+  const lde = at.ptr(s, Seq.lde);
+  const lddy = at.ptr(s, Seq.lddy);
+  const wrT = at.ptr(s, Seq.wrT);
+  const peephole = at.ptr(s, Seq.peephole);
+  const dp = at.ptr(s, Seq.dpeephole);
+  const clip = at.f32(s, Seq.clip);
+  const coupled = at.i32(s, Seq.coupled) !== 0;
+  const one = v128.load(ONE);
+  const limit = f32x4.splat(clip);
+  const width = (<usize>((H + 3) & ~3)) << 2;
+  const next: usize = coupled ? 48 : 64;
+  const zo = next - 16;
+  const zg = next - 32;
+  const zero = f32x4.splat(0);
+  let dm = dh;
+  let lddm = ldh;
+
+  if (wrT) {
+    dm = at.ptr(s, Seq.dm);
+    lddm = ldc;
+    const kept = e + 2 * width; // the gradient of h₁, which the gradient of Wr wants
+    for (let row = 0; row < rows; row++) {
+      const r = <usize>row;
+      for (let q: usize = 0; q < (<usize>P) << 2; q += 16) {
+        let d = v128.load(dh + r * ldh + q);
+        if (dy) d = f32x4.add(d, v128.load(dy + r * lddy + q));
+        v128.store(kept + r * lde + q, simd.flush(d));
+        v128.store(dh + r * ldh + q, zero);
+      }
+      memory.fill(dm + r * lddm, 0, lddm);
+    }
+    gemm(dm, lddm, dm, lddm, kept, lde, wrT, (<usize>((P + 15) & ~15)) << 6, rows, (H + 15) >> 4, P);
+    dy = 0;
+  }
+
+  for (let row = 0; row < rows; row++) {
+    const r = <usize>row;
+    let a = z + r * ldz;
+    const dhr = dm + r * lddm;
+    const dyr = dy + r * lddy;
+    const dcr = dc + r * ldc;
+    const cr = c0 + r * ldc;
+    const er = e + r * lde;
+    for (let q: usize = 0; q < width; q += 16, a += next) {
+      const i = v128.load(a);
+      const g = v128.load(a + zg);
+      const o = v128.load(a + zo);
+      const c = v128.load(cr + q);
+      const t = v128.load(er + q);
+      const f = coupled ? f32x4.sub(one, i) : v128.load(a, 16);
+      let d = v128.load(dhr + q);
+      if (dy) d = f32x4.add(d, v128.load(dyr + q));
+      const dao = simd.flush(f32x4.mul(f32x4.mul(d, t), f32x4.mul(o, f32x4.sub(one, o))));
+      let ds = simd.fma(f32x4.mul(d, o), simd.fnma(t, t, one), v128.load(dcr + q));
+      if (peephole) ds = simd.fma(dao, v128.load(peephole + 2 * ldc + q), ds);
+      if (clip) {
+        const c1 = simd.fma(f, c, f32x4.mul(i, g));
+        ds = v128.and(ds, f32x4.lt(f32x4.abs(c1), limit));
+      }
+      const si = f32x4.mul(i, f32x4.sub(one, i));
+      const dai = simd.flush(f32x4.mul(f32x4.mul(ds, coupled ? f32x4.sub(g, c) : g), si));
+      const dag = simd.flush(f32x4.mul(f32x4.mul(ds, i), simd.fnma(g, g, one)));
+      let dcn = f32x4.mul(ds, f);
+      if (peephole) {
+        dcn = simd.fma(dai, v128.load(peephole + q), dcn);
+        accumulate(dp + q, dai, c);
+        const c1 = simd.fma(f, c, f32x4.mul(i, g));
+        accumulate(dp + 2 * ldc + q, dao, clip ? simd.clamp(c1, f32x4.neg(limit), limit) : c1);
+      }
+      if (!coupled) {
+        const daf = simd.flush(f32x4.mul(f32x4.mul(ds, c), f32x4.mul(f, f32x4.sub(one, f))));
+        v128.store(a, daf, 16);
+        if (peephole) {
+          dcn = simd.fma(daf, v128.load(peephole + ldc + q), dcn);
+          accumulate(dp + ldc + q, daf, c);
+        }
+      }
+      v128.store(a, dai);
+      v128.store(a + zg, dag);
+      v128.store(a + zo, dao);
+      v128.store(dcr + q, simd.flush(dcn));
+      if (!wrT) v128.store(dhr + q, zero);
+    }
+  }
+  const K = at.i32(s, Seq.hPanels) << 4;
+  gemm(du, ldh, du, ldh, z, ldz, at.ptr(s, Seq.whT), (<usize>K) << 6, rows, (P + 15) >> 4, K);
+}
+
+/** sum += a ⊙ b */
+function accumulate(sum: usize, a: v128, b: v128): void {
+  v128.store(sum, simd.fma(a, b, v128.load(sum)));
+}

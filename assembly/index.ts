@@ -1,0 +1,28 @@
+/** The ABI: what is not named here does not exist outside. */
+import { ABI } from './layout';
+
+/** Version of this interface. */
+export function abi(): i32 {
+  return ABI;
+}
+
+/** 0 simd, 1 relaxed, 2 debug: simd with assertions. */
+export function build(): i32 {
+  if (ASC_FEATURE_RELAXED_SIMD) return 1;
+  return ASC_NO_ASSERT ? 0 : 2;
+}
+
+/** Where the memory that the bindings own begins. */
+export function heapBase(): usize {
+  return __heap_base;
+}
+
+export { embeddingBackward, embeddingForward } from './embedding';
+export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
+export { generate } from './generate';
+export { expArray, logArray, sigmoidArray, tanhArray } from './math';
+export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } from './optimizer';
+export { fillNormal, fillPermutation, fillUniform, philox } from './random';
+export { backward, forward } from './recurrence';
+export { rowsAdd, rowsIn, rowsMasked, rowsOut } from './rows';
+export { crossEntropyBackward, crossEntropyForward, sum } from './softmax';

@@ -1,0 +1,115 @@
+/**
+ * The integers both sides agree on, written in the TypeScript that both compilers accept: the bindings import this very file.
+ *
+ * A matrix inside the core is `rows`: R rows of F floats, each row padded to whole cache lines of 64 bytes. The floats from F to
+ * the next multiple of four are zero; what lies behind them is never read.
+ */
+
+/** Floats in a cache line, and the width of a packed panel of weights. */
+export const PANEL = 16;
+
+/** Rows that `weightGrad` packs at a time. */
+export const GRAD_BLOCK = 256;
+
+/** Version of the ABI; the bindings refuse a module that carries another one. */
+export const ABI = 1;
+
+/** Cells, by the number under which `assembly/cells/index.ts` finds them. */
+export const enum Cell {
+  lstm,
+}
+
+/**
+ * One call of a recurrent layer in one direction: a block of 32-bit fields. Pointers and strides (`ld…`) are bytes.
+ *
+ * State buffers have one slot more than there are steps. Forward in time, slot t is the state before step t and slot t+1 the one
+ * after it. `reverse` runs t from T-1 down and swaps the two, so that slot T is the initial state.
+ */
+export const enum Seq {
+  /** Which `Cell`. */
+  cell,
+  /** Time steps, sequences in the batch, input features, hidden units, features of the state that is fed back (H or a projection). */
+  T,
+  B,
+  I,
+  H,
+  P,
+  /** 1: time runs backwards. */
+  reverse,
+  /** 1: all states and activations are kept for the backward pass. 0: one slot of c and e serves all steps. */
+  keep,
+  /** [B] i32, or 0: sequence b ends before step lengths[b]; later steps carry its state through unchanged. */
+  lengths,
+
+  /** x [T,B,I] */
+  x,
+  ldx,
+  /** h [T+1,B,P] */
+  h,
+  ldh,
+  /** c [T+1,B,H] */
+  c,
+  ldc,
+  /** z [T,B,…] the gates: net input, then activation, then (backward) gradient of the net input */
+  z,
+  ldz,
+  /** e [T,B,…] what else the cell keeps */
+  e,
+  lde,
+
+  /** Packed weights for the forward products, their transposes for the backward ones, the packed bias. */
+  wx,
+  wh,
+  wr,
+  wxT,
+  whT,
+  wrT,
+  bias,
+  /** Columns of z that x feeds, from the first on, in panels. */
+  xPanels,
+  /** Columns of z that h feeds, in panels. */
+  hPanels,
+
+  /** dy [T,B,P] gradient of the outputs, or 0 */
+  dy,
+  lddy,
+  /** dh [B,P], dc [B,H]: gradient of the final state, then (out) of the initial one */
+  dh,
+  dc,
+  /** [B,H] scratch of the backward pass */
+  dm,
+  /** dx [T,B,I] accumulated, or 0 */
+  dx,
+  lddx,
+
+  /** LSTM: peepholes [3,H] as rows i f o, or 0, and their gradient, accumulated. */
+  peephole,
+  dpeephole,
+  /** LSTM: 1 where f = 1 - i and the gates are i g o. */
+  coupled,
+  /** LSTM, f32: c is clamped to ± this; 0: it is not. */
+  clip,
+
+  /** Number of fields. */
+  fields,
+}
+
+/** A language model as `generate` runs it: a block of 32-bit fields. */
+export const enum Gen {
+  /** Number of recurrent layers, and their `Seq` pointers, one after the other. T = B = 1; x of the first, h of the last are the ends. */
+  layers,
+  seqs,
+  /** Embedding [V,E], rows E floats apart. */
+  embedding,
+  E,
+  /** Packed head [V, P], its bias, its logits (padded rows). */
+  head,
+  bias,
+  logits,
+  V,
+  /** Scratch of `sample`. */
+  scratch,
+  /** in: the token to go on from; out: the last one drawn. */
+  token,
+  fields,
+}

@@ -1,0 +1,141 @@
+/**
+ * Timing on a noisy machine: the work and the peak of this build's multiply-add take turns in one process, and what counts is the
+ * median of their ratio.
+ */
+import { readFileSync } from 'node:fs';
+import { Runtime } from '#dist/bindings/core/runtime.js';
+
+const root = new URL('../../', import.meta.url);
+
+/** What assembly/bench.ts exports. */
+export interface BenchCore {
+  readonly memory: WebAssembly.Memory;
+  peak(at: number, rounds: number): void;
+  scalarGemm(c: number, a: number, b: number, M: number, N: number, K: number): void;
+  scalarSigmoid(y: number, x: number, n: number): void;
+  scalarTanh(y: number, x: number, n: number): void;
+  scalarLstm(
+    h: number,
+    c: number,
+    x: number,
+    wx: number,
+    wh: number,
+    b: number,
+    a: number,
+    T: number,
+    B: number,
+    I: number,
+    H: number,
+  ): void;
+}
+
+function bytes(name: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(readFileSync(new URL(`build/wasm/${name}.wasm`, root)));
+}
+
+export type Build = 'simd' | 'relaxed';
+
+/** Builds that this engine runs. */
+export const builds = (['simd', 'relaxed'] as const).filter((build) => WebAssembly.validate(bytes(build)));
+
+export function runtimeOf(build: Build): Runtime {
+  return Runtime.createSync({ module: bytes(build) });
+}
+
+export function benchCore(build: Build): BenchCore {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes(`bench-${build}`)));
+  return exports as unknown as BenchCore;
+}
+
+const ROUNDS = 4000;
+
+/** One sample of the peak, in operations per millisecond. */
+export function peakOf(build: Build): () => number {
+  const core = benchCore(build);
+  const f32 = new Float32Array(core.memory.buffer);
+  const at = 1 << 16;
+  const first = at >> 2;
+  f32.fill(0.5, first, first + 18 * 4);
+  return () => {
+    const began = performance.now();
+    for (let i = 0; i < 4; i++) core.peak(at, ROUNDS);
+    return (4 * ROUNDS * 16 * 4 * 2) / (performance.now() - began);
+  };
+}
+
+export const engine = (() => {
+  const { versions } = process as { versions: Record<string, string | undefined> };
+  const name = versions.bun ? 'bun' : versions.deno ? 'deno' : 'node';
+  return `${name} ${versions[name]}`;
+})();
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+export interface Row {
+  readonly id: string;
+  readonly build: Build;
+  readonly engine: string;
+  /** Milliseconds of one run. */
+  readonly ms: number;
+  /** Operations of the unpadded matrix products, 10⁹ a second. */
+  readonly gflops: number;
+  /** The peak beside it, and the median of their ratio. */
+  readonly peak: number;
+  readonly ofPeak: number;
+}
+
+export interface Work {
+  readonly id: string;
+  /** Operations of the matrix products in one run: 2·M·N·K each, training three times the forward pass. */
+  readonly flops: number;
+  /** Prepares the work and returns one run of it. */
+  readonly prepare: (build: Build) => { run: () => void; end: () => void };
+}
+
+/** Medians over paired samples of at least `sampleMs` each. */
+export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 } = {}): Row {
+  const peak = peakOf(build);
+  const { run, end } = work.prepare(build);
+  // warm until the optimising compiler has had its say
+  const warm = performance.now() + 300;
+  let runs = 0;
+  while (performance.now() < warm || runs < 10) {
+    run();
+    runs++;
+    if (runs % 4 === 0) peak();
+  }
+  let began = performance.now();
+  run();
+  const repeats = Math.max(1, Math.ceil(sampleMs / Math.max(performance.now() - began, 1e-3)));
+  const times: number[] = [];
+  const peaks: number[] = [];
+  let before = peak();
+  for (let i = 0; i < samples; i++) {
+    began = performance.now();
+    for (let k = 0; k < repeats; k++) run();
+    times.push((performance.now() - began) / repeats);
+    const after = peak();
+    peaks.push((before + after) / 2);
+    before = after;
+  }
+  end();
+  const shares = times.map((ms, i) => work.flops / ms / peaks[i]);
+  const ms = median(times);
+  return {
+    id: work.id,
+    build,
+    engine,
+    ms: round(ms, 4),
+    gflops: round(work.flops / ms / 1e6, 2),
+    peak: round(median(peaks) / 1e6, 2),
+    ofPeak: round(median(shares), 3),
+  };
+}
+
+function round(x: number, digits: number): number {
+  return Number(x.toFixed(digits));
+}

@@ -1,0 +1,156 @@
+/** The rows of `npm run bench`: what is measured, in which shapes, through the public API where there is one. */
+import { crossEntropy, Embedding, input, Linear, Model, Optimizer, Recurrent, type Rows, type Tape } from 'gatewise';
+import type { Work } from './measure.js';
+import { runtimeOf } from './measure.js';
+
+/** Numbers in ±scale that repeat. */
+function numbers(n: number, scale = 1, seed = 1): Float32Array {
+  let a = seed;
+  return Float32Array.from({ length: n }, () => {
+    a = (Math.imul(a, 1664525) + 1013904223) >>> 0;
+    return (a / 2 ** 31 - 1) * scale;
+  });
+}
+
+/** The product alone, weights packed. */
+function gemm(M: number, N: number, K: number): Work {
+  return {
+    id: `gemm-m${M}-n${N}-k${K}`,
+    flops: 2 * M * N * K,
+    prepare: (build) => {
+      const runtime = runtimeOf(build);
+      const a = runtime.alloc(4 * M * K, 'a');
+      const b = runtime.alloc(4 * K * N, 'b');
+      const c = runtime.alloc(4 * M * N, 'c');
+      const bias = runtime.alloc(4 * N, 'bias');
+      runtime.write(a, numbers(M * K));
+      runtime.write(b, numbers(K * N));
+      const { core } = runtime;
+      return {
+        run: () => core.gemm(c, 4 * N, bias, 0, a, 4 * K, b, 64 * K, M, N / 16, K),
+        end: () => runtime.dispose(),
+      };
+    },
+  };
+}
+
+/** A gradient of ones into rows, in place of a loss. */
+function ones(tape: Tape, rows: Rows) {
+  return {
+    value: 0,
+    seed: () => {
+      tape.runtime.f32.fill(1, rows.grad >>> 2, (rows.grad + rows.T * rows.B * rows.ld) >>> 2);
+    },
+  };
+}
+
+interface Shape {
+  B: number;
+  T: number;
+  I: number;
+  H: number;
+  L?: number;
+}
+
+const GATES = { lstm: 4 } as const;
+type CellName = keyof typeof GATES;
+
+/** Operations of a forward pass through a stack. */
+function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape): number {
+  let flops = 0;
+  for (let l = 0; l < L; l++) flops += 2 * T * B * GATES[cell] * H * ((l === 0 ? I : H) + H);
+  return flops;
+}
+
+/** Forward, back through time, all gradients: of x and of every weight. */
+function trainRecurrent(cell: CellName, shape: Shape): Work {
+  const { B, T, I, H } = shape;
+  return {
+    id: `${cell}-train-b${B}-h${H}`,
+    flops: 3 * forwardFlops(cell, shape),
+    prepare: (build) => {
+      const runtime = runtimeOf(build);
+      const model = new Model(runtime, 1, (b) => new Recurrent(b, 'rnn', { cell, inputSize: I, hiddenSize: H }));
+      const x = numbers(T * B * I);
+      return {
+        run: () => {
+          model.backward((tape, rnn) => {
+            const rows = input(tape, x, { T, B, F: I }, { gradient: true });
+            return ones(tape, rnn.forward(tape, rows).output);
+          });
+        },
+        end: () => runtime.dispose(),
+      };
+    },
+  };
+}
+
+/** Forward only, x given, the outputs left in the core. */
+function inferRecurrent(cell: CellName, shape: Shape): Work {
+  const { B, T, I, H } = shape;
+  return {
+    id: `${cell}-infer-b${B}-h${H}`,
+    flops: forwardFlops(cell, shape),
+    prepare: (build) => {
+      const runtime = runtimeOf(build);
+      const model = new Model(runtime, 1, (b) => new Recurrent(b, 'rnn', { cell, inputSize: I, hiddenSize: H }));
+      const x = numbers(T * B * I);
+      return {
+        run: () => {
+          model.forward((tape, rnn) => {
+            rnn.forward(tape, input(tape, x, { T, B, F: I }));
+          });
+        },
+        end: () => runtime.dispose(),
+      };
+    },
+  };
+}
+
+/** A whole step of a character model: embedding, stack, softmax, loss, back, clipping, Adam. */
+function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
+  const V = 65;
+  const E = 64;
+  return {
+    id: `charlm${cell === 'lstm' ? '' : `-${cell}`}-step-b${B}-${L > 1 ? `${L}x` : ''}h${H}`,
+    flops: 3 * (forwardFlops(cell, { B, T, I: E, H, L }) + 2 * T * B * H * V),
+    prepare: (build) => {
+      const runtime = runtimeOf(build);
+      const model = new Model(runtime, 1, (b) => ({
+        embedding: new Embedding(b, 'embedding', { vocabularySize: V, embeddingSize: E }),
+        rnn: new Recurrent(b, 'rnn', { cell, inputSize: E, hiddenSize: H, numLayers: L }),
+        head: new Linear(b, 'head', { inputSize: H, outputSize: V }),
+      }));
+      const optimizer = new Optimizer(model, { optimizer: 'adam', learningRate: 1e-3 });
+      const state = model.layers.rnn.state(B);
+      const tokens = Int32Array.from(numbers(T * B), (v) => Math.abs(Math.floor(v * V)) % V);
+      return {
+        run: () => {
+          model.backward((tape, { embedding, rnn, head }) => {
+            const { output } = rnn.forward(tape, embedding.forward(tape, tokens, T, B), state);
+            return crossEntropy(tape, head.forward(tape, output), tokens);
+          });
+          const { core } = runtime;
+          const norm = Math.sqrt(core.sumSquares(model.gradients, model.slabBytes / 4));
+          if (norm > 1) core.scale(model.gradients, model.slabBytes / 4, 1 / norm);
+          optimizer.update();
+        },
+        end: () => runtime.dispose(),
+      };
+    },
+  };
+}
+
+export const works: Work[] = [
+  gemm(1024, 512, 256),
+  gemm(32, 1024, 256),
+  trainRecurrent('lstm', { B: 32, T: 50, I: 256, H: 256 }),
+  trainRecurrent('lstm', { B: 16, T: 64, I: 64, H: 128 }),
+  trainRecurrent('lstm', { B: 1, T: 50, I: 64, H: 128 }),
+  charlm('lstm', { B: 16, T: 64, H: 128 }),
+  charlm('lstm', { B: 32, T: 64, H: 256, L: 2 }),
+  inferRecurrent('lstm', { B: 1, T: 100, I: 64, H: 128 }),
+  inferRecurrent('lstm', { B: 1, T: 100, I: 256, H: 256 }),
+  inferRecurrent('lstm', { B: 1, T: 100, I: 512, H: 512 }),
+  inferRecurrent('lstm', { B: 32, T: 50, I: 128, H: 256 }),
+];

@@ -1,0 +1,88 @@
+/**
+ * Checks of arguments, and their wording: name, what was expected, what came. They run at the public entries, before anything is
+ * changed.
+ */
+
+/** What came, short enough for a sentence. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return value.length > 40 ? `'${value.slice(0, 40)}…'` : `'${value}'`;
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  const { length } = value as { length?: unknown };
+  const name = value.constructor?.name ?? 'object';
+  return typeof length === 'number' ? `${name} of length ${length}` : name === 'Object' ? 'an object' : `a ${name}`;
+}
+
+export function fail(name: string, expected: string, value: unknown): never {
+  const wrongKind = expected.startsWith('a function') || typeof value !== 'number';
+  const message = `${name}: expected ${expected}, got ${show(value)}`;
+  throw wrongKind ? new TypeError(message) : new RangeError(message);
+}
+
+/** A whole number in [low, high]. */
+export function whole(name: string, value: unknown, low = 1, high = 2 ** 31 - 1): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high) return value;
+  const range = high < 2 ** 31 - 1 ? ` from ${low} to ${high}` : low > 1 ? ` of at least ${low}` : '';
+  return fail(name, low === 1 && !range ? 'a positive whole number' : `a whole number${range}`, value);
+}
+
+/** A finite number in [low, high], or in (low, high] with `open`. */
+export function number(name: string, value: unknown, low = -Infinity, high = Infinity, open = false): number {
+  if (typeof value === 'number' && Number.isFinite(value) && (open ? value > low : value >= low) && value <= high) {
+    return value;
+  }
+  const least = low > -Infinity ? ` ${open ? 'above' : 'of at least'} ${low}` : '';
+  const most = high < Infinity ? `${least ? ' and' : ''} at most ${high}` : '';
+  return fail(name, `a finite number${least}${most}`, value);
+}
+
+export function flag(name: string, value: unknown): boolean {
+  return typeof value === 'boolean' ? value : fail(name, 'true or false', value);
+}
+
+export function text(name: string, value: unknown): string {
+  return typeof value === 'string' ? value : fail(name, 'a string', value);
+}
+
+export function oneOf<const T extends readonly string[]>(name: string, value: unknown, choices: T): T[number] {
+  if (choices.includes(value as string)) return value as T[number];
+  const message = `${name}: expected ${choices.map((c) => `'${c}'`).join(' or ')}, got ${show(value)}`;
+  throw typeof value === 'string' ? new RangeError(message + hint(value, choices)) : new TypeError(message);
+}
+
+/** That `options` is an object and has no option but the known ones. */
+export function options(name: string, given: unknown, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) fail(name, 'an object of options', given);
+  for (const key of Object.keys(given)) {
+    if (!known.includes(key)) throw new TypeError(`${name}: unknown option '${key}'${hint(key, known)}`);
+  }
+}
+
+/** `; did you mean 'hiddenSize'?` where one is near. */
+function hint(word: string, choices: readonly string[]): string {
+  const near = choices
+    .map((c) => [distance(word.toLowerCase(), c.toLowerCase()), c] as const)
+    .sort((a, b) => a[0] - b[0])[0];
+  if (near && near[0] <= Math.max(2, Math.floor(word.length / 2.5))) return `; did you mean '${near[1]}'?`;
+  return choices.length <= 30 ? `; there are ${choices.join(', ')}` : '';
+}
+
+/** Levenshtein's distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}
+
+/** `a`, `a and b`, `a, b and 3 more`. */
+export function list(items: readonly string[], most = 5): string {
+  if (items.length > most) return `${items.slice(0, most - 1).join(', ')} and ${items.length - most + 1} more`;
+  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items[items.length - 1]}`;
+}

@@ -1,0 +1,25 @@
+/**
+ * gatewise: recurrent networks in WebAssembly SIMD.
+ *
+ * @module
+ */
+export { Runtime, type RuntimeOptions } from './core/runtime.js';
+export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { Embedding } from './nn/embedding.js';
+export { input, read } from './nn/input.js';
+export { Linear } from './nn/linear.js';
+export { crossEntropy } from './nn/losses.js';
+export { Builder, Model, Parameter } from './nn/model.js';
+export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
+export type { Loss, Rows, Tape } from './tape.js';
+export {
+  type GenerateOptions,
+  LanguageModel,
+  type LanguageModelFitOptions,
+  type LanguageModelOptions,
+  type LanguageModelProgress,
+} from './tasks/language-model.js';
+export { Vocabulary } from './text/vocabulary.js';
+export { type FitOptions, type Progress, train } from './train/fit.js';
+export { Optimizer, type OptimizerOptions } from './train/optimizer.js';
+export type { Run } from './train/run.js';

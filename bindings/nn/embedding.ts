@@ -1,0 +1,43 @@
+import * as check from '../check.js';
+import type { Rows, Tape } from '../tape.js';
+import type { Builder, Parameter } from './model.js';
+
+/** A table of V vectors of E features, looked up by token. */
+export class Embedding {
+  readonly weight: Parameter;
+
+  /** @param name prefix of the parameter: `weight` [V,E], normal with deviation 1 as in PyTorch */
+  constructor(
+    builder: Builder,
+    name: string,
+    readonly options: { vocabularySize: number; embeddingSize: number },
+  ) {
+    check.options(name, options, ['vocabularySize', 'embeddingSize']);
+    const V = check.whole('vocabularySize', options.vocabularySize);
+    const E = check.whole('embeddingSize', options.embeddingSize);
+    this.weight = builder.parameter(`${name}.weight`, [V, E], { kind: 'normal', deviation: 1 });
+  }
+
+  /**
+   * @param tokens [T,B] whole numbers in 0…V-1, time-major
+   * @returns [T,B,E]
+   */
+  forward(tape: Tape, tokens: ArrayLike<number>, T: number, B: number): Rows {
+    const { runtime } = tape;
+    const { core } = runtime;
+    const { vocabularySize: V, embeddingSize: E } = this.options;
+    if (tokens.length !== T * B)
+      throw new RangeError(`tokens: expected [T=${T}, B=${B}] = ${T * B} numbers, got ${tokens.length}`);
+    for (let i = 0; i < tokens.length; i++) {
+      const token = tokens[i];
+      if (!(token >= 0 && token < V && Number.isInteger(token)))
+        check.fail(`tokens[${i}]`, `a whole number from 0 to ${V - 1}`, token);
+    }
+    const ids = runtime.take(4 * T * B);
+    runtime.writeInts(ids, tokens);
+    const y = tape.rows(T, B, E, true);
+    core.embeddingForward(y.at, y.ld, this.weight.at, ids, T * B, E);
+    tape.record(() => core.embeddingBackward(this.weight.grad, y.grad, y.ld, ids, T * B, E, -1));
+    return y;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Long work: `await` it for its result, or iterate it for its progress. It goes on either way; what is neither awaited nor iterated
+ * starts by itself in the next turn of the event loop.
+ */
+export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable<Progress> {
+  readonly #work: AsyncGenerator<Progress, Result, void>;
+  readonly #result: Promise<Result>;
+  #settle!: (end: Promise<Result>) => void;
+  #started = false;
+
+  constructor(work: AsyncGenerator<Progress, Result, void>) {
+    this.#work = work;
+    this.#result = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    setTimeout(() => this.#drive());
+  }
+
+  /** Runs to the end, unless someone iterates. */
+  #drive(): Promise<Result> {
+    if (!this.#started) {
+      this.#started = true;
+      this.#settle(
+        (async () => {
+          while (true) {
+            const next = await this.#work.next();
+            if (next.done) return next.value;
+          }
+        })(),
+      );
+    }
+    return this.#result;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a run is awaited for its result
+  then<A = Result, B = never>(
+    done?: ((value: Result) => A | PromiseLike<A>) | null,
+    failed?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#drive().then(done, failed);
+  }
+
+  catch<B = never>(failed: (reason: unknown) => B | PromiseLike<B>): Promise<Result | B> {
+    return this.#drive().catch(failed);
+  }
+
+  finally(done: () => void): Promise<Result> {
+    return this.#drive().finally(done);
+  }
+
+  /** Leaving the loop early stops the work after the running step. */
+  [Symbol.asyncIterator](): AsyncGenerator<Progress, void, void> {
+    if (this.#started) throw new Error('this run has been awaited or iterated before');
+    this.#started = true;
+    return this.#iterate();
+  }
+
+  async *#iterate(): AsyncGenerator<Progress, void, void> {
+    let end: Promise<Result> = Promise.reject(new Error('the loop over this run was left before its end'));
+    end.catch(() => {});
+    try {
+      while (true) {
+        const next = await this.#work.next();
+        if (next.done) {
+          end = Promise.resolve(next.value);
+          return;
+        }
+        yield next.value;
+      }
+    } catch (error) {
+      end = Promise.reject(error);
+      end.catch(() => {});
+      throw error;
+    } finally {
+      await this.#work.return(undefined as Result);
+      this.#settle(end);
+      this.#result.catch(() => {});
+    }
+  }
+}
+
+/** Lets the event loop turn once in a while, so that a page stays alive. */
+export class Breather {
+  #last = performance.now();
+
+  constructor(readonly everyMs = 12) {}
+
+  async breathe(): Promise<void> {
+    if (performance.now() - this.#last < this.everyMs) return;
+    await turn();
+    this.#last = performance.now();
+  }
+}
+
+/** The next turn of the event loop: no microtask, and without the 4 ms that browsers add to nested timeouts. */
+function turn(): Promise<void> {
+  const { scheduler, setImmediate, MessageChannel } = globalThis as {
+    scheduler?: { yield?: () => Promise<void> };
+    setImmediate?: (f: () => void) => void;
+    MessageChannel?: typeof globalThis.MessageChannel;
+  };
+  if (scheduler?.yield) return scheduler.yield();
+  return new Promise((resolve) => {
+    if (setImmediate) setImmediate(resolve);
+    else if (MessageChannel) {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => {
+        port1.close();
+        resolve();
+      };
+      port2.postMessage(0);
+    } else setTimeout(resolve);
+  });
+}

@@ -1,0 +1,106 @@
+/**
+ * Builds everything that is older than its sources: AssemblyScript to build/wasm, from it the generated files in
+ * bindings/core/wasm, TypeScript to dist (the package) and build (tests, benchmarks, examples).
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const quiet = process.argv.includes('--quiet');
+
+function files(...paths) {
+  return paths.flatMap((path) => {
+    const full = join(root, path);
+    if (!existsSync(full)) return [];
+    if (!statSync(full).isDirectory()) return [full];
+    return readdirSync(full, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  });
+}
+
+function stale(outputs, sources) {
+  if (outputs.some((output) => !existsSync(join(root, output)))) return true;
+  const oldest = Math.min(...outputs.map((output) => statSync(join(root, output)).mtimeMs));
+  return sources.some((source) => statSync(source).mtimeMs > oldest);
+}
+
+/** Runs a program of a dependency with this very node. */
+function run(bin, args) {
+  if (!quiet) console.log(`> ${bin.split('/').pop()} ${args.join(' ')}`);
+  execFileSync(process.execPath, [join(root, 'node_modules', bin), ...args], {
+    cwd: root,
+    stdio: quiet ? 'pipe' : 'inherit',
+  });
+}
+
+/** The declarations that asc writes, as one interface. */
+function coreInterface(declarations) {
+  const lines = [...declarations.matchAll(/export function (\w+)\(([^)]*)\): (\w+);/g)].map(
+    ([, name, parameters, result]) => `  ${name}(${parameters}): ${result};`,
+  );
+  return `/** Generated from assembly/index.ts. */\nexport interface Core {\n  readonly memory: WebAssembly.Memory;\n${lines.join('\n')}\n}\n`;
+}
+
+function main() {
+  const assembly = files('assembly', 'asconfig.json', 'package-lock.json', 'tools/build.mjs');
+  const targets = Object.keys(JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8')).targets);
+  for (const target of targets) {
+    if (!stale([`build/wasm/${target}.wasm`], assembly)) continue;
+    // bench-simd is assembly/bench.ts, simd the core itself
+    const entry = target.includes('-') ? target.split('-')[0] : 'index';
+    run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
+  }
+
+  const generated = 'bindings/core/wasm';
+  mkdirSync(join(root, generated), { recursive: true });
+  const text = {
+    'core.ts': coreInterface(readFileSync(join(root, 'build/wasm/simd.d.ts'), 'utf8')),
+    ...Object.fromEntries(
+      ['simd', 'relaxed'].map((build) => [
+        `${build}.ts`,
+        `/** Generated: build/wasm/${build}.wasm, two hexadecimal digits a byte. */\nexport default '${readFileSync(join(root, `build/wasm/${build}.wasm`)).toString('hex')}' as string;\n`,
+      ]),
+    ),
+  };
+  for (const [name, content] of Object.entries(text)) {
+    const path = join(root, generated, name);
+    if (!existsSync(path) || readFileSync(path, 'utf8') !== content) writeFileSync(path, content);
+  }
+
+  const stamp = 'dist/bindings/index.js';
+  if (stale([stamp], [...files('bindings', 'tsconfig.json'), ...assembly])) {
+    rmSync(join(root, 'dist'), { recursive: true, force: true });
+    run('typescript/bin/tsc', ['-p', 'tsconfig.json']);
+    for (const build of ['simd', 'relaxed']) {
+      copyFileSync(join(root, `build/wasm/${build}.wasm`), join(root, `dist/${build}.wasm`));
+    }
+  }
+  if (existsSync(join(root, 'tests/tsconfig.json'))) {
+    if (stale(['build/tests/.stamp'], [...files('tests', 'bench', 'examples'), join(root, stamp)])) {
+      for (const folder of ['tests', 'bench', 'examples'])
+        rmSync(join(root, 'build', folder), { recursive: true, force: true });
+      run('typescript/bin/tsc', ['-p', 'tests/tsconfig.json']);
+      writeFileSync(join(root, 'build/tests/.stamp'), '');
+    }
+  }
+}
+
+try {
+  main();
+} catch (error) {
+  for (const stream of [error.stdout, error.stderr]) if (stream?.length) process.stderr.write(stream);
+  console.error(`build failed: ${error.message.split('\n')[0]}`);
+  process.exit(1);
+}
