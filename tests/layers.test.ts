@@ -4,11 +4,12 @@
  * and starts as NaN.
  */
 
-import { type Builder, crossEntropy, Embedding, input, Linear, Model, Recurrent, type Rows, type Tape } from 'gatewise';
+import { crossEntropy, Embedding, input, Linear, Model, Recurrent, type Rows } from 'gatewise';
 import { test } from 'uvu';
 import { exact, Graph, type Matrix, type Round, single } from './reference/autodiff.js';
 import { cells as references } from './reference/index.js';
 import { builds, guarded } from './support/builds.js';
+import { packed, runLayers } from './support/layers.js';
 import { close, error, random, uniform } from './support/numbers.js';
 
 type Numbers = Record<string, Float32Array>;
@@ -84,53 +85,16 @@ function checkKernel(op: Operation, build: string): void {
   }
 }
 
-/** The numbers of rows, packed. */
-function values(tape: Tape, { at, ld, T, B, F }: Rows, of: 'at' | 'grad' = 'at', grad = 0): Float32Array {
-  const from = of === 'at' ? at : grad;
-  const out = new Float32Array(T * B * F);
-  for (let r = 0; r < T * B; r++) out.set(tape.runtime.read(from + r * ld, F), r * F);
-  return out;
-}
-
-/** Runs layers on a guarded runtime: `work` says what goes out; upstream gradients enter there. */
+/** The same between guard words. */
 function run<L>(
   build: string,
-  layers: (b: Builder) => L,
-  parameters: Numbers,
-  upstream: Numbers,
-  work: (tape: Tape, layers: L) => { inputs: Record<string, Rows>; outputs: Record<string, Rows> },
-): { outputs: Results; gradients: Results } {
+  ...work: Parameters<typeof runLayers<L>> extends [unknown, ...infer Rest] ? Rest : never
+) {
   const { runtime, check } = guarded(build);
-  const model = new Model(runtime, 0, layers);
-  for (const [name, v] of Object.entries(parameters)) model.set(name, v);
-  const outputs: Results = {};
-  const gradients: Results = {};
-  let inputs: Record<string, Rows> = {};
-  let theTape: Tape | undefined;
-  model.backward((tape, l) => {
-    theTape = tape;
-    // recorded first, so it runs last: when all gradients have come down
-    tape.record(() => {
-      for (const [name, rows] of Object.entries(inputs)) gradients[name] = values(tape, rows, 'grad', rows.grad);
-    });
-    const result = work(tape, l);
-    inputs = result.inputs;
-    for (const [name, rows] of Object.entries(result.outputs)) outputs[name] = values(tape, rows);
-    return {
-      value: 0,
-      seed: () => {
-        for (const [name, { grad, ld, T, B, F }] of Object.entries(result.outputs)) {
-          const u = upstream[name];
-          for (let r = 0; r < T * B; r++) tape.runtime.write(grad + r * ld, u.subarray(r * F, (r + 1) * F));
-        }
-      },
-    };
-  });
-  for (const name of Object.keys(parameters)) gradients[name] = model.gradient(name);
+  const results = runLayers<L>(runtime, ...work);
   check();
   runtime.dispose();
-  if (!theTape) throw new Error('nothing ran');
-  return { outputs, gradients };
+  return results;
 }
 
 function linear(seed: number, R: number, I: number, O: number): Operation {
@@ -210,7 +174,7 @@ function softmax(seed: number, R: number, V: number, scale: number): Operation {
       const loss = model.backward((tape) => {
         const rows = input(tape, inputs.x, { T: R, B: 1, F: V }, { gradient: true });
         tape.record(() => {
-          gradient = values(tape, rows, 'grad', rows.grad);
+          gradient = packed(tape, rows, 'gradient');
         });
         return crossEntropy(tape, rows, targets);
       });

@@ -2,20 +2,32 @@ import * as check from '../check.js';
 import type { Rows, Tape } from '../tape.js';
 import type { Builder, Parameter } from './model.js';
 
+export interface EmbeddingOptions {
+  /** V: number of tokens. */
+  vocabularySize: number;
+  /** E: features of a token. */
+  embeddingSize: number;
+  /** A token that stands for nothing: it has no gradient. */
+  paddingToken?: number;
+}
+
 /** A table of V vectors of E features, looked up by token. */
 export class Embedding {
   readonly weight: Parameter;
+  readonly #skip: number;
 
   /** @param name prefix of the parameter: `weight` [V,E], normal with deviation 1 as in PyTorch */
   constructor(
     builder: Builder,
     name: string,
-    readonly options: { vocabularySize: number; embeddingSize: number },
+    readonly options: EmbeddingOptions,
   ) {
-    check.options(name, options, ['vocabularySize', 'embeddingSize']);
+    check.options(name, options, ['vocabularySize', 'embeddingSize', 'paddingToken']);
     const V = check.whole('vocabularySize', options.vocabularySize);
     const E = check.whole('embeddingSize', options.embeddingSize);
     this.weight = builder.parameter(`${name}.weight`, [V, E], { kind: 'normal', deviation: 1 });
+    const { paddingToken } = options;
+    this.#skip = paddingToken === undefined ? -1 : check.whole('paddingToken', paddingToken, 0, V - 1);
   }
 
   /**
@@ -37,7 +49,7 @@ export class Embedding {
     runtime.writeInts(ids, tokens);
     const y = tape.rows(T, B, E, true);
     core.embeddingForward(y.at, y.ld, this.weight.at, ids, T * B, E);
-    tape.record(() => core.embeddingBackward(this.weight.grad, y.grad, y.ld, ids, T * B, E, -1));
+    tape.record(() => core.embeddingBackward(this.weight.grad, y.grad, y.ld, ids, T * B, E, this.#skip));
     return y;
   }
 }
