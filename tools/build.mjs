@@ -1,8 +1,10 @@
 /**
  * Builds everything that is older than its sources: AssemblyScript to build/wasm, from it the generated files in
  * bindings/core/wasm, TypeScript to dist (the package) and build (tests, benchmarks, examples).
+ *
+ *     node tools/build.mjs [--quiet] [--package]    --package leaves out the modules that only tests and benchmarks use
  */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -13,11 +15,16 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const quiet = process.argv.includes('--quiet');
+const packageOnly = process.argv.includes('--package');
+
+/** The modules that are in the package. */
+const PACKAGED = ['simd', 'relaxed'];
 
 function files(...paths) {
   return paths.flatMap((path) => {
@@ -39,9 +46,11 @@ function stale(outputs, sources) {
 /** Runs a program of a dependency with this very node. */
 function run(bin, args) {
   if (!quiet) console.log(`> ${bin.split('/').pop()} ${args.join(' ')}`);
-  execFileSync(process.execPath, [join(root, 'node_modules', bin), ...args], {
-    cwd: root,
-    stdio: quiet ? 'pipe' : 'inherit',
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [join(root, 'node_modules', bin), ...args], { cwd: root }, (error, stdout, stderr) => {
+      if (error) reject(Object.assign(error, { output: stdout + stderr }));
+      else resolve();
+    });
   });
 }
 
@@ -53,22 +62,26 @@ function coreInterface(declarations) {
   return `/** Generated from assembly/index.ts. */\nexport interface Core {\n  readonly memory: WebAssembly.Memory;\n${lines.join('\n')}\n}\n`;
 }
 
-function main() {
+async function main() {
   const assembly = files('assembly', 'asconfig.json', 'package-lock.json', 'tools/build.mjs');
   const targets = Object.keys(JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8')).targets);
-  for (const target of targets) {
-    if (!stale([`build/wasm/${target}.wasm`], assembly)) continue;
-    // bench-simd is assembly/bench.ts, simd the core itself
-    const entry = target.includes('-') ? target.split('-')[0] : 'index';
-    run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
-  }
+  const wanted = targets.filter((target) => !packageOnly || PACKAGED.includes(target));
+  const todo = wanted.filter((target) => stale([`build/wasm/${target}.wasm`], assembly));
+  const worker = async () => {
+    for (let target = todo.shift(); target; target = todo.shift()) {
+      // bench-simd is assembly/bench.ts, simd the core itself
+      const entry = target.includes('-') ? target.split('-')[0] : 'index';
+      await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
 
   const generated = 'bindings/core/wasm';
   mkdirSync(join(root, generated), { recursive: true });
   const text = {
     'core.ts': coreInterface(readFileSync(join(root, 'build/wasm/simd.d.ts'), 'utf8')),
     ...Object.fromEntries(
-      ['simd', 'relaxed'].map((build) => [
+      PACKAGED.map((build) => [
         `${build}.ts`,
         `/** Generated: build/wasm/${build}.wasm, two hexadecimal digits a byte. */\nexport default '${readFileSync(join(root, `build/wasm/${build}.wasm`)).toString('hex')}' as string;\n`,
       ]),
@@ -82,8 +95,8 @@ function main() {
   const stamp = 'dist/bindings/index.js';
   if (stale([stamp], [...files('bindings', 'tsconfig.json'), ...assembly])) {
     rmSync(join(root, 'dist'), { recursive: true, force: true });
-    run('typescript/bin/tsc', ['-p', 'tsconfig.json']);
-    for (const build of ['simd', 'relaxed']) {
+    await run('typescript/bin/tsc', ['-p', 'tsconfig.json']);
+    for (const build of PACKAGED) {
       copyFileSync(join(root, `build/wasm/${build}.wasm`), join(root, `dist/${build}.wasm`));
     }
   }
@@ -91,16 +104,16 @@ function main() {
     if (stale(['build/tests/.stamp'], [...files('tests', 'bench', 'examples'), join(root, stamp)])) {
       for (const folder of ['tests', 'bench', 'examples'])
         rmSync(join(root, 'build', folder), { recursive: true, force: true });
-      run('typescript/bin/tsc', ['-p', 'tests/tsconfig.json']);
+      await run('typescript/bin/tsc', ['-p', 'tests/tsconfig.json']);
       writeFileSync(join(root, 'build/tests/.stamp'), '');
     }
   }
 }
 
 try {
-  main();
+  await main();
 } catch (error) {
-  for (const stream of [error.stdout, error.stderr]) if (stream?.length) process.stderr.write(stream);
+  if (error.output) process.stderr.write(error.output);
   console.error(`build failed: ${error.message.split('\n')[0]}`);
   process.exit(1);
 }

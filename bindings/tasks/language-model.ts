@@ -87,7 +87,7 @@ const ALIASES = { 'rnn.': Object.keys(cells).map((cell) => `${cell}.`) };
 /** Tokens that go through the core in one call, where no gradient binds them together. */
 const CHUNK = 256;
 
-interface Config {
+export interface LanguageModelConfig {
   readonly vocabulary: readonly string[];
   readonly cell: CellName;
   readonly hiddenSize: number;
@@ -105,7 +105,11 @@ interface Position {
   next: number;
 }
 
-function checkOptions(options: LanguageModelOptions): { config: Config; vocabulary: Vocabulary; seed: number } {
+function checkOptions(options: LanguageModelOptions): {
+  config: LanguageModelConfig;
+  vocabulary: Vocabulary;
+  seed: number;
+} {
   check.options('options', options, OPTIONS);
   const { cell = 'lstm', hiddenSize = 128, numLayers = 1, embeddingSize = 64, seed = 0, runtime } = options;
   if (runtime !== undefined && !(runtime instanceof Runtime)) check.fail('runtime', 'a Runtime', runtime);
@@ -167,7 +171,7 @@ export class LanguageModel {
   readonly model: Model<Layers>;
   readonly runtime: Runtime;
   readonly #ownsRuntime: boolean;
-  readonly #config: Config;
+  readonly #config: LanguageModelConfig;
   #optimizer: Optimizer | null = null;
   #state: State | null = null;
   #position: Position | null = null;
@@ -176,7 +180,7 @@ export class LanguageModel {
   private constructor(
     runtime: Runtime,
     ownsRuntime: boolean,
-    config: Config,
+    config: LanguageModelConfig,
     vocabulary: Vocabulary,
     seed: number,
     initialise: boolean,
@@ -489,6 +493,18 @@ export class LanguageModel {
       lm.dispose();
       throw error;
     }
+  }
+
+  /** What the model was created with. */
+  get config(): LanguageModelConfig {
+    return this.#config;
+  }
+
+  /** Where training stands: updates so far, and the options they were made with. Null before the first. */
+  get training(): { step: number; batchSize: number; window: number; options: OptimizerOptions } | null {
+    if (!this.#optimizer || !this.#position) return null;
+    const { batchSize, window } = this.#position;
+    return { step: this.#optimizer.step, batchSize, window, options: this.#optimizer.options };
   }
 
   #encode(name: string, input: string | readonly string[]): Int32Array {

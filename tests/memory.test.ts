@@ -1,0 +1,93 @@
+/** Memory: a step leaves nothing behind, and neither does a model. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { LanguageModel, Runtime } from 'gatewise';
+import { test } from 'uvu';
+import { equal, is, ok, throws } from 'uvu/assert';
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+const MiB = 2 ** 20;
+const TEXT = 'to be or not to be, that is the question. '.repeat(20);
+
+/** Resident bytes once the dust has settled, but for the room that the engine keeps for garbage to come. */
+async function resident(): Promise<number> {
+  for (let i = 0; i < 5; i++) {
+    gc();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { rss, heapTotal, heapUsed } = process.memoryUsage();
+  return rss - heapTotal + heapUsed;
+}
+
+test('ten thousand steps leave bytes in use and process memory flat', async () => {
+  const lm = await LanguageModel.create({ vocabulary: TEXT, hiddenSize: 8, embeddingSize: 4 });
+  const options = { batchSize: 2, window: 8 };
+  await lm.fit(TEXT, { ...options, steps: 2000 });
+  const used = lm.memory();
+  const before = await resident();
+  await lm.fit(TEXT, { ...options, steps: 10_000 });
+  equal(lm.memory(), used);
+  const grown = (await resident()) - before;
+  console.log(
+    `  10,000 steps: ${used.bytesInUse} bytes in use before and after, process ${(grown / MiB).toFixed(1)} MiB more`,
+  );
+  ok(grown < 4 * MiB, `${grown / MiB} MiB`);
+});
+
+test('a thousand models made, trained and disposed leave no more than a hundred did', async () => {
+  const round = async (n: number) => {
+    for (let i = 0; i < n; i++) {
+      const lm = await LanguageModel.create({ vocabulary: TEXT, hiddenSize: 32, embeddingSize: 16 });
+      await lm.fit(TEXT, { batchSize: 2, window: 8, steps: 1 });
+      lm.dispose();
+      if (i % 100 === 99) gc();
+    }
+  };
+  await round(100);
+  const before = await resident();
+  await round(900);
+  const grown = (await resident()) - before;
+  console.log(`  1,000 models: process ${(grown / MiB).toFixed(1)} MiB more than after 100`);
+  ok(grown < 20 * MiB, `${grown / MiB} MiB`);
+});
+
+test('models that nobody disposes are collected', async () => {
+  const round = async (n: number) => {
+    for (let i = 0; i < n; i++) {
+      await LanguageModel.create({ vocabulary: TEXT, hiddenSize: 128 });
+      if (i % 50 === 49) await resident();
+    }
+  };
+  await round(50);
+  const before = await resident();
+  await round(250);
+  ok((await resident()) - before < 40 * MiB);
+});
+
+test('the heap gives freed blocks out again, and joins them', async () => {
+  const runtime = await Runtime.create();
+  const blocks = [100, 200, 300].map((bytes) => runtime.alloc(bytes, 'block'));
+  is(runtime.memory().bytesInUse, 128 + 256 + 320);
+  runtime.free(blocks[0]);
+  runtime.free(blocks[1]);
+  is(runtime.alloc(384, 'block'), blocks[0]);
+  for (const at of blocks) runtime.free(at);
+  is(runtime.memory().bytesInUse, 0);
+  throws(() => runtime.scope(() => runtime.alloc(8, 'a layer')), /a layer: cannot be made while a step runs/);
+  throws(() => runtime.take(8), /a step is needed around this call/);
+});
+
+test('memory grows in the midst of a scope, and what was there stays', async () => {
+  const runtime = await Runtime.create();
+  runtime.scope(() => {
+    const at = runtime.take(16);
+    runtime.write(at, [1, 2, 3, 4]);
+    const { buffer } = runtime.core.memory;
+    runtime.take(buffer.byteLength);
+    ok(runtime.core.memory.buffer !== buffer);
+    equal([...runtime.read(at, 4)], [1, 2, 3, 4]);
+  });
+});
+
+test.run();
