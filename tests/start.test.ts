@@ -58,6 +58,13 @@ test('trains on a file, shows samples and validation, saves, and says how to go 
   not.match(out, /[\x00-\x09\x0b-\x1f]/);
 });
 
+test('without a file it trains on the book', async () => {
+  const { code, out, err } = await start(['--steps', '5', ...small, '--out', 'book.safetensors']);
+  is(code, 0, err);
+  match(out, /89 characters, 1,2\d\d,\d\d\d of text/);
+  match(out, /validation \d\.\d\d bits\/char/);
+});
+
 test('writes with the model, the same text for the same seed', async () => {
   const args = ['sample', 'a.safetensors', '--prompt', 'Line 1', '--length', '80', '--top-k', '5', '--seed', '3'];
   const [a, b] = [await start(args), await start(args)];

@@ -1,5 +1,6 @@
 /** The builds of the core that this engine can run, and runtimes of them that catch a kernel out of bounds. */
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { Runtime } from '#dist/bindings/core/runtime.js';
 
 const root = new URL('../../../', import.meta.url);
@@ -8,8 +9,11 @@ function bytesOf(build: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(new URL(`build/wasm/${build}.wasm`, root)));
 }
 
+// Node 20 has relaxed SIMD behind a flag
+if (!WebAssembly.validate(bytesOf('relaxed'))) setFlagsFromString('--experimental-wasm-relaxed-simd');
+
 export const builds = ['simd', 'relaxed', 'debug'].filter((build) => WebAssembly.validate(bytesOf(build)));
-if (!builds.includes('relaxed')) console.log('(this engine has no relaxed SIMD: the relaxed build is left out)');
+if (!builds.includes('relaxed')) console.log('  (this engine has no relaxed SIMD: the relaxed build is left out)');
 
 const modules = new Map<string, WebAssembly.Module>();
 

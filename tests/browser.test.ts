@@ -1,0 +1,145 @@
+/**
+ * In a page: the package as npm would install it, built by Vite without any configuration, trains in headless Chromium and gives the
+ * same bits as Node, while the page stays alive.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { test } from 'uvu';
+import { equal, is, ok } from 'uvu/assert';
+import { build } from 'vite';
+import { type Outcome, trainOnce } from './browser/train.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const site = join(root, 'build/browser');
+const browser = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path && existsSync(path),
+);
+
+const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>gatewise</title><pre id="log">…</pre>
+<script type="module" src="/main.js"></script>`;
+const MAIN = `import { trainOnce } from './train.js';
+let frames = 0;
+const count = () => { frames++; requestAnimationFrame(count); };
+count();
+const log = document.getElementById('log');
+trainOnce((step, loss) => { log.textContent = step + ' ' + loss.toFixed(4); }).then(
+  (outcome) => { log.textContent = outcome.text; window.outcome = { ...outcome, frames }; },
+  (error) => { window.outcome = { error: String(error) }; },
+);`;
+
+/** The files that npm would publish, in a node_modules of the page. */
+function install(): void {
+  rmSync(site, { recursive: true, force: true });
+  const target = join(site, 'node_modules/gatewise');
+  mkdirSync(target, { recursive: true });
+  const [{ filename }] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', site], {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  );
+  execFileSync('tar', ['xzf', join(site, filename), '--strip-components=1', '-C', target]);
+  cpSync(join(root, 'node_modules/@assemblyscript/loader'), join(site, 'node_modules/@assemblyscript/loader'), {
+    recursive: true,
+  });
+  cpSync(join(root, 'build/tests/browser/train.js'), join(site, 'train.js'));
+  writeFileSync(join(site, 'index.html'), PAGE);
+  writeFileSync(join(site, 'main.js'), MAIN);
+  writeFileSync(join(site, 'package.json'), '{"type":"module"}');
+}
+
+/** Serves a folder with a strict policy: what the README says a page needs, and no more. */
+function serve(folder: string) {
+  const types: Record<string, string> = {
+    html: 'text/html',
+    js: 'text/javascript',
+    wasm: 'application/wasm',
+    css: 'text/css',
+  };
+  const server = createServer((request, response) => {
+    const path = join(folder, request.url === '/' ? 'index.html' : (request.url as string));
+    if (!existsSync(path) || statSync(path).isDirectory()) return void response.writeHead(404).end();
+    response.writeHead(200, {
+      'content-type': types[path.split('.').pop() as string] ?? 'application/octet-stream',
+      'content-security-policy': "default-src 'self' data:; script-src 'self' 'wasm-unsafe-eval'",
+    });
+    response.end(readFileSync(path));
+  });
+  return new Promise<{ url: string; close: () => void }>((resolve) => {
+    server.listen(0, '127.0.0.1', () =>
+      resolve({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() }),
+    );
+  });
+}
+
+let built = false;
+
+test('the package is built by Vite without configuration, the wasm inside the JavaScript', async () => {
+  install();
+  await build({ root: site, configFile: false, logLevel: 'error' });
+  const assets = readdirSync(join(site, 'dist/assets'));
+  ok(assets.length > 0 && assets.every((name) => name.endsWith('.js')), assets.join());
+  built = true;
+});
+
+test('a page in Chromium trains to the same bits as Node, and stays alive', async () => {
+  ok(built);
+  if (!browser) {
+    console.log('  SKIPPED: there is no Chromium (Debian: apt install chromium; elsewhere name it in CHROMIUM)');
+    return;
+  }
+  const here = await trainOnce();
+  const { url, close } = await serve(join(site, 'dist'));
+  const chrome = await chromium.launch({
+    executablePath: browser,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  try {
+    const page = await chrome.newPage();
+    const problems: string[] = [];
+    page.on('pageerror', (error) => problems.push(String(error)));
+    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+    await page.goto(url);
+    await page.waitForFunction('window.outcome', undefined, { timeout: 60_000 });
+    const there = (await page.evaluate('window.outcome')) as Outcome & { error?: string; frames: number };
+    is(there.error, undefined);
+    equal(problems, []);
+    equal(there.losses, here.losses);
+    is(there.text, here.text);
+    is(there.digest, here.digest);
+    ok(there.frames > 3, `${there.frames} frames while it trained`);
+    console.log(`  Chromium ${chrome.version()}: same bits, ${there.frames} frames drawn while it trained`);
+  } finally {
+    await chrome.close();
+    close();
+  }
+});
+
+test('the separate wasm files are the bytes inside the JavaScript', async () => {
+  for (const name of ['simd', 'relaxed']) {
+    const hex: string = (await import(`#dist/bindings/core/wasm/${name}.js`)).default;
+    const file = readFileSync(fileURLToPath(import.meta.resolve(`gatewise/${name}.wasm`)));
+    is(
+      createHash('sha256').update(Buffer.from(hex, 'hex')).digest('hex'),
+      createHash('sha256').update(file).digest('hex'),
+    );
+  }
+});
+
+test.run();
