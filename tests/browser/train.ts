@@ -22,3 +22,9 @@ export async function trainOnce(onStep: (step: number, loss: number) => void = (
   const digest = Array.from(new Uint8Array(hash), (b) => b.toString(16).padStart(2, '0')).join('');
   return { digest, text, losses };
 }
+
+/** Work for a second or so. */
+export async function trainLong(): Promise<void> {
+  const lm = await LanguageModel.create({ vocabulary: TEXT, hiddenSize: 96, embeddingSize: 32 });
+  await lm.fit(TEXT, { batchSize: 16, window: 32, steps: 100 });
+}
