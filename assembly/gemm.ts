@@ -195,13 +195,14 @@ export function gemm(
 /**
  * dW += dZᵀ·X, the gradient of the weights in their own layout.
  *
- *     dw       [gates·H, F]  accumulated, rows F floats apart
+ *     dw       [gates·H, F]  accumulated
  *     z        [R, …]        the gates interleaved by four units
  *     x        [R, F]
  *     scratch  GRAD_BLOCK · (16 + 16·⌈F/16⌉) + 32 floats
  */
 export function weightGrad(
   dw: usize,
+  lddw: usize,
   scratch: usize,
   z: usize,
   ldz: usize,
@@ -218,7 +219,6 @@ export function weightGrad(
   const chunks = ((H + 3) >> 2) * gates;
   const fPanels = (F + 15) >> 4,
     rest = F & 15;
-  const rowBytes = (<usize>F) << 2;
   for (; R > 0; R -= GRAD_BLOCK) {
     const K = min(R, GRAD_BLOCK);
     for (let f = 0; f < fPanels; f++) {
@@ -233,17 +233,17 @@ export function weightGrad(
           const unit = (q / gates) << 2;
           for (let u = unit; u < min(unit + 4, H); u += 2) {
             const za = zPanel + ((<usize>((q - first) << 2) + <usize>(u - unit)) << 2);
-            const c0 = dw + <usize>((q % gates) * H + u) * rowBytes + ((<usize>f) << 6);
+            const c0 = dw + <usize>((q % gates) * H + u) * lddw + ((<usize>f) << 6);
             const both = u + 1 < H;
             if (whole) {
-              const c1 = both ? c0 + rowBytes : spare;
+              const c1 = both ? c0 + lddw : spare;
               tile.two(K, za, za + 4, 64, xp, c0, c1, c0, c1);
             } else {
               memory.copy(spare, c0, rest << 2);
-              if (both) memory.copy(spare + 64, c0 + rowBytes, rest << 2);
+              if (both) memory.copy(spare + 64, c0 + lddw, rest << 2);
               tile.two(K, za, za + 4, 64, xp, spare, spare + 64, spare, spare + 64);
               memory.copy(c0, spare, rest << 2);
-              if (both) memory.copy(c0 + rowBytes, spare + 64, rest << 2);
+              if (both) memory.copy(c0 + lddw, spare + 64, rest << 2);
             }
           }
         }
@@ -293,18 +293,17 @@ export function biasGrad(db1: usize, db2: usize, z: usize, ldz: usize, R: i32, H
  *     panels  ⌈gates·⌈H/4⌉/4⌉ panels of F lines  overwritten
  *     w       [gates·H, F]
  */
-export function packWeights(panels: usize, w: usize, F: i32, H: i32, gates: i32): void {
-  const rowBytes = (<usize>F) << 2;
+export function packWeights(panels: usize, w: usize, ldw: usize, F: i32, H: i32, gates: i32): void {
   const chunks = ((H + 3) >> 2) * gates;
   const zero = f32x4.splat(0);
   for (let q = 0; q < ((chunks + 3) & ~3); q++) {
     let to = panels + <usize>(q >> 2) * ((<usize>F) << 6) + ((<usize>(q & 3)) << 4);
     const unit = (q / gates) << 2;
     const lanes = q < chunks ? min(4, H - unit) : 0;
-    let r0 = w + <usize>((q % gates) * H + unit) * rowBytes;
-    const r1 = lanes > 1 ? rowBytes : 0,
-      r2 = lanes > 2 ? rowBytes << 1 : 0,
-      r3 = lanes > 3 ? rowBytes * 3 : 0;
+    let r0 = w + <usize>((q % gates) * H + unit) * ldw;
+    const r1 = lanes > 1 ? ldw : 0,
+      r2 = lanes > 2 ? ldw << 1 : 0,
+      r3 = lanes > 3 ? ldw * 3 : 0;
     let k = 0;
     if (lanes === 4) {
       for (; k + 4 <= F; k += 4, r0 += 16, to += 256) {
@@ -338,12 +337,20 @@ export function packWeights(panels: usize, w: usize, F: i32, H: i32, gates: i32)
  *
  *     panels  ⌈F/16⌉ panels, panelBytes apart, of 16·⌈gates·⌈H/4⌉/4⌉ lines  overwritten
  */
-export function packTransposed(panels: usize, panelBytes: usize, w: usize, F: i32, H: i32, gates: i32): void {
+export function packTransposed(
+  panels: usize,
+  panelBytes: usize,
+  w: usize,
+  ldw: usize,
+  F: i32,
+  H: i32,
+  gates: i32,
+): void {
   const chunks = ((H + 3) >> 2) * gates;
   for (let q = 0; q < ((chunks + 3) & ~3); q++) {
     const unit = (q / gates) << 2;
     for (let lane = 0; lane < 4; lane++, panels += 64) {
-      let from = w + ((<usize>((q % gates) * H + unit + lane) * <usize>F) << 2);
+      let from = w + <usize>((q % gates) * H + unit + lane) * ldw;
       const live = q < chunks && unit + lane < H;
       let to = panels;
       for (let f = 0; f < F; f += 16, to += panelBytes, from += 64) {

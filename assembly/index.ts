@@ -17,12 +17,24 @@ export function heapBase(): usize {
   return __heap_base;
 }
 
+export { activationBackward, activationForward } from './activation';
 export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';
+export { orthonormalRows } from './initialize';
 export { expArray, logArray, sigmoidArray, tanhArray } from './math';
+export { layerNormBackward, layerNormForward } from './norm';
 export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } from './optimizer';
-export { fillNormal, fillPermutation, fillUniform, philox } from './random';
+export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './random';
 export { backward, forward } from './recurrence';
-export { rowsAdd, rowsIn, rowsMasked, rowsOut } from './rows';
+export {
+  maskBackward,
+  maskForward,
+  mergeBackward,
+  mergeForward,
+  multiplyAdd,
+  rowsAdd,
+  rowsIn,
+  rowsOut,
+} from './rows';
 export { crossEntropyBackward, crossEntropyForward, sum } from './softmax';

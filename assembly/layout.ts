@@ -16,7 +16,26 @@ export const ABI = 1;
 
 /** Cells, by the number under which `assembly/cells/index.ts` finds them. */
 export const enum Cell {
+  rnn,
   lstm,
+  gru,
+  residual,
+}
+
+/** Functions of one number. */
+export const enum Activation {
+  tanh,
+  sigmoid,
+  relu,
+  identity,
+}
+
+/** How the outputs of two directions become one. */
+export const enum Merge {
+  concat,
+  sum,
+  mean,
+  mul,
 }
 
 /**
@@ -36,7 +55,7 @@ export const enum Seq {
   P,
   /** 1: time runs backwards. */
   reverse,
-  /** 1: all states and activations are kept for the backward pass. 0: one slot of c and e serves all steps. */
+  /** 1: all states and activations are kept for the backward pass. 0: one slot of c, e and u serves all steps. */
   keep,
   /** [B] i32, or 0: sequence b ends before step lengths[b]; later steps carry its state through unchanged. */
   lengths,
@@ -47,13 +66,13 @@ export const enum Seq {
   /** h [T+1,B,P] */
   h,
   ldh,
-  /** c [T+1,B,H] */
+  /** c [T+1,B,H], or 0 */
   c,
   ldc,
   /** z [T,B,…] the gates: net input, then activation, then (backward) gradient of the net input */
   z,
   ldz,
-  /** e [T,B,…] what else the cell keeps */
+  /** e [T,B,…] what else the cell keeps, or 0 */
   e,
   lde,
 
@@ -67,8 +86,11 @@ export const enum Seq {
   bias,
   /** Columns of z that x feeds, from the first on, in panels. */
   xPanels,
-  /** Columns of z that h feeds, in panels. */
+  /** Columns of z that h feeds: bytes to the first, and panels. */
+  hColumn,
   hPanels,
+  /** Columns of z in all, in panels. */
+  zPanels,
 
   /** dy [T,B,P] gradient of the outputs, or 0 */
   dy,
@@ -82,6 +104,10 @@ export const enum Seq {
   dx,
   lddx,
 
+  /** Which function a cell with a choice uses, an `Activation`. */
+  activation,
+  /** GRU: 1 where the reset gate comes before the product. */
+  resetBefore,
   /** LSTM: peepholes [3,H] as rows i f o, or 0, and their gradient, accumulated. */
   peephole,
   dpeephole,
@@ -89,6 +115,37 @@ export const enum Seq {
   coupled,
   /** LSTM, f32: c is clamped to ± this; 0: it is not. */
   clip,
+
+  /** mask [B,P] by which h is multiplied before the product, the same at every step, or 0; u [T,B,P] the masked states; du [B,P]. */
+  mask,
+  u,
+  du,
+
+  /** Share of h and of c that keeps its old value, f32; masks [T,B,·] of ones where it does in training, or 0; scratch [B,·]. */
+  zoneH,
+  zoneHMask,
+  zoneC,
+  zoneCMask,
+  kept,
+  keptC,
+
+  /** Layer normalisation of both products: rows of gains, and of ones where a column counts; G·H, the columns that do; or 0. */
+  gainX,
+  gainH,
+  maskX,
+  maskH,
+  columns,
+  /** [T,B,…] normalised products, then (backward) gradients of the products; and 1/σ, [T,B]. */
+  normX,
+  normH,
+  rootX,
+  rootH,
+  /** Gradients of the gains, accumulated, as rows. */
+  dgainX,
+  dgainH,
+  /** LSTM: gain and bias of the normalised cell state and the mask of ones, rows [3,H], or 0; gradients of the first two. */
+  normC,
+  dnormC,
 
   /** Number of fields. */
   fields,

@@ -55,6 +55,28 @@ export function fillUniform(out: usize, n: i32, low: f32, high: f32, seed: f64, 
   return block;
 }
 
+/** out [R,F] 0 with probability p, else `value`; what pads a row is 0. Returns the next block. */
+export function fillMask(
+  out: usize,
+  ld: usize,
+  R: i32,
+  F: i32,
+  p: f32,
+  value: f32,
+  seed: f64,
+  stream: u32,
+  block: f64,
+): f64 {
+  for (let r = 0; r < R; r++, out += ld) {
+    for (let f = 0; f < <i32>(ld >> 2); f++) {
+      if (f < F && (f & 3) === 0) draw(seed, stream, block++);
+      const keep = f < F && unit(load<u32>(slot(BLOCK, f & 3))) >= p;
+      store<f32>(slot(out, f), keep ? value : 0);
+    }
+  }
+  return block;
+}
+
 /** out[0…n) normal, by Marsaglia's polar method: two from each pair of uniform numbers inside the circle. Returns the next block. */
 export function fillNormal(out: usize, n: i32, mean: f32, deviation: f32, seed: f64, stream: u32, block: f64): f64 {
   let i = 0;

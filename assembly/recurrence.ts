@@ -1,15 +1,16 @@
 /**
  * A recurrent layer in one direction over a whole sequence: what all cells share. The products with x, which do not wait for the
- * state, are made for all steps at once; the cell makes the rest, step by step.
+ * state, are made for all steps at once; then, step by step, the product with the state, and the cell's own arithmetic.
  *
  * Sequences that have ended are left out of a step: their state is carried through, so that the last slot holds every sequence's
  * own final state, and backward their gradients pass unchanged and their rows of dz are zero.
  */
-
 import { at, slot } from './at';
 import { step, stepBackward } from './cells/index';
 import { gemm } from './gemm';
 import { Seq } from './layout';
+import { normalizeRow, normalizeRowBackward } from './norm';
+import { simd } from './simd';
 
 /** First row from `row` on whose sequence has not ended before step t, or B. */
 function firstLive(lengths: usize, t: i32, row: i32, B: i32): i32 {
@@ -26,112 +27,327 @@ function firstEnded(lengths: usize, t: i32, row: i32, B: i32): i32 {
 
 /** h, c and z for all steps, from x and the initial state's slot. */
 export function forward(s: usize): void {
-  const cell = at.i32(s, Seq.cell);
   const T = at.i32(s, Seq.T);
   const B = at.i32(s, Seq.B);
-  const I = at.i32(s, Seq.I);
   const reverse = at.i32(s, Seq.reverse) !== 0;
-  const keep = at.i32(s, Seq.keep) !== 0;
+  const keep: usize = at.i32(s, Seq.keep) !== 0 ? 1 : 0;
   const lengths = at.ptr(s, Seq.lengths);
   const h = at.ptr(s, Seq.h);
   const c = at.ptr(s, Seq.c);
+  const ldh = at.ptr(s, Seq.ldh);
+  const ldc = at.ptr(s, Seq.ldc);
+  assert(T > 0 && B > 0);
+
+  inputProduct(s, T * B);
+  for (let n = 0; n < T; n++) {
+    const t = reverse ? T - 1 - n : n;
+    const before = <usize>(reverse ? t + 1 : t) * <usize>B;
+    const after = <usize>(reverse ? t : t + 1) * <usize>B;
+    for (let row = 0; row < B; ) {
+      const live = firstLive(lengths, t, row, B);
+      if (live > row) {
+        const r = <usize>row;
+        const count = <usize>(live - row);
+        memory.copy(h + (after + r) * ldh, h + (before + r) * ldh, count * ldh);
+        if (c && keep) memory.copy(c + (after + r) * ldc, c + (before + r) * ldc, count * ldc);
+      }
+      row = firstEnded(lengths, t, live, B);
+      if (row === live) continue;
+      const r = <usize>live;
+      const h0 = h + (before + r) * ldh;
+      const h1 = h + (after + r) * ldh;
+      const c0 = c ? c + (before * keep + r) * ldc : 0;
+      const c1 = c ? c + (after * keep + r) * ldc : 0;
+      forwardRows(s, row - live, r, <usize>(t * B + live), r + <usize>(t * B) * keep, h0, h1, c0, c1);
+    }
+  }
+}
+
+/** z = x Wxᵀ + b for all R rows; in columns that x does not feed, the bias alone. */
+function inputProduct(s: usize, R: i32): void {
+  const I = at.i32(s, Seq.I);
   const z = at.ptr(s, Seq.z);
-  const e = at.ptr(s, Seq.e);
+  const ldz = at.ptr(s, Seq.ldz);
+  const x = at.ptr(s, Seq.x);
+  const ldx = at.ptr(s, Seq.ldx);
+  const wx = at.ptr(s, Seq.wx);
+  const bias = at.ptr(s, Seq.bias);
+  const panels = at.i32(s, Seq.xPanels);
+  const bytes = (<usize>panels) << 6;
+  const line = (<usize>I) << 6;
+  const gain = at.ptr(s, Seq.gainX);
+  if (gain) {
+    const raw = at.ptr(s, Seq.normX);
+    memory.fill(raw, 0, <usize>R * bytes);
+    gemm(raw, bytes, raw, bytes, x, ldx, wx, line, R, panels, I);
+    normalize(z, ldz, raw, at.ptr(s, Seq.rootX), gain, bias, at.ptr(s, Seq.maskX), at.i32(s, Seq.columns), R, bytes);
+  } else gemm(z, ldz, bias, 0, x, ldx, wx, line, R, panels, I);
+  const rest = ((<usize>at.i32(s, Seq.zPanels)) << 6) - bytes;
+  if (rest) for (let r = 0; r < R; r++) memory.copy(z + <usize>r * ldz + bytes, bias + bytes, rest);
+}
+
+/** Rows of raw are normalised in place; to = raw ⊙ gain + bias, or to += raw ⊙ gain where there is no bias. */
+function normalize(
+  to: usize,
+  ld: usize,
+  raw: usize,
+  roots: usize,
+  gain: usize,
+  bias: usize,
+  mask: usize,
+  n: i32,
+  rows: i32,
+  bytes: usize,
+): void {
+  for (let r = 0; r < rows; r++, to += ld, raw += bytes) {
+    store<f32>(slot(roots, r), normalizeRow(raw, raw, mask, n, bytes));
+    for (let q: usize = 0; q < bytes; q += 16) {
+      const before = v128.load((bias ? bias : to) + q);
+      v128.store(to + q, simd.fma(v128.load(raw + q), v128.load(gain + q), before));
+    }
+  }
+}
+
+/** y = a ⊙ b */
+function multiply(y: usize, a: usize, b: usize, bytes: usize): void {
+  for (let q: usize = 0; q < bytes; q += 16) v128.store(y + q, f32x4.mul(v128.load(a + q), v128.load(b + q)));
+}
+
+/** Zoneout (Krueger et al. 2017, arXiv:1606.01305v4): after += m ⊙ (before - after), m the mask, or its expectation without one. */
+function zone(after: usize, before: usize, rate: f32, mask: usize, bytes: usize): void {
+  let m = f32x4.splat(rate);
+  for (let q: usize = 0; q < bytes; q += 16) {
+    if (mask) m = v128.load(mask + q);
+    const x = v128.load(after + q);
+    v128.store(after + q, simd.fma(m, f32x4.sub(v128.load(before + q), x), x));
+  }
+}
+
+/** The way back: the part m ⊙ d that goes round the cell, kept for later, and the rest (1 - m) ⊙ d. */
+function zoneBackward(kept: usize, d: usize, mask: usize, bytes: usize): void {
+  for (let q: usize = 0; q < bytes; q += 16) {
+    const x = v128.load(d + q);
+    const part = f32x4.mul(v128.load(mask + q), x);
+    v128.store(kept + q, part);
+    v128.store(d + q, f32x4.sub(x, part));
+  }
+}
+
+/** y += x, whole rows */
+function add(y: usize, x: usize, bytes: usize): void {
+  for (let q: usize = 0; q < bytes; q += 16) v128.store(y + q, f32x4.add(v128.load(y + q), v128.load(x + q)));
+}
+
+/**
+ * One step of `rows` neighbouring sequences, from number `first` of the batch on.
+ *
+ *     row    the first of them in what has T·B rows
+ *     held   the same in what has B rows unless all is kept
+ */
+function forwardRows(
+  s: usize,
+  rows: i32,
+  first: usize,
+  row: usize,
+  held: usize,
+  h0: usize,
+  h1: usize,
+  c0: usize,
+  c1: usize,
+): void {
   const ldh = at.ptr(s, Seq.ldh);
   const ldc = at.ptr(s, Seq.ldc);
   const ldz = at.ptr(s, Seq.ldz);
-  const lde = at.ptr(s, Seq.lde);
-  assert(T > 0 && B > 0 && I > 0);
+  const P = at.i32(s, Seq.P);
+  const z = at.ptr(s, Seq.z) + row * ldz;
+  const e = at.ptr(s, Seq.e) + held * at.ptr(s, Seq.lde);
+  const mask = at.ptr(s, Seq.mask);
+  let u = h0;
+  if (mask) {
+    u = at.ptr(s, Seq.u) + held * ldh;
+    multiply(u, h0, mask + first * ldh, <usize>rows * ldh);
+  }
+  const panels = at.i32(s, Seq.hPanels);
+  if (panels) {
+    const to = z + at.ptr(s, Seq.hColumn);
+    const wh = at.ptr(s, Seq.wh);
+    const line = (<usize>P) << 6;
+    const gain = at.ptr(s, Seq.gainH);
+    if (gain) {
+      const bytes = (<usize>panels) << 6;
+      const raw = at.ptr(s, Seq.normH) + held * bytes;
+      memory.fill(raw, 0, <usize>rows * bytes);
+      gemm(raw, bytes, raw, bytes, u, ldh, wh, line, rows, panels, P);
+      const roots = at.ptr(s, Seq.rootH) + (held << 2);
+      normalize(to, ldz, raw, roots, gain, 0, at.ptr(s, Seq.maskH), at.i32(s, Seq.columns), rows, bytes);
+    } else gemm(to, ldz, to, ldz, u, ldh, wh, line, rows, panels, P);
+  }
 
-  const x = at.ptr(s, Seq.x);
-  const wx = at.ptr(s, Seq.wx);
-  gemm(z, ldz, at.ptr(s, Seq.bias), 0, x, at.ptr(s, Seq.ldx), wx, (<usize>I) << 6, T * B, at.i32(s, Seq.xPanels), I);
-
-  const hSlot = <usize>B * ldh;
-  const cSlot = keep ? <usize>B * ldc : 0;
-  for (let n = 0; n < T; n++) {
-    const t = <usize>(reverse ? T - 1 - n : n);
-    const before = reverse ? t + 1 : t;
-    const after = reverse ? t : t + 1;
-    const zt = z + t * <usize>B * ldz;
-    const et = keep ? e + t * <usize>B * lde : e;
-    const h0 = h + before * hSlot;
-    const h1 = h + after * hSlot;
-    const c0 = c + before * cSlot;
-    const c1 = c + after * cSlot;
-    for (let row = 0; row < B; ) {
-      const live = firstLive(lengths, <i32>t, row, B);
-      if (live > row) {
-        const from = <usize>row;
-        memory.copy(h1 + from * ldh, h0 + from * ldh, <usize>(live - row) * ldh);
-        if (c && c0 !== c1) memory.copy(c1 + from * ldc, c0 + from * ldc, <usize>(live - row) * ldc);
-      }
-      row = firstEnded(lengths, <i32>t, live, B);
-      if (row > live) {
-        const r = <usize>live;
-        const hr = h0 + r * ldh;
-        step(cell, s, row - live, zt + r * ldz, hr, hr, h1 + r * ldh, c0 + r * ldc, c1 + r * ldc, et + r * lde);
-      }
-    }
+  const zoneH = at.f32(s, Seq.zoneH);
+  const zoneC = at.f32(s, Seq.zoneC);
+  let before = c0;
+  if (zoneC && c0 === c1) {
+    before = at.ptr(s, Seq.keptC);
+    memory.copy(before, c0, <usize>rows * ldc);
+  }
+  step(at.i32(s, Seq.cell), s, rows, z, u, h0, h1, c0, c1, e);
+  if (zoneH) {
+    const m = at.ptr(s, Seq.zoneHMask);
+    zone(h1, h0, zoneH, m ? m + row * ldh : 0, <usize>rows * ldh);
+  }
+  if (zoneC) {
+    const m = at.ptr(s, Seq.zoneCMask);
+    zone(c1, before, zoneC, m ? m + row * ldc : 0, <usize>rows * ldc);
   }
 }
 
 /** z becomes dz, dh and dc the gradients of the initial state; dx is accumulated. Needs a forward pass with `keep`. */
 export function backward(s: usize): void {
-  const cell = at.i32(s, Seq.cell);
   const T = at.i32(s, Seq.T);
   const B = at.i32(s, Seq.B);
   const reverse = at.i32(s, Seq.reverse) !== 0;
   const lengths = at.ptr(s, Seq.lengths);
-  const h = at.ptr(s, Seq.h);
-  const c = at.ptr(s, Seq.c);
   const z = at.ptr(s, Seq.z);
-  const e = at.ptr(s, Seq.e);
-  const dy = at.ptr(s, Seq.dy);
-  const dh = at.ptr(s, Seq.dh);
-  const dc = at.ptr(s, Seq.dc);
-  const ldh = at.ptr(s, Seq.ldh);
-  const ldc = at.ptr(s, Seq.ldc);
   const ldz = at.ptr(s, Seq.ldz);
-  const lde = at.ptr(s, Seq.lde);
-  const lddy = at.ptr(s, Seq.lddy);
   assert(at.i32(s, Seq.keep) !== 0);
 
   for (let n = T - 1; n >= 0; n--) {
-    const t = <usize>(reverse ? T - 1 - n : n);
-    const before = reverse ? t + 1 : t;
-    const slot = <usize>B * before;
-    const base = <usize>B * t;
+    const t = reverse ? T - 1 - n : n;
+    const before = <usize>(reverse ? t + 1 : t) * <usize>B;
     for (let row = 0; row < B; ) {
-      const live = firstLive(lengths, <i32>t, row, B);
-      if (live > row) memory.fill(z + (base + <usize>row) * ldz, 0, <usize>(live - row) * ldz);
-      row = firstEnded(lengths, <i32>t, live, B);
-      if (row > live) {
-        const r = <usize>live;
-        const dyr = dy ? dy + (base + r) * lddy : 0;
-        const dhr = dh + r * ldh;
-        const er = e + (base + r) * lde;
-        const zr = z + (base + r) * ldz;
-        stepBackward(
-          cell,
-          s,
-          row - live,
-          zr,
-          h + (slot + r) * ldh,
-          c + (slot + r) * ldc,
-          er,
-          dyr,
-          dhr,
-          dhr,
-          dc + r * ldc,
-        );
-      }
+      const live = firstLive(lengths, t, row, B);
+      if (live > row) clearRows(s, <usize>(t * B + row), <usize>(live - row));
+      row = firstEnded(lengths, t, live, B);
+      if (row > live) backwardRows(s, row - live, <usize>live, <usize>(t * B + live), before + <usize>live);
     }
   }
 
+  let dz = z;
+  let ld = ldz;
+  const panels = at.i32(s, Seq.xPanels);
+  const gain = at.ptr(s, Seq.gainX);
+  if (gain) {
+    dz = at.ptr(s, Seq.normX);
+    ld = (<usize>panels) << 6;
+    normalizeBackward(
+      dz,
+      at.ptr(s, Seq.dgainX),
+      z,
+      ldz,
+      at.ptr(s, Seq.rootX),
+      gain,
+      at.ptr(s, Seq.maskX),
+      at.i32(s, Seq.columns),
+      T * B,
+      ld,
+    );
+  }
   const dx = at.ptr(s, Seq.dx);
   if (!dx) return;
   const lddx = at.ptr(s, Seq.lddx);
-  const K = at.i32(s, Seq.xPanels) << 4;
-  gemm(dx, lddx, dx, lddx, z, ldz, at.ptr(s, Seq.wxT), (<usize>K) << 6, T * B, (at.i32(s, Seq.I) + 15) >> 4, K);
+  const K = panels << 4;
+  gemm(dx, lddx, dx, lddx, dz, ld, at.ptr(s, Seq.wxT), (<usize>K) << 6, T * B, (at.i32(s, Seq.I) + 15) >> 4, K);
+}
+
+/** Rows of dz of sequences that have ended are zero, and so is all that the gradients of the weights read beside them. */
+function clearRows(s: usize, row: usize, rows: usize): void {
+  const ldz = at.ptr(s, Seq.ldz);
+  const lde = at.ptr(s, Seq.lde);
+  memory.fill(at.ptr(s, Seq.z) + row * ldz, 0, rows * ldz);
+  if (lde) memory.fill(at.ptr(s, Seq.e) + row * lde, 0, rows * lde);
+  const bytes = (<usize>at.i32(s, Seq.hPanels)) << 6;
+  if (at.ptr(s, Seq.gainH)) memory.fill(at.ptr(s, Seq.normH) + row * bytes, 0, rows * bytes);
+  const ldh = at.ptr(s, Seq.ldh);
+  if (at.ptr(s, Seq.mask)) memory.fill(at.ptr(s, Seq.u) + row * ldh, 0, rows * ldh);
+}
+
+/** Rows of hat become the gradients of what was normalised. */
+function normalizeBackward(
+  hat: usize,
+  dgain: usize,
+  dy: usize,
+  lddy: usize,
+  roots: usize,
+  gain: usize,
+  mask: usize,
+  n: i32,
+  rows: i32,
+  bytes: usize,
+): void {
+  for (let r = 0; r < rows; r++, hat += bytes, dy += lddy) {
+    normalizeRowBackward(hat, dgain, dy, hat, gain, mask, load<f32>(slot(roots, r)), n, bytes);
+  }
+}
+
+/** One step back of `rows` neighbouring sequences; `before`: the first of them among the rows of states. */
+function backwardRows(s: usize, rows: i32, first: usize, row: usize, before: usize): void {
+  const P = at.i32(s, Seq.P);
+  const ldh = at.ptr(s, Seq.ldh);
+  const ldc = at.ptr(s, Seq.ldc);
+  const ldz = at.ptr(s, Seq.ldz);
+  const lddy = at.ptr(s, Seq.lddy);
+  const z = at.ptr(s, Seq.z) + row * ldz;
+  const e = at.ptr(s, Seq.e) + row * at.ptr(s, Seq.lde);
+  const h0 = at.ptr(s, Seq.h) + before * ldh;
+  const c0 = at.ptr(s, Seq.c) + before * ldc;
+  const dh = at.ptr(s, Seq.dh) + first * ldh;
+  const dc = at.ptr(s, Seq.dc) + first * ldc;
+  const hBytes = <usize>rows * ldh;
+  const cBytes = <usize>rows * ldc;
+  let dy = at.ptr(s, Seq.dy);
+  if (dy) dy += row * lddy;
+
+  const zoneH = at.ptr(s, Seq.zoneHMask);
+  const keptH = at.ptr(s, Seq.kept);
+  if (zoneH) {
+    if (dy) for (let r: usize = 0; r < <usize>rows; r++) add(dh + r * ldh, dy + r * lddy, (<usize>((P + 3) & ~3)) << 2);
+    dy = 0;
+    zoneBackward(keptH, dh, zoneH + row * ldh, hBytes);
+  }
+  const zoneC = at.ptr(s, Seq.zoneCMask);
+  const keptC = at.ptr(s, Seq.keptC);
+  if (zoneC) zoneBackward(keptC, dc, zoneC + row * ldc, cBytes);
+
+  const mask = at.ptr(s, Seq.mask);
+  let u = h0;
+  let du = dh;
+  if (mask) {
+    u = at.ptr(s, Seq.u) + row * ldh;
+    du = at.ptr(s, Seq.du);
+    memory.fill(du, 0, hBytes);
+  }
+  stepBackward(at.i32(s, Seq.cell), s, rows, z, u, h0, c0, e, dy, dh, du, dc);
+
+  const panels = at.i32(s, Seq.hPanels);
+  if (panels) {
+    let dz = z + at.ptr(s, Seq.hColumn);
+    let ld = ldz;
+    const gain = at.ptr(s, Seq.gainH);
+    if (gain) {
+      ld = (<usize>panels) << 6;
+      const hat = at.ptr(s, Seq.normH) + row * ld;
+      const roots = at.ptr(s, Seq.rootH) + (row << 2);
+      normalizeBackward(
+        hat,
+        at.ptr(s, Seq.dgainH),
+        dz,
+        ldz,
+        roots,
+        gain,
+        at.ptr(s, Seq.maskH),
+        at.i32(s, Seq.columns),
+        rows,
+        ld,
+      );
+      dz = hat;
+    }
+    const K = panels << 4;
+    gemm(du, ldh, du, ldh, dz, ld, at.ptr(s, Seq.whT), (<usize>K) << 6, rows, (P + 15) >> 4, K);
+  }
+  if (mask) {
+    multiply(du, du, mask + first * ldh, hBytes);
+    add(dh, du, hBytes);
+  }
+  if (zoneH) add(dh, keptH, hBytes);
+  if (zoneC) add(dc, keptC, cBytes);
 }

@@ -57,7 +57,7 @@ for (const build of builds) {
           r.write(pa, rowsOf(a, M, K));
           r.write(pw, w);
           r.write(pb, bias);
-          r.core.packWeights(packed, pw, K, H, gates);
+          r.core.packWeights(packed, pw, 4 * K, K, H, gates);
           r.core.packBias(row, pb, 0, H, gates);
           r.core.gemm(c, 4 * N, row, 0, pa, line(K), packed, K * 64, M, N / 16, K);
           return r.read(c, M * N);
@@ -107,9 +107,9 @@ for (const build of builds) {
           r.write(pdw, dw0);
           r.write(pdb, db0);
           r.write(pdx, rowsOf(dx0, R, F));
-          r.core.weightGrad(pdw, scratch, pz, 4 * N, px, line(F), R, F, H, gates);
+          r.core.weightGrad(pdw, 4 * F, scratch, pz, 4 * N, px, line(F), R, F, H, gates);
           r.core.biasGrad(pdb, 0, pz, 4 * N, R, H, gates);
-          r.core.packTransposed(packed, N * 64, pw, F, H, gates);
+          r.core.packTransposed(packed, N * 64, pw, 4 * F, F, H, gates);
           r.core.gemm(pdx, line(F), pdx, line(F), pz, 4 * N, packed, N * 64, R, fPanels, N);
           const got = new Float32Array(R * F);
           for (let i = 0; i < R; i++) got.set(r.read(pdx + i * line(F), F), i * F);
@@ -134,7 +134,7 @@ for (const build of builds) {
       const [zero, c, d] = [r.takeZeroed(4 * N), r.take(M * 4 * N), r.take(4 * N)];
       r.write(pa, rowsOf(a, M, K));
       r.write(pw, w);
-      r.core.packWeights(packed, pw, K, H, 4);
+      r.core.packWeights(packed, pw, 4 * K, K, H, 4);
       r.core.gemm(c, 4 * N, zero, 0, pa, line(K), packed, K * 64, M, N / 16, K);
       for (let m = 0; m < M; m++) {
         r.core.gemm(d, 4 * N, zero, 0, pa + m * line(K), line(K), packed, K * 64, 1, N / 16, K);

@@ -253,7 +253,7 @@ test('create says what is wrong with its options', async () => {
     [{ vocabulary: 'abc', numLayers: 0 }, /numLayers: .*got 0/],
     [{ vocabulary: 'abc', embeddingSize: -1 }, /embeddingSize: .*got -1/],
     [{ vocabulary: 'abc', seed: -1 }, /seed: .*got -1/],
-    [{ vocabulary: 'abc', cell: 'lsmt' }, /cell: expected 'lstm'.*got 'lsmt'; did you mean 'lstm'/],
+    [{ vocabulary: 'abc', cell: 'lsmt' }, /cell: expected 'rnn' or 'lstm'.*got 'lsmt'; did you mean 'lstm'/],
     [{ vocabulary: 'abc', hiddensize: 8 }, /unknown option 'hiddensize'; did you mean 'hiddenSize'/],
     [{ vocabulary: 'abc', hiddenSize: 100_000 }, /160,000,000,000 bytes wanted.*at most 4 GiB/],
     [{ vocabulary: 'abc', hiddenSize: 2 ** 30 }, /bytes wanted.*at most 4 GiB/],

@@ -4,98 +4,12 @@
  * and starts as NaN.
  */
 
-import { crossEntropy, Embedding, input, Linear, Model, Recurrent, type Rows } from 'gatewise';
+import { crossEntropy, Embedding, input, Linear, Model } from 'gatewise';
 import { test } from 'uvu';
-import { exact, Graph, type Matrix, type Round, single } from './reference/autodiff.js';
-import { cells as references } from './reference/index.js';
 import { builds, guarded } from './support/builds.js';
-import { packed, runLayers } from './support/layers.js';
-import { close, error, random, uniform } from './support/numbers.js';
-
-type Numbers = Record<string, Float32Array>;
-type Results = Record<string, ArrayLike<number>>;
-
-/** What an operation is, to a test: its inputs, its outputs and how to get both ways. */
-interface Operation {
-  readonly title: string;
-  readonly inputs: Numbers;
-  /** Upstream gradient of each output. */
-  readonly upstream: Numbers;
-  reference(graph: Graph, inputs: Record<string, Matrix>): Record<string, Matrix>;
-  /** Shapes of the inputs, as the reference wants them. */
-  readonly shapes: Record<string, readonly [number, number]>;
-  kernel(build: string): { outputs: Results; gradients: Results };
-}
-
-function evaluate(op: Operation, round: Round, inputs: Record<string, ArrayLike<number>> = op.inputs) {
-  const graph = new Graph(round);
-  const matrices = Object.fromEntries(
-    Object.entries(inputs).map(([name, values]) => [name, graph.matrix(...op.shapes[name], values)]),
-  );
-  return { graph, matrices, outputs: op.reference(graph, matrices) };
-}
-
-function gradients(op: Operation, round: Round) {
-  const { graph, matrices, outputs } = evaluate(op, round);
-  graph.backward(Object.entries(outputs).map(([name, m]) => [m, op.upstream[name]] as const));
-  return {
-    outputs: Object.fromEntries(Object.entries(outputs).map(([name, m]) => [name, m.data])),
-    gradients: Object.fromEntries(Object.entries(matrices).map(([name, m]) => [name, m.grad])),
-  };
-}
-
-/** Central differences of the loss at up to `most` elements of each input, spread over it. */
-function checkReference(op: Operation, most = 12): void {
-  const { gradients: want } = gradients(op, exact);
-  const loss = (inputs: Record<string, ArrayLike<number>>) => {
-    const { outputs } = evaluate(op, exact, inputs);
-    let sum = 0;
-    for (const [name, m] of Object.entries(outputs))
-      for (let i = 0; i < m.data.length; i++) sum += m.data[i] * op.upstream[name][i];
-    return sum;
-  };
-  const step = 1e-5;
-  for (const [name, values] of Object.entries(op.inputs)) {
-    const gradient = want[name];
-    const largest = gradient.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
-    const stride = Math.max(1, Math.floor(values.length / most));
-    for (let i = 0; i < values.length; i += stride) {
-      const moved = Float64Array.from(values);
-      const x = moved[i];
-      moved[i] = x + step;
-      const above = loss({ ...op.inputs, [name]: moved });
-      moved[i] = x - step;
-      const below = loss({ ...op.inputs, [name]: moved });
-      const slope = (above - below) / (2 * step);
-      const off = Math.abs(slope - gradient[i]) / (largest || 1);
-      if (!(off <= 1e-7)) throw new Error(`${op.title}: d${name}[${i}] is ${gradient[i]}, differences give ${slope}`);
-    }
-  }
-}
-
-function checkKernel(op: Operation, build: string): void {
-  const want = gradients(op, exact);
-  const rounded = gradients(op, single);
-  const got = op.kernel(build);
-  for (const kind of ['outputs', 'gradients'] as const) {
-    for (const [name, w] of Object.entries(want[kind])) {
-      const bound = Math.max(1e-6, 4 * error(rounded[kind][name] as Float64Array, w));
-      close(got[kind][name] as ArrayLike<number>, w, bound, `${op.title}, ${build}: ${kind} ${name}`);
-    }
-  }
-}
-
-/** The same between guard words. */
-function run<L>(
-  build: string,
-  ...work: Parameters<typeof runLayers<L>> extends [unknown, ...infer Rest] ? Rest : never
-) {
-  const { runtime, check } = guarded(build);
-  const results = runLayers<L>(runtime, ...work);
-  check();
-  runtime.dispose();
-  return results;
-}
+import { packed } from './support/layers.js';
+import { random, uniform } from './support/numbers.js';
+import { checkKernel, checkReference, type Operation, run } from './support/operation.js';
 
 function linear(seed: number, R: number, I: number, O: number): Operation {
   const next = random(seed);
@@ -185,93 +99,6 @@ function softmax(seed: number, R: number, V: number, scale: number): Operation {
   };
 }
 
-interface StackShape {
-  T: number;
-  B: number;
-  I: number;
-  H: number;
-  L?: number;
-}
-
-/** A stack of cells with initial states, final states and gradients into all of them. */
-function stack(seed: number, cell: 'lstm', { T, B, I, H, L = 1 }: StackShape): Operation {
-  const next = random(seed);
-  const G = { lstm: 4 }[cell];
-  const hasC = cell === 'lstm';
-  const inputs: Numbers = { x: uniform(next, T * B * I) };
-  const shapes: Record<string, [number, number]> = { x: [T * B, I] };
-  const upstream: Numbers = { y: uniform(next, T * B * H) };
-  const parameters: Numbers = {};
-  const states = ['h', ...(hasC ? ['c'] : [])];
-  for (let l = 0; l < L; l++) {
-    const columns = l === 0 ? I : H;
-    const weights = {
-      weight_ih: [G * H, columns],
-      weight_hh: [G * H, H],
-      bias_ih: [1, G * H],
-      bias_hh: [1, G * H],
-    } as const;
-    for (const [name, [rows, cols]] of Object.entries(weights)) {
-      const key = `rnn.${name}_l${l}`;
-      parameters[key] = uniform(next, rows * cols, 1 / Math.sqrt(H));
-      shapes[key] = [rows, cols];
-    }
-    for (const s of states) {
-      inputs[`${s}0.${l}`] = uniform(next, B * H);
-      shapes[`${s}0.${l}`] = [B, H];
-      upstream[`${s}T.${l}`] = uniform(next, B * H);
-    }
-  }
-  Object.assign(inputs, parameters);
-  return {
-    title: `${cell} T=${T} B=${B} I=${I} H=${H} L=${L}`,
-    inputs,
-    upstream,
-    shapes,
-    reference: (g, m) => {
-      const outputs: Record<string, Matrix> = {};
-      let steps = Array.from({ length: T }, (_, t) => g.rows(m.x, t * B, (t + 1) * B));
-      for (let l = 0; l < L; l++) {
-        const weights = Object.fromEntries(
-          ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].map((name) => [name, m[`rnn.${name}_l${l}`]]),
-        );
-        let h = m[`h0.${l}`];
-        let c = (m[`c0.${l}`] ?? h) as Matrix;
-        steps = steps.map((x) => {
-          ({ h, c } = (references[cell] as (typeof references)[string])(g, x, h, c, weights));
-          return h;
-        });
-        outputs[`hT.${l}`] = h;
-        if (hasC) outputs[`cT.${l}`] = c;
-      }
-      outputs.y = g.stack(steps);
-      return outputs;
-    },
-    kernel: (build) =>
-      run(
-        build,
-        (b) => new Recurrent(b, 'rnn', { cell, inputSize: I, hiddenSize: H, numLayers: L }),
-        parameters,
-        upstream,
-        (tape, layer) => {
-          const x = input(tape, inputs.x as Float32Array, { T, B, F: I }, { gradient: true });
-          const state = (s: string) =>
-            Array.from({ length: L }, (_, l) =>
-              input(tape, inputs[`${s}0.${l}`], { T: 1, B, F: H }, { gradient: true }),
-            );
-          const initial = { h: state('h'), c: hasC ? state('c') : [] };
-          const { output, h, c } = layer.forward(tape, x, initial);
-          const named = (name: string, rows: readonly Rows[]) =>
-            Object.fromEntries(rows.map((r, l) => [`${name}.${l}`, r]));
-          return {
-            inputs: { x, ...named('h0', initial.h), ...named('c0', initial.c) },
-            outputs: { y: output, ...named('hT', h), ...named('cT', c) },
-          };
-        },
-      ),
-  };
-}
-
 const operations: Operation[] = [
   ...[
     [1, 1, 1],
@@ -296,20 +123,6 @@ const operations: Operation[] = [
     [17, 65, 80],
     [5, 130, 3],
   ].map(([R, V, s], i) => softmax(300 + i, R, V, s)),
-  ...(
-    [
-      { T: 1, B: 1, I: 1, H: 1 },
-      { T: 2, B: 1, I: 3, H: 5 },
-      { T: 5, B: 3, I: 4, H: 4 },
-      { T: 3, B: 2, I: 15, H: 17 },
-      { T: 7, B: 5, I: 17, H: 31, L: 2 },
-      { T: 4, B: 8, I: 16, H: 16 },
-      { T: 3, B: 9, I: 33, H: 65 },
-      { T: 13, B: 1, I: 8, H: 12, L: 3 },
-      { T: 200, B: 2, I: 3, H: 7 },
-      { T: 140, B: 2, I: 5, H: 6 },
-    ] as StackShape[]
-  ).map((shape, i) => stack(400 + i, 'lstm', shape)),
 ];
 
 for (const op of operations) {

@@ -1,7 +1,20 @@
-/** The cells: one line each way. A step and its backward pass take the same arguments in every cell. */
+/**
+ * The cells: one line each way. A step finds the net input in z, products included, and leaves there what its way back needs; backward
+ * it leaves there the gradient of the net input. What else cells share is in `recurrence.ts`.
+ */
 import { Cell } from '../layout';
+import { gruStep, gruStepBackward } from './gru';
 import { lstmStep, lstmStepBackward } from './lstm';
+import { residualStep, residualStepBackward } from './residual';
+import { rnnStep, rnnStepBackward } from './rnn';
 
+/**
+ *     z        [rows, …]  in/out
+ *     u        [rows, P]  h₀, or h₀ under a dropout mask: what the product with the weights took
+ *     h₀, c₀   [rows, P], [rows, H]
+ *     h₁, c₁   overwritten; c₁ may be c₀
+ *     e        [rows, …]  what else the cell keeps
+ */
 export function step(
   cell: i32,
   s: usize,
@@ -15,16 +28,30 @@ export function step(
   e: usize,
 ): void {
   switch (cell) {
+    case Cell.rnn:
+      return rnnStep(s, rows, z, h1);
     case Cell.lstm:
-      return lstmStep(s, rows, z, u, h0, h1, c0, c1, e);
+      return lstmStep(s, rows, z, h1, c0, c1, e);
+    case Cell.gru:
+      return gruStep(s, rows, z, u, h0, h1, e);
+    case Cell.residual:
+      return residualStep(s, rows, z, h0, h1);
   }
 }
 
+/**
+ *     z   [rows, …]  in: what the step left; out: the gradient of the net input
+ *     dy  [rows, P]  gradient of h₁ as output, or 0
+ *     dh  [rows, P]  in: gradient of h₁ from later steps; out: of h₀, as far as it does not go through u
+ *     du  [rows, P]  gradient of u, accumulated; may be dh. The caller adds what goes through the product
+ *     dc  [rows, H]  in: gradient of c₁; out: of c₀
+ */
 export function stepBackward(
   cell: i32,
   s: usize,
   rows: i32,
   z: usize,
+  u: usize,
   h0: usize,
   c0: usize,
   e: usize,
@@ -34,7 +61,13 @@ export function stepBackward(
   dc: usize,
 ): void {
   switch (cell) {
+    case Cell.rnn:
+      return rnnStepBackward(s, rows, z, dy, dh);
     case Cell.lstm:
-      return lstmStepBackward(s, rows, z, h0, c0, e, dy, dh, du, dc);
+      return lstmStepBackward(s, rows, z, c0, e, dy, dh, dc);
+    case Cell.gru:
+      return gruStepBackward(s, rows, z, u, h0, e, dy, dh, du);
+    case Cell.residual:
+      return residualStepBackward(s, rows, z, dy, dh);
   }
 }

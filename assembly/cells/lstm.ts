@@ -2,6 +2,7 @@ import { at } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
 import { vmath } from '../math';
+import { normalizeRow, normalizeRowBackward } from '../norm';
 import { simd } from '../simd';
 
 const ONE = memory.data<f32>([1, 1, 1, 1], 16);
@@ -11,29 +12,17 @@ const ONE = memory.data<f32>([1, 1, 1, 1], 16);
  *
  *     a = x Wxᵀ + u Whᵀ + b          i, f, o = σ(a_i + p_i ⊙ c₀), σ(a_f + p_f ⊙ c₀), σ(a_o + p_o ⊙ c₁)          g = tanh(a_g)
  *     c₁ = f ⊙ c₀ + i ⊙ g            coupled: f = 1 - i            clip: c₁ clamped
- *     h₁ = o ⊙ tanh(c₁)              projection: h₁ = (o ⊙ tanh(c₁)) Wrᵀ
+ *     h₁ = o ⊙ tanh(c₁)              projection: h₁ = (o ⊙ tanh(c₁)) Wrᵀ            normalised: tanh(LN(c₁)) for tanh(c₁)
  *
  * Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; forget gate and peepholes: Gers et al. 2000,
  * https://doi.org/10.1162/089976600300015015, 2002, https://www.jmlr.org/papers/v3/gers02a.html; projection: Sak et al. 2014,
  * arXiv:1402.1128v1; coupling: Greff et al. 2017, arXiv:1503.04069v2. Gate order is PyTorch's.
  *
- *     z   [rows, i f g o]   in: x Wxᵀ + b; out: the gates. Coupled: i g o
- *     u   [rows, P]         h₀, or h₀ under a dropout mask
- *     h₁  [rows, P]         overwritten
- *     c₁  [rows, H]         overwritten; may be c₀
- *     e   [rows, H]         overwritten with tanh(c₁); with a projection [rows, H + H + P], o ⊙ tanh(c₁) behind it
+ *     z  [rows, i f g o]  in: a; out: the gates. Coupled: i g o
+ *     e  [rows, …]        overwritten: tanh(c₁) [H]; with a projection o ⊙ tanh(c₁) [H] and room for [P]; normalised, c₁ so [H],
+ *                         room for [H], 1/σ
  */
-export function lstmStep(
-  s: usize,
-  rows: i32,
-  z: usize,
-  u: usize,
-  h0: usize,
-  h1: usize,
-  c0: usize,
-  c1: usize,
-  e: usize,
-): void {
+export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1: usize, e: usize): void {
   const H = at.i32(s, Seq.H);
   const P = at.i32(s, Seq.P);
   const ldz = at.ptr(s, Seq.ldz);
@@ -51,8 +40,6 @@ export function lstmStep(
   const next: usize = coupled ? 48 : 64; // bytes from one quad of units to the next
   const zo = next - 16;
   const zg = next - 32;
-
-  gemm(z, ldz, z, ldz, u, ldh, at.ptr(s, Seq.wh), (<usize>P) << 6, rows, at.i32(s, Seq.hPanels), P);
 
   // two passes: with tanh(c) in the first, the chain from a gate to h is longer than the processor looks ahead
   for (let row = 0; row < rows; row++) {
@@ -84,13 +71,21 @@ export function lstmStep(
   }
   const out = wr ? e + width : h1;
   const ldo = wr ? lde : ldh;
+  const norm = at.ptr(s, Seq.normC);
   for (let row = 0; row < rows; row++) {
     let o = z + <usize>row * ldz + zo;
-    const from = c1 + <usize>row * ldc;
+    let from = c1 + <usize>row * ldc;
     const tc = e + <usize>row * lde;
     const to = out + <usize>row * ldo;
+    if (norm) {
+      const hat = tc + normOffset(width, wr, P);
+      store<f32>(hat + 2 * width, normalizeRow(hat, from, norm + 2 * ldc, H, width));
+      from = hat;
+    }
     for (let q: usize = 0; q < width; q += 16, o += next) {
-      const t = vmath.tanh(v128.load(from + q));
+      let x = v128.load(from + q);
+      if (norm) x = simd.fma(x, v128.load(norm + q), v128.load(norm + ldc + q));
+      const t = vmath.tanh(x);
       v128.store(tc + q, t);
       v128.store(to + q, f32x4.mul(v128.load(o), t));
     }
@@ -110,24 +105,18 @@ export function lstmStep(
  *     da_i = dc ⊙ g ⊙ i(1-i)                  da_f = dc ⊙ c₀ ⊙ f(1-f)                  da_g = dc ⊙ i ⊙ (1 - g²)
  *     coupled: da_i = dc ⊙ (g - c₀) ⊙ i(1-i)
  *     dc₀ = dc ⊙ f + da_i ⊙ p_i + da_f ⊙ p_f                dp_i += da_i ⊙ c₀ and so on
- *     du = da Wh
  *
- *     z   [rows, i f g o]   in: the gates; out: da
- *     dy  [rows, P]         or 0
- *     dh  [rows, P]         in: gradient of h₁ from later steps; out: 0, the gradient of h₀ apart from u
- *     du  [rows, P]         accumulated; may be dh
- *     dc  [rows, H]         in: gradient of c₁; out: of c₀
+ *     z   in: the gates; out: da
+ *     dh  out: 0
  */
 export function lstmStepBackward(
   s: usize,
   rows: i32,
   z: usize,
-  h0: usize,
   c0: usize,
   e: usize,
   dy: usize,
   dh: usize,
-  du: usize,
   dc: usize,
 ): void {
   const H = at.i32(s, Seq.H);
@@ -170,6 +159,7 @@ export function lstmStepBackward(
     dy = 0;
   }
 
+  const norm = at.ptr(s, Seq.normC);
   for (let row = 0; row < rows; row++) {
     const r = <usize>row;
     let a = z + r * ldz;
@@ -178,6 +168,8 @@ export function lstmStepBackward(
     const dcr = dc + r * ldc;
     const cr = c0 + r * ldc;
     const er = e + r * lde;
+    const hat = er + normOffset(width, wrT, P);
+    if (norm) normalizedBackward(s, norm, hat, a + zo, next, er, dyr * <usize>(dy !== 0), dhr, width);
     for (let q: usize = 0; q < width; q += 16, a += next) {
       const i = v128.load(a);
       const g = v128.load(a + zg);
@@ -188,7 +180,8 @@ export function lstmStepBackward(
       let d = v128.load(dhr + q);
       if (dy) d = f32x4.add(d, v128.load(dyr + q));
       const dao = simd.flush(f32x4.mul(f32x4.mul(d, t), f32x4.mul(o, f32x4.sub(one, o))));
-      let ds = simd.fma(f32x4.mul(d, o), simd.fnma(t, t, one), v128.load(dcr + q));
+      let ds = v128.load(dcr + q);
+      ds = norm ? f32x4.add(ds, v128.load(hat + q)) : simd.fma(f32x4.mul(d, o), simd.fnma(t, t, one), ds);
       if (peephole) ds = simd.fma(dao, v128.load(peephole + 2 * ldc + q), ds);
       if (clip) {
         const c1 = simd.fma(f, c, f32x4.mul(i, g));
@@ -219,8 +212,38 @@ export function lstmStepBackward(
       if (!wrT) v128.store(dhr + q, zero);
     }
   }
-  const K = at.i32(s, Seq.hPanels) << 4;
-  gemm(du, ldh, du, ldh, z, ldz, at.ptr(s, Seq.whT), (<usize>K) << 6, rows, (P + 15) >> 4, K);
+}
+
+/** Where in a row of e the normalised cell state begins. */
+function normOffset(width: usize, projection: usize, P: i32): usize {
+  return projection ? 2 * width + ((<usize>((P + 3) & ~3)) << 2) : width;
+}
+
+/** The way back through tanh and normalisation for one row: `hat`, the normalised cell state, becomes the gradient of c₁. */
+function normalizedBackward(
+  s: usize,
+  norm: usize,
+  hat: usize,
+  o: usize,
+  next: usize,
+  tc: usize,
+  dy: usize,
+  dh: usize,
+  width: usize,
+): void {
+  const ldc = at.ptr(s, Seq.ldc);
+  const dnorm = at.ptr(s, Seq.dnormC);
+  const one = v128.load(ONE);
+  for (let q: usize = 0; q < width; q += 16, o += next) {
+    const t = v128.load(tc + q);
+    let d = v128.load(dh + q);
+    if (dy) d = f32x4.add(d, v128.load(dy + q));
+    d = f32x4.mul(f32x4.mul(d, v128.load(o)), simd.fnma(t, t, one));
+    v128.store(hat + width + q, d);
+    v128.store(dnorm + ldc + q, f32x4.add(v128.load(dnorm + ldc + q), d));
+  }
+  const root = load<f32>(hat + 2 * width);
+  normalizeRowBackward(hat, dnorm, hat + width, hat, norm, norm + 2 * ldc, root, at.i32(s, Seq.H), width);
 }
 
 /** sum += a ⊙ b */

@@ -1,14 +1,20 @@
-import { Cell } from '../../assembly/layout.js';
+import { Cell, Seq } from '../../assembly/layout.js';
 import type { CellDescription } from './cell.js';
 
+const whole = (n: number) => Math.ceil(n / 4) * 4;
+
 export const lstm: CellDescription = {
-  name: 'lstm',
   code: Cell.lstm,
-  formula: 'i f g o = x Wxᵀ + h Whᵀ + b; c = σ(f) ⊙ c + σ(i) ⊙ tanh(g); h = σ(o) ⊙ tanh(c)',
-  source: 'Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000',
-  gates: () => ['i', 'f', 'g', 'o'],
+  title: 'long short-term memory',
+  formula: 'i, f, o = σ(W x + U h + b), g = tanh(W x + U h + b); c ← f ⊙ c + i ⊙ g; h ← o ⊙ tanh(c)',
+  source:
+    'Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; forget gate: Gers et al. 2000, doi:10.1162/089976600300015015',
+  options: ['projectionSize', 'peepholes', 'coupled', 'cellClip', 'forgetBias'],
+  gates: ({ coupled }) => (coupled ? ['i', 'g', 'o'] : ['i', 'f', 'g', 'o']),
   hasC: true,
-  segments: () => [{ first: 0, gates: 4, x: true, h: true }],
-  kept: (H) => H,
-  options: [],
+  segments: ({ coupled }) => [{ first: 0, gates: coupled ? 3 : 4, x: true, h: 'product' }],
+  // tanh c; projected: the state before and the gradient after; normalised: c, room for its gradient, 1/σ
+  kept: ({ H, P, normalized }, { projectionSize }) =>
+    whole(H) + (projectionSize ? whole(H) + whole(P) : 0) + (normalized ? 2 * whole(H) + 4 : 0),
+  fields: ({ coupled }) => [[Seq.coupled, coupled ? 1 : 0]],
 };

@@ -326,7 +326,7 @@ function selfCheck(runtime: Runtime): void {
     const y = (n: number, k: number) => ((n * 5 + k * 2) % 13) - 6;
     for (let m = 0; m < M; m++) for (let k = 0; k < K; k++) f32[(a >> 2) + m * 16 + k] = x(m, k);
     for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) f32[(w >> 2) + n * K + k] = y(n, k);
-    core.packWeights(b, w, K, N, 1);
+    core.packWeights(b, w, 4 * K, K, N, 1);
     core.gemm(c, 2 * LINE, zero, 0, a, LINE, b, K * LINE, M, 2, K);
     for (let m = 0; m < M; m++) {
       for (let n = 0; n < N; n++) {

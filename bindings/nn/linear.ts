@@ -36,7 +36,7 @@ export class Linear {
       this.#packed = this.builder.version;
       const { core } = this.builder.runtime;
       const { inputSize: I, outputSize: O } = this.options;
-      core.packWeights(this.#packedWeight, this.weight.at, I, O, 1);
+      core.packWeights(this.#packedWeight, this.weight.at, 4 * I, I, O, 1);
       core.packBias(this.#packedBias, this.bias.at, 0, O, 1);
     }
     return { weight: this.#packedWeight, bias: this.#packedBias };
@@ -60,11 +60,11 @@ export class Linear {
       if (x.grad) {
         const panels = Math.ceil(I / PANEL);
         const transposed = runtime.take(panels * K * 4 * PANEL);
-        core.packTransposed(transposed, K * 4 * PANEL, this.weight.at, I, O, 1);
+        core.packTransposed(transposed, K * 4 * PANEL, this.weight.at, 4 * I, I, O, 1);
         core.gemm(x.grad, x.ld, x.grad, x.ld, y.grad, y.ld, transposed, K * 4 * PANEL, R, panels, K);
       }
       const scratch = runtime.take(4 * (2 * PANEL + GRAD_BLOCK * PANEL) + GRAD_BLOCK * align(4 * I));
-      core.weightGrad(this.weight.grad, scratch, y.grad, y.ld, x.at, x.ld, R, I, O, 1);
+      core.weightGrad(this.weight.grad, 4 * I, scratch, y.grad, y.ld, x.at, x.ld, R, I, O, 1);
       core.biasGrad(this.bias.grad, 0, y.grad, y.ld, R, O, 1);
     });
     return y;

@@ -6,12 +6,15 @@ import * as check from '../check.js';
 import { align, type Runtime } from '../core/runtime.js';
 import { Random } from '../random.js';
 import { type Loss, Tape } from '../tape.js';
+import { type Initializer, initialize } from './initializer.js';
 
-/** How a parameter starts. */
-export type Initializer =
-  | { readonly kind: 'uniform'; readonly bound: number }
-  | { readonly kind: 'normal'; readonly deviation: number }
-  | { readonly kind: 'constant'; readonly value: number };
+/** How a parameter starts: as one matrix, or block by block of as many rows, to which an offset may be added. */
+export interface Start {
+  readonly initializer: Initializer;
+  /** Rows of a block, where it is made of several, as gates are. */
+  readonly blockRows?: number;
+  readonly offset?: { readonly from: number; readonly to: number; readonly value: number };
+}
 
 export class Parameter {
   /** Address of the values and of their gradient, once there are any. */
@@ -22,7 +25,7 @@ export class Parameter {
   constructor(
     readonly name: string,
     readonly shape: readonly number[],
-    readonly initializer: Initializer,
+    readonly start: Start,
   ) {
     this.size = shape.reduce((n, d) => n * d, 1);
   }
@@ -40,9 +43,9 @@ export class Builder {
     readonly random: Random,
   ) {}
 
-  parameter(name: string, shape: readonly number[], initializer: Initializer): Parameter {
+  parameter(name: string, shape: readonly number[], start: Initializer | Start): Parameter {
     if (this.parameters.some((p) => p.name === name)) throw new RangeError(`name: there are two parameters '${name}'`);
-    const parameter = new Parameter(name, shape, initializer);
+    const parameter = new Parameter(name, shape, 'kind' in start ? { initializer: start } : start);
     this.parameters.push(parameter);
     return parameter;
   }
@@ -51,6 +54,11 @@ export class Builder {
     const at = this.runtime.alloc(bytes, what);
     this.blocks.push(at);
     return at;
+  }
+
+  /** Runs layers forward. What `work` returns must not lie in the arena. */
+  forward<T>(work: (tape: Tape) => T): T {
+    return this.runtime.scope(() => work(new Tape(this.runtime, false)));
   }
 }
 
@@ -102,20 +110,17 @@ export class Model<L> {
     return this.#builder.random;
   }
 
-  #initialise({ at, size, initializer }: Parameter): void {
-    const { core } = this.runtime;
-    const { random } = this;
-    switch (initializer.kind) {
-      case 'constant':
-        this.runtime.f32.fill(initializer.value, at >>> 2, (at >>> 2) + size);
-        break;
-      case 'uniform':
-        random.use('initialise', (...r) => core.fillUniform(at, size, -initializer.bound, initializer.bound, ...r));
-        break;
-      case 'normal':
-        random.use('initialise', (...r) => core.fillNormal(at, size, 0, initializer.deviation, ...r));
-        break;
+  #initialise({ at, size, shape, start }: Parameter): void {
+    const { runtime, random } = this;
+    const columns = shape.length > 1 ? shape[shape.length - 1] : 1;
+    const rows = size / columns;
+    const block = start.blockRows ?? rows;
+    for (let row = 0; row < rows; row += block) {
+      initialize(runtime, random, at + 4 * row * columns, block, columns, start.initializer);
     }
+    const { f32 } = runtime;
+    const { from = 0, to = 0, value = 0 } = start.offset ?? {};
+    for (let i = (at >>> 2) + from; i < (at >>> 2) + to; i++) f32[i] += value;
   }
 
   /** To be called after the parameters have changed. */
@@ -161,7 +166,7 @@ export class Model<L> {
 
   /** Runs layers forward. What `work` returns must not lie in the arena. */
   forward<T>(work: (tape: Tape, layers: L) => T): T {
-    return this.runtime.scope(() => work(new Tape(this.runtime, false), this.layers));
+    return this.#builder.forward((tape) => work(tape, this.layers));
   }
 
   /**

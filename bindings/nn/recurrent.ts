@@ -1,32 +1,81 @@
-/**
- * Recurrent layers: a stack of cells over a sequence. Everything cell-specific comes from the descriptions in `cells/`.
- */
-import { GRAD_BLOCK, PANEL, Seq } from '../../assembly/layout.js';
-import type { CellDescription, Segment } from '../cells/cell.js';
-import { type CellName, cells } from '../cells/index.js';
+/** Recurrent layers: a stack of cells over a sequence, in one direction or both. */
+import { Merge } from '../../assembly/layout.js';
+import { CELL_DEFAULTS, type CellOptions, type CellSettings } from '../cells/cell.js';
+import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
 import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
+import { type Call, Direction, type LayerSettings } from './direction.js';
+import { dropout as dropoutLayer } from './dropout.js';
+import { checkInitializer, type Initializer } from './initializer.js';
+import { input } from './input.js';
 import type { Builder, Parameter } from './model.js';
 
-export interface RecurrentOptions {
+export interface RecurrentOptions extends CellOptions {
   cell: CellName;
   /** I: features of the input. */
   inputSize: number;
-  /** H: units of each layer. */
-  hiddenSize: number;
-  /** Default 1. */
-  numLayers?: number;
+  /** H: units of each layer, or a list, layer by layer. */
+  hiddenSize: number | readonly number[];
+  /** Default 1, or as many as `hiddenSize` lists. */
+  numLayers?: number | undefined;
+  /** Whether there are biases, default true. */
+  bias?: boolean | undefined;
+  /** Each layer runs in both directions of time. */
+  bidirectional?: boolean | undefined;
+  /** How the outputs of the two directions become one, default `'concat'`. */
+  merge?: 'concat' | 'sum' | 'mean' | 'mul' | undefined;
+  /** Time runs backwards, in all layers. */
+  reverse?: boolean | undefined;
+  /** What sequences start from unless told otherwise: zeros, the default, or learned states (`h0_l0` …). */
+  initialState?: 'zero' | 'learned' | undefined;
+  /** Share of the outputs between layers that is dropped in training, default 0. */
+  dropout?: number | undefined;
+  /** The same of each layer's inputs and fed back states, one mask for all steps (Gal & Ghahramani 2016, arXiv:1512.05287v5). */
+  variationalDropout?: number | undefined;
+  /** Share of h and of c that keeps its old value (Krueger et al. 2017, arXiv:1606.01305v4); its expectation at inference. */
+  zoneoutHidden?: number | undefined;
+  zoneoutCell?: number | undefined;
+  /** Share of the recurrent weights that is dropped, anew for each sequence (Merity et al. 2018, arXiv:1708.02182v1). */
+  weightDrop?: number | undefined;
+  /** Normalises both products, and the cell state of an LSTM before its tanh (Ba et al. 2016, arXiv:1607.06450v1). */
+  layerNorm?: boolean | undefined;
+  /** How weights of x, of h (gate by gate), and biases start; default: as in PyTorch, uniform within 1/√H. */
+  initializers?: { input?: Initializer; recurrent?: Initializer; bias?: Initializer } | undefined;
 }
+
+const OWN_OPTIONS = [
+  'cell',
+  'inputSize',
+  'hiddenSize',
+  'numLayers',
+  'bias',
+  'bidirectional',
+  'merge',
+  'reverse',
+  'initialState',
+  'dropout',
+  'variationalDropout',
+  'zoneoutHidden',
+  'zoneoutCell',
+  'weightDrop',
+  'layerNorm',
+  'initializers',
+] as const;
+
+/** The names of all options of a recurrent layer. */
+export const RECURRENT_OPTIONS: readonly string[] = [...OWN_OPTIONS, ...Object.keys(CELL_DEFAULTS)];
+
+const MERGES = { concat: Merge.concat, sum: Merge.sum, mean: Merge.mean, mul: Merge.mul };
 
 /** Where a recurrent layer stands between two calls: plain numbers that can be cloned, kept and saved. */
 export class State {
   constructor(
     /** Sequences side by side. */
     readonly batch: number,
-    /** h of each layer, [B,P]. */
+    /** h of each layer and direction, [B,P]. */
     readonly h: Float32Array[],
-    /** c of each layer, [B,H]; empty for cells without one. */
+    /** c of each layer and direction, [B,H]; empty for cells without one. */
     readonly c: Float32Array[],
   ) {}
 
@@ -45,268 +94,208 @@ export class State {
   }
 }
 
-/** States on the tape: h of each layer [1,B,P], and c [1,B,H] of cells that have one. */
+/** States on the tape: h of each layer and direction [1,B,P], and c [1,B,H] of cells that have one. */
 export interface StateRows {
   readonly h: readonly Rows[];
   readonly c: readonly Rows[];
 }
 
-/** Panels of 16 columns that the interleaved gates of H units take. */
-export function panelsOf(H: number, gates: number): number {
-  return Math.ceil((Math.ceil(H / 4) * gates) / 4);
+/** What went on inside a layer in one direction: gates by name, and states after each step, [T,B,H]. */
+export interface Trace {
+  readonly layer: number;
+  readonly reverse: boolean;
+  readonly gates: Record<string, Float32Array>;
+  readonly h: Float32Array;
+  readonly c: Float32Array | null;
 }
 
-/** One layer in one direction. */
-class Direction {
-  readonly wih: Parameter;
-  readonly whh: Parameter;
-  readonly bih: Parameter;
-  readonly bhh: Parameter;
-  readonly segments: readonly Segment[];
-  readonly xPanels: number;
-  readonly hPanels: number;
-  /** Bytes of a row of z, h, c, e. */
-  readonly ldz: number;
-  readonly ldh: number;
-  readonly ldc: number;
-  readonly lde: number;
-  readonly #wx: number;
-  readonly #wh: number;
-  readonly #bias: number;
-  #packed = -1;
-
-  constructor(
-    readonly builder: Builder,
-    readonly cell: CellDescription,
-    name: (tensor: string) => string,
-    readonly I: number,
-    readonly H: number,
-    readonly P: number,
-  ) {
-    const G = cell.gates({}).length;
-    // PyTorch's: every tensor uniform within 1/√H
-    const initializer = { kind: 'uniform', bound: 1 / Math.sqrt(H) } as const;
-    this.wih = builder.parameter(name('weight_ih'), [G * H, I], initializer);
-    this.whh = builder.parameter(name('weight_hh'), [G * H, P], initializer);
-    this.bih = builder.parameter(name('bias_ih'), [G * H], initializer);
-    this.bhh = builder.parameter(name('bias_hh'), [G * H], initializer);
-
-    this.segments = cell.segments({});
-    const panels = (which: (segment: Segment) => boolean) =>
-      this.segments.filter(which).reduce((n, s) => n + panelsOf(H, s.gates), 0);
-    this.xPanels = panels((s) => s.x);
-    this.hPanels = panels((s) => s.h);
-    this.ldz = panels(() => true) * 4 * PANEL;
-    this.ldh = align(4 * P);
-    this.ldc = align(4 * H);
-    this.lde = align(4 * cell.kept(H, P));
-    this.#wx = builder.alloc(this.xPanels * I * 4 * PANEL, this.wih.name);
-    this.#wh = builder.alloc(this.hPanels * P * 4 * PANEL, this.whh.name);
-    this.#bias = builder.alloc(this.ldz, this.bih.name);
-  }
-
-  /** Packs the weights, if they have changed since. */
-  pack(): void {
-    if (this.#packed === this.builder.version) return;
-    this.#packed = this.builder.version;
-    const { core } = this.builder.runtime;
-    const { I, H, P } = this;
-    let wx = this.#wx;
-    let wh = this.#wh;
-    let bias = this.#bias;
-    for (const { first, gates, x, h } of this.segments) {
-      const panels = panelsOf(H, gates);
-      const row = 4 * first * H;
-      core.packBias(bias, x ? this.bih.at + row : 0, h ? this.bhh.at + row : 0, H, gates);
-      bias += panels * 4 * PANEL;
-      if (x) core.packWeights(wx, this.wih.at + row * I, I, H, gates);
-      if (x) wx += panels * I * 4 * PANEL;
-      if (h) core.packWeights(wh, this.whh.at + row * P, P, H, gates);
-      if (h) wh += panels * P * 4 * PANEL;
-    }
-  }
-
-  /** Packs the transposes into the arena: those of the weights of x and of h. */
-  packTransposed(tape: Tape): { wxT: number; whT: number } {
-    const { core } = tape.runtime;
-    const { I, H, P } = this;
-    const xLine = this.xPanels * PANEL * 4 * PANEL;
-    const hLine = this.hPanels * PANEL * 4 * PANEL;
-    const wxT = tape.runtime.take(Math.ceil(I / PANEL) * xLine);
-    const whT = tape.runtime.take(Math.ceil(P / PANEL) * hLine);
-    let xTo = wxT;
-    let hTo = whT;
-    for (const { first, gates, x, h } of this.segments) {
-      const bytes = panelsOf(H, gates) * PANEL * 4 * PANEL;
-      const row = 4 * first * H;
-      if (x) core.packTransposed(xTo, xLine, this.wih.at + row * I, I, H, gates);
-      if (x) xTo += bytes;
-      if (h) core.packTransposed(hTo, hLine, this.whh.at + row * P, P, H, gates);
-      if (h) hTo += bytes;
-    }
-    return { wxT, whT };
-  }
-
-  /**
-   * Lays out one call of the core: its block of fields, and states, gates and what else is kept, in the arena.
-   *
-   * @param keep whether a backward pass will follow
-   */
-  call(tape: Tape, x: Pick<Rows, 'at' | 'ld' | 'T' | 'B' | 'lengths'>, reverse: boolean, keep: boolean): Call {
-    this.pack();
-    const { runtime } = tape;
-    const { T, B } = x;
-    const steps = keep ? T : 1;
-    const s = runtime.take(4 * Seq.fields);
-    const h = runtime.take((T + 1) * B * this.ldh);
-    const c = this.cell.hasC ? runtime.take((keep ? T + 1 : 1) * B * this.ldc) : 0;
-    const z = runtime.take(T * B * this.ldz);
-    const e = runtime.take(steps * B * this.lde);
-    const { i32 } = runtime;
-    const f = s >> 2;
-    i32.fill(0, f, f + Seq.fields);
-    i32[f + Seq.cell] = this.cell.code;
-    i32[f + Seq.T] = T;
-    i32[f + Seq.B] = B;
-    i32[f + Seq.I] = this.I;
-    i32[f + Seq.H] = this.H;
-    i32[f + Seq.P] = this.P;
-    i32[f + Seq.reverse] = reverse ? 1 : 0;
-    i32[f + Seq.keep] = keep ? 1 : 0;
-    i32[f + Seq.lengths] = x.lengths?.at ?? 0;
-    i32[f + Seq.x] = x.at;
-    i32[f + Seq.ldx] = x.ld;
-    i32[f + Seq.h] = h;
-    i32[f + Seq.ldh] = this.ldh;
-    i32[f + Seq.c] = c;
-    i32[f + Seq.ldc] = this.ldc;
-    i32[f + Seq.z] = z;
-    i32[f + Seq.ldz] = this.ldz;
-    i32[f + Seq.e] = e;
-    i32[f + Seq.lde] = this.lde;
-    i32[f + Seq.wx] = this.#wx;
-    i32[f + Seq.wh] = this.#wh;
-    i32[f + Seq.bias] = this.#bias;
-    i32[f + Seq.xPanels] = this.xPanels;
-    i32[f + Seq.hPanels] = this.hPanels;
-    const first = reverse ? T : 0;
-    const last = reverse ? 0 : T;
-    const slot = B * this.ldh;
-    return {
-      s,
-      z,
-      outputs: h + (reverse ? 0 : slot),
-      previous: h + (reverse ? slot : 0),
-      h0: h + first * slot,
-      hT: h + last * slot,
-      c0: c && c + (keep ? first : 0) * B * this.ldc,
-      cT: c && c + (keep ? last : 0) * B * this.ldc,
-    };
-  }
-
-  /** Gradients of all weights, from dz. */
-  weightGradients(tape: Tape, call: Call, x: Rows): void {
-    const { core } = tape.runtime;
-    const { I, H, P } = this;
-    const R = x.T * x.B;
-    const scratch = tape.runtime.take(4 * (2 * PANEL + GRAD_BLOCK * (PANEL + Math.max(align(4 * I), this.ldh) / 4)));
-    let z = call.z;
-    for (const { first, gates, x: fromX, h } of this.segments) {
-      const row = 4 * first * H;
-      if (fromX) core.weightGrad(this.wih.grad + row * I, scratch, z, this.ldz, x.at, x.ld, R, I, H, gates);
-      if (h) core.weightGrad(this.whh.grad + row * P, scratch, z, this.ldz, call.previous, this.ldh, R, P, H, gates);
-      core.biasGrad(fromX ? this.bih.grad + row : 0, h ? this.bhh.grad + row : 0, z, this.ldz, R, H, gates);
-      z += panelsOf(H, gates) * 4 * PANEL;
-    }
-  }
-}
-
-/** One call of the core: its fields, and addresses of what goes in and out. */
-interface Call {
-  readonly s: number;
-  readonly z: number;
-  /** h after step t, and h before it, T·B rows. */
-  readonly outputs: number;
-  readonly previous: number;
-  /** Initial and final states. */
-  readonly h0: number;
-  readonly hT: number;
-  readonly c0: number;
-  readonly cT: number;
+/** A layer in one direction, as it stood in a call. */
+interface Run {
+  readonly direction: Direction;
+  readonly call: Call;
+  readonly reverse: boolean;
 }
 
 export class Recurrent {
-  readonly cell: CellDescription;
   readonly inputSize: number;
-  readonly hiddenSize: number;
+  /** Features of the last layer's output. */
+  readonly outputSize: number;
   readonly numLayers: number;
-  readonly #layers: Direction[] = [];
+  readonly bidirectional: boolean;
+  readonly #options: RecurrentOptions;
+  /** Layer by layer, direction by direction. */
+  readonly #layers: Direction[][];
+  readonly #builder: Builder;
 
+  /** @param name prefix of the parameters: `weight_ih_l0` [G·H,I] and so on, as in PyTorch */
   constructor(builder: Builder, name: string, options: RecurrentOptions) {
-    check.options(name, options, ['cell', 'inputSize', 'hiddenSize', 'numLayers']);
-    const { numLayers = 1 } = options;
-    this.cell = cells[check.oneOf('cell', options.cell, Object.keys(cells) as CellName[])];
-    this.inputSize = check.whole('inputSize', options.inputSize);
-    this.hiddenSize = check.whole('hiddenSize', options.hiddenSize);
-    this.numLayers = check.whole('numLayers', numLayers);
-    for (let l = 0; l < numLayers; l++) {
-      const I = l === 0 ? this.inputSize : this.hiddenSize;
-      const tensor = (t: string) => `${name}.${t}_l${l}`;
-      this.#layers.push(new Direction(builder, this.cell, tensor, I, this.hiddenSize, this.hiddenSize));
-    }
+    const { settings, widths } = checkRecurrent(name, options);
+    const { bidirectional = false, merge = 'concat' } = options;
+    this.#builder = builder;
+    this.#options = options;
+    this.inputSize = options.inputSize;
+    this.numLayers = widths.length;
+    this.bidirectional = bidirectional;
+    let I = this.inputSize;
+    this.#layers = widths.map((H, l) => {
+      const suffixes = bidirectional ? ['', '_reverse'] : options.reverse ? ['_reverse'] : [''];
+      const directions = suffixes.map(
+        (suffix) => new Direction(builder, settings, (tensor) => `${name}.${tensor}_l${l}${suffix}`, I, H),
+      );
+      I = directions[0].P * (bidirectional && merge === 'concat' ? 2 : 1);
+      return directions;
+    });
+    this.outputSize = I;
   }
 
-  /** A state of zeros for B sequences. */
+  get #directions(): Direction[] {
+    return this.#layers.flat();
+  }
+
+  get #hasC(): boolean {
+    return this.#layers[0][0].settings.cell.hasC;
+  }
+
+  /** A state for B sequences: zeros, or what is learned. */
   state(batch = 1): State {
     check.whole('batch', batch);
+    const { runtime } = this.#builder;
+    const of = (parameter: Parameter | undefined, n: number) => {
+      const values = new Float32Array(batch * n);
+      if (parameter) for (let b = 0; b < batch; b++) values.set(runtime.read(parameter.at, n), b * n);
+      return values;
+    };
     return new State(
       batch,
-      this.#layers.map(({ P }) => new Float32Array(batch * P)),
-      this.cell.hasC ? this.#layers.map(({ H }) => new Float32Array(batch * H)) : [],
+      this.#directions.map(({ P, initial }) => of(initial[0], P)),
+      this.#hasC ? this.#directions.map(({ H, initial }) => of(initial[1], H)) : [],
     );
   }
 
   /**
    * Runs the stack over a sequence.
    *
-   * @param x [T,B,I]
-   * @param state where to start, zero if absent. A `State` is moved on to where the sequences end and takes no gradient; rows, say
-   *   the final states of an encoder, are left alone and take one
+   * @param x [T,B,I]; where it has lengths, outputs behind a sequence's end are zero and final states those at its end
+   * @param state where to start, zero or learned if absent. A `State` is moved on to where the sequences end and takes no gradient;
+   *   rows, say the final states of an encoder, are left alone and take one
    */
   forward(tape: Tape, x: Rows, state?: State | StateRows): StateRows & { output: Rows } {
+    const { output, h, c } = this.#forward(tape, x, state, tape.training);
+    return { output, h, c };
+  }
+
+  /**
+   * The same without a way back, to look inside.
+   *
+   * @param values [T,B,I]
+   */
+  inspect(
+    values: ArrayLike<number>,
+    shape: { T: number; B: number; lengths?: ArrayLike<number> },
+    state?: State,
+  ): Trace[] {
+    const { T, B, lengths } = shape;
+    return this.#builder.forward((tape) => {
+      const x = input(tape, values, { T, B, F: this.inputSize }, lengths ? { lengths } : {});
+      const { runs } = this.#forward(tape, x, state?.clone(), true);
+      return runs.map(({ direction, call, reverse }, i) => {
+        const { H, P, ldh, ldc } = direction;
+        const copy = (at: number, ld: number, F: number) => {
+          const out = new Float32Array(T * B * F);
+          leave(tape, out, { at, ld, B: T * B, F });
+          return out;
+        };
+        const cells = call.cT - (reverse ? 0 : (T - 1) * B * ldc);
+        return {
+          layer: Math.floor(i / this.#layers[0].length),
+          reverse,
+          gates: direction.readGates(tape, call),
+          h: copy(call.outputs, ldh, P),
+          c: call.cT ? copy(cells, ldc, H) : null,
+        };
+      });
+    });
+  }
+
+  /**
+   * One step of B sequences, for streams.
+   *
+   * @param x [B,I]
+   * @param state moved on
+   * @param output [B,P], overwritten; made if absent
+   * @returns output
+   */
+  step(x: ArrayLike<number>, state: State, output = new Float32Array(state.batch * this.outputSize)): Float32Array {
+    if (this.bidirectional) throw new TypeError('step: a bidirectional layer needs the whole sequence; use forward');
+    const { batch: B } = state;
+    if (x.length !== B * this.inputSize) {
+      throw new RangeError(
+        `x: expected [B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers, got ${x.length}`,
+      );
+    }
+    return this.#builder.forward((tape) => {
+      const rows = input(tape, x, { T: 1, B, F: this.inputSize });
+      leave(tape, output, this.#forward(tape, rows, state, false).output);
+      return output;
+    });
+  }
+
+  #forward(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean) {
     if (x.F !== this.inputSize) throw new RangeError(`x: expected ${this.inputSize} features, got ${x.F}`);
     const batch = state instanceof State ? state.batch : state?.h[0]?.B;
-    if (batch !== undefined && batch !== x.B)
+    if (state && state.h.length !== this.#directions.length) {
+      throw new RangeError(
+        `state: expected h of ${this.#directions.length} layers and directions, got ${state.h.length}`,
+      );
+    }
+    if (batch !== undefined && batch !== x.B) {
       throw new RangeError(`state: is of ${batch} sequences, the batch has ${x.B}`);
+    }
+    const { dropout = 0, variationalDropout = 0, merge = 'concat' } = this.#options;
     const h: Rows[] = [];
     const c: Rows[] = [];
+    const runs: Run[] = [];
     let output = x;
-    this.#layers.forEach((layer, l) => {
-      const initial = state && { h: state.h[l], c: state.c[l] };
-      const result = this.#run(tape, layer, output, initial);
-      output = result.output;
-      h.push(result.h);
-      if (result.c) c.push(result.c);
-      if (state instanceof State) {
-        leave(tape, state.h[l], result.h);
-        if (result.c) leave(tape, state.c[l], result.c);
-      }
+    this.#layers.forEach((directions, l) => {
+      if (l > 0 && dropout) output = dropoutLayer(tape, this.#builder.random, output, dropout);
+      if (variationalDropout)
+        output = dropoutLayer(tape, this.#builder.random, output, variationalDropout, { oneMask: true });
+      const inputRows = output;
+      const results = directions.map((direction, d) => {
+        const i = l * directions.length + d;
+        const reverse = d === 1 || this.#options.reverse === true;
+        const result = this.#run(tape, direction, inputRows, state && { h: state.h[i], c: state.c[i] }, reverse, keep);
+        runs.push({ direction, call: result.call, reverse });
+        h.push(result.h);
+        if (result.c) c.push(result.c);
+        if (state instanceof State) {
+          leave(tape, state.h[i], result.h);
+          if (result.c) leave(tape, state.c[i], result.c);
+        }
+        return result.output;
+      });
+      // the slots of states serve as outputs, but where something has to be put together, or zeroed behind an end
+      output = directions.length > 1 || x.lengths ? mergeRows(tape, results[0], results[1], MERGES[merge]) : results[0];
     });
-    return { output, h, c };
+    return { output, h, c, runs };
   }
 
   #run(
     tape: Tape,
-    layer: Direction,
+    direction: Direction,
     x: Rows,
     initial: { h: Float32Array | Rows | undefined; c: Float32Array | Rows | undefined } | undefined,
-  ): { output: Rows; h: Rows; c: Rows | undefined } {
+    reverse: boolean,
+    keep: boolean,
+  ): { output: Rows; h: Rows; c: Rows | undefined; call: Call } {
     const { runtime } = tape;
     const { core } = runtime;
     const { B, T } = x;
-    const call = layer.call(tape, x, false, tape.training);
-    enter(tape, call.h0, layer.ldh, layer.P, B, initial?.h);
-    if (call.c0) enter(tape, call.c0, layer.ldc, layer.H, B, initial?.c);
+    const { ldh, ldc, P, H } = direction;
+    const call = direction.call(tape, x, reverse, keep);
+    const [learnedH, learnedC] = initial ? [] : direction.initial;
+    enter(tape, call.h0, ldh, P, B, initial?.h ?? learnedH);
+    if (call.c0) enter(tape, call.c0, ldc, H, B, initial?.c ?? learnedC);
     core.forward(call.s);
     const rows = (at: number, ld: number, F: number, steps: number): Rows => ({
       at,
@@ -317,23 +306,11 @@ export class Recurrent {
       grad: tape.training ? runtime.takeZeroed(steps * B * ld) : 0,
       lengths: steps === T ? x.lengths : undefined,
     });
-    const output = rows(call.outputs, layer.ldh, layer.P, T);
-    const h = rows(call.hT, layer.ldh, layer.P, 1);
-    const c = call.cT ? rows(call.cT, layer.ldc, layer.H, 1) : undefined;
+    const output = rows(call.outputs, ldh, P, T);
+    const h = rows(call.hT, ldh, P, 1);
+    const c = call.cT ? rows(call.cT, ldc, H, 1) : undefined;
     tape.record(() => {
-      const { wxT, whT } = layer.packTransposed(tape);
-      const { i32 } = runtime;
-      const f = call.s >> 2;
-      i32[f + Seq.wxT] = wxT;
-      i32[f + Seq.whT] = whT;
-      i32[f + Seq.dy] = output.grad;
-      i32[f + Seq.lddy] = output.ld;
-      i32[f + Seq.dh] = h.grad;
-      i32[f + Seq.dc] = c?.grad ?? 0;
-      i32[f + Seq.dx] = x.grad;
-      i32[f + Seq.lddx] = x.ld;
-      core.backward(call.s);
-      layer.weightGradients(tape, call, x);
+      direction.backward(tape, call, x, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
       // the gradients of the final states have become those of the initial ones
       for (const [from, to] of [
         [h, initial?.h],
@@ -342,7 +319,7 @@ export class Recurrent {
         if (from && to && 'grad' in to && to.grad) core.rowsAdd(to.grad, to.ld, from.grad, from.ld, B, from.F);
       }
     });
-    return { output, h, c };
+    return { output, h, c, call };
   }
 
   /**
@@ -350,17 +327,17 @@ export class Recurrent {
    * puts out. The states are entered; `leave` takes them out again.
    */
   stepCalls(tape: Tape, x: number, state: State): { calls: number[]; leave: () => void } {
-    let input = { at: x, ld: 0, T: 1, B: 1, lengths: undefined };
+    let rows = { at: x, ld: align(4 * this.inputSize), T: 1, B: 1, lengths: undefined };
     const ends: (() => void)[] = [];
-    const calls = this.#layers.map((layer, l) => {
-      const call = layer.call(tape, input, false, false);
+    const calls = this.#directions.map((layer, l) => {
+      const call = layer.call(tape, rows, false, false);
       enter(tape, call.h0, layer.ldh, layer.P, 1, state.h[l]);
       if (call.c0) enter(tape, call.c0, layer.ldc, layer.H, 1, state.c[l]);
       ends.push(() => {
         leave(tape, state.h[l], { at: call.h0, ld: layer.ldh, B: 1, F: layer.P });
         if (call.c0) leave(tape, state.c[l], { at: call.c0, ld: layer.ldc, B: 1, F: layer.H });
       });
-      input = { ...input, at: call.hT };
+      rows = { ...rows, at: call.hT, ld: layer.ldh };
       return call.s;
     });
     return {
@@ -372,12 +349,145 @@ export class Recurrent {
   }
 }
 
-/** An initial state, or zeros, into its slot. */
-function enter(tape: Tape, at: number, ld: number, F: number, B: number, values?: Float32Array | Rows): void {
+/** The settings of all layers, and how wide each is. */
+function checkRecurrent(name: string, options: RecurrentOptions): { settings: LayerSettings; widths: number[] } {
+  check.options(name, options, RECURRENT_OPTIONS);
+  const cellName = check.oneOf('cell', options.cell, CELL_NAMES);
+  const cell = cells[cellName];
+  const given = (key: string) => (options as unknown as Record<string, unknown>)[key] !== undefined;
+  for (const key of Object.keys(CELL_DEFAULTS)) {
+    if (given(key) && !(cell.options as readonly string[]).includes(key)) {
+      throw new RangeError(`${key}: means nothing to cell '${cellName}'`);
+    }
+  }
+  check.whole('inputSize', options.inputSize);
+  const { hiddenSize } = options;
+  const list = typeof hiddenSize === 'object' && hiddenSize !== null;
+  if (list && hiddenSize.length === 0) throw new RangeError('hiddenSize: the list is empty');
+  const { numLayers = list ? hiddenSize.length : 1 } = options;
+  check.whole('numLayers', numLayers);
+  if (list && hiddenSize.length !== numLayers) {
+    throw new RangeError(`hiddenSize: lists ${hiddenSize.length} layers, numLayers is ${numLayers}`);
+  }
+  const widths = Array.from({ length: numLayers }, (_, l) =>
+    list ? check.whole(`hiddenSize[${l}]`, hiddenSize[l]) : check.whole('hiddenSize', hiddenSize),
+  );
+  const { bias = true, bidirectional = false, reverse = false, layerNorm = false, initialState = 'zero' } = options;
+  const flags = { bias, bidirectional, reverse, layerNorm, peepholes: options.peepholes ?? false };
+  for (const [key, value] of Object.entries({
+    ...flags,
+    coupled: options.coupled ?? false,
+    feedback: options.feedback ?? true,
+  })) {
+    check.flag(key, value);
+  }
+  check.oneOf('initialState', initialState, ['zero', 'learned']);
+  check.oneOf('merge', options.merge ?? 'concat', ['concat', 'sum', 'mean', 'mul']);
+  const rates = ['dropout', 'variationalDropout', 'zoneoutHidden', 'zoneoutCell', 'weightDrop'] as const;
+  for (const key of rates) {
+    if (check.number(key, options[key] ?? 0, 0) >= 1) check.fail(key, 'a number below 1', options[key]);
+  }
+  check.whole('projectionSize', options.projectionSize ?? 0, 0);
+  check.number('cellClip', options.cellClip ?? 0, 0);
+  check.number('forgetBias', options.forgetBias ?? 0);
+  check.oneOf('reset', options.reset ?? 'after', ['after', 'before']);
+  const activations =
+    cellName === 'gru' ? (['tanh', 'relu'] as const) : (['tanh', 'sigmoid', 'relu', 'identity'] as const);
+  check.oneOf('activation', options.activation ?? 'tanh', activations);
+  const { initializers = {} } = options;
+  check.options('initializers', initializers, ['input', 'recurrent', 'bias']);
+  for (const [key, value] of Object.entries(initializers)) checkInitializer(`initializers.${key}`, value);
+
+  const clash = (wrong: unknown, a: string, b: string, why: string) => {
+    if (wrong) throw new RangeError(`${a} and ${b} do not go together: ${why}`);
+  };
+  const projection = options.projectionSize ?? 0;
+  clash(bidirectional && reverse, 'bidirectional', 'reverse', 'both directions are there already');
+  clash(given('merge') && !bidirectional, 'merge', 'bidirectional: false', 'there is one direction only');
+  clash(options.dropout && numLayers === 1, 'dropout', 'numLayers: 1', 'it acts between layers');
+  clash(options.zoneoutCell && !cell.hasC, 'zoneoutCell', `cell: '${cellName}'`, 'the cell has no state c');
+  clash(
+    projection && widths.some((H) => projection >= H),
+    'projectionSize',
+    'hiddenSize',
+    'a projection is smaller, as in PyTorch',
+  );
+  clash(options.coupled && options.forgetBias, 'coupled', 'forgetBias', 'there is no forget gate of its own');
+  clash(options.forgetBias && !bias, 'forgetBias', 'bias: false', 'there is no bias');
+  const noFeedback = options.feedback === false;
+  clash(noFeedback && options.weightDrop, 'weightDrop', 'feedback: false', 'there are no recurrent weights');
+  clash(
+    noFeedback && initializers.recurrent,
+    'initializers.recurrent',
+    'feedback: false',
+    'there are no recurrent weights',
+  );
+  clash(
+    layerNorm && options.reset === 'before',
+    'layerNorm',
+    "reset: 'before'",
+    'the product with the state is made in two parts',
+  );
+  clash(!bias && initializers.bias, 'initializers.bias', 'bias: false', 'there is no bias');
+  const square = initializers.recurrent?.kind === 'identity' && projection;
+  clash(
+    square,
+    "initializers.recurrent: { kind: 'identity' }",
+    'projectionSize',
+    'the recurrent weights are not square',
+  );
+
+  const own = Object.fromEntries(
+    Object.keys(CELL_DEFAULTS).flatMap((key) => (given(key) ? [[key, options[key as keyof CellSettings]]] : [])),
+  );
+  return {
+    widths,
+    settings: {
+      ...CELL_DEFAULTS,
+      ...own,
+      cell,
+      bias,
+      layerNorm,
+      variationalDropout: options.variationalDropout ?? 0,
+      zoneoutHidden: options.zoneoutHidden ?? 0,
+      zoneoutCell: options.zoneoutCell ?? 0,
+      weightDrop: options.weightDrop ?? 0,
+      learnedState: initialState === 'learned',
+      initializers,
+    },
+  };
+}
+
+/** One or two directions as one sequence whose padding is zero. */
+function mergeRows(tape: Tape, a: Rows, b: Rows | undefined, how: Merge): Rows {
+  const { core } = tape.runtime;
+  const { T, B, F, ld, lengths } = a;
+  const y = tape.rows(T, B, b && how === Merge.concat ? 2 * F : F, true, lengths);
+  const at = lengths?.at ?? 0;
+  core.mergeForward(y.at, y.ld, a.at, b?.at ?? 0, ld, at, T, B, F, how);
+  tape.record(() => {
+    if (b) core.mergeBackward(a.grad, b.grad, y.grad, y.ld, a.at, b.at, ld, at, T, B, F, how);
+    else core.rowsAdd(a.grad, ld, y.grad, y.ld, T * B, F);
+  });
+  return y;
+}
+
+/** An initial state, one that is learned, or zeros, into its slot. */
+function enter(
+  tape: Tape,
+  at: number,
+  ld: number,
+  F: number,
+  B: number,
+  values?: Float32Array | Rows | Parameter,
+): void {
   const { f32, core } = tape.runtime;
   f32.fill(0, at >>> 2, (at + B * ld) >>> 2);
-  if (values && 'ld' in values) core.rowsAdd(at, ld, values.at, values.ld, B, F);
-  else if (values) for (let b = 0; b < B; b++) f32.set(values.subarray(b * F, (b + 1) * F), (at + b * ld) >>> 2);
+  if (!values) return;
+  if ('ld' in values) core.rowsAdd(at, ld, values.at, values.ld, B, F);
+  else if ('shape' in values)
+    for (let b = 0; b < B; b++) f32.set(f32.subarray(values.at >>> 2, (values.at >>> 2) + F), (at + b * ld) >>> 2);
+  else for (let b = 0; b < B; b++) f32.set(values.subarray(b * F, (b + 1) * F), (at + b * ld) >>> 2);
 }
 
 /** Rows into packed numbers [B,F]. */

@@ -3,7 +3,8 @@
  * carried from one window to the next (truncated backpropagation through time), and writes on from a prompt.
  */
 import { Gen } from '../../assembly/layout.js';
-import { type CellName, cells } from '../cells/index.js';
+import { CELL_DEFAULTS } from '../cells/cell.js';
+import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
 import * as check from '../check.js';
 import { align, RUNTIME_OPTIONS, Runtime, type RuntimeOptions } from '../core/runtime.js';
 import { FormatError } from '../errors.js';
@@ -83,7 +84,7 @@ const OPTIONS = [
 ];
 const GENERATE_OPTIONS = ['prompt', 'length', 'temperature', 'topK', 'topP', 'seed'];
 const TASK = 'language-model';
-const ALIASES = { 'rnn.': Object.keys(cells).map((cell) => `${cell}.`) };
+const ALIASES = { 'rnn.': CELL_NAMES.map((cell) => `${cell}.`) };
 /** Tokens that go through the core in one call, where no gradient binds them together. */
 const CHUNK = 256;
 
@@ -122,7 +123,7 @@ function checkOptions(options: LanguageModelOptions): {
     seed: check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER),
     config: {
       vocabulary: vocabulary.tokens,
-      cell: check.oneOf('cell', cell, Object.keys(cells) as CellName[]),
+      cell: check.oneOf('cell', cell, CELL_NAMES),
       hiddenSize: check.whole('hiddenSize', hiddenSize),
       numLayers: check.whole('numLayers', numLayers),
       embeddingSize: check.whole('embeddingSize', embeddingSize),
@@ -145,7 +146,7 @@ function infer(
     );
   }
   const gates = shape[0] / shape[1];
-  const cell = (Object.keys(cells) as CellName[]).find((name) => cells[name].gates({}).length === gates);
+  const cell = CELL_NAMES.find((name) => cells[name].gates(CELL_DEFAULTS).length === gates);
   if (!cell) throw new FormatError(`${hh}: shape [${shape.join(', ')}] belongs to no cell that is known here`);
   const vocabulary = given ?? metadata.vocabulary ?? metadata.vocab;
   if (vocabulary === undefined) throw new TypeError('vocabulary: the file names none; give one');

@@ -1,22 +1,47 @@
 import type { Graph, Matrix } from './autodiff.js';
+import type { CellReference, Weights } from './index.js';
+
+/** (x - mean) / σ of each row, times a gain. */
+export function normalized(g: Graph, x: Matrix, gain: Matrix): Matrix {
+  const mean = g.scale(g.sumRows(x), 1 / x.columns);
+  const wide = (m: Matrix) => g.pick(m, x.rows, x.columns, (i) => i);
+  const d = g.sub(x, wide(mean));
+  const variance = g.scale(g.sumRows(g.mul(d, d)), 1 / x.columns);
+  return g.mul(g.div(d, wide(g.sqrt(g.shift(variance, 1e-5)))), gain);
+}
+
+/** W x + b and U u + b, each normalised where there are gains. Missing weights and biases count as zero. */
+export function products(g: Graph, x: Matrix, u: Matrix, w: Weights): { fromX: Matrix; fromU: Matrix } {
+  const side = (input: Matrix, weight: Matrix | undefined, bias: Matrix | undefined, gain: Matrix | undefined) => {
+    let a = weight ? g.product(input, weight) : g.zeros(input.rows, (w.weight_ih as Matrix).rows);
+    if (gain) a = normalized(g, a, gain);
+    return bias ? g.add(a, bias) : a;
+  };
+  return {
+    fromX: side(x, w.weight_ih, w.bias_ih, w.norm_ih),
+    fromU: side(u, w.weight_hh, w.bias_hh, w.norm_hh),
+  };
+}
 
 /**
- * One step of an LSTM.
+ * Long short-term memory. Gates in rows i f g o, coupled i g o:
  *
- *     i f g o = x Wxᵀ + bx + h Whᵀ + bh, gate by gate H columns
- *     c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g)          h' = σ(o) ⊙ tanh(c')
+ *     a = W x + b + U u + b          c' = σ(a_f) c + σ(a_i) tanh(a_g)          h' = σ(a_o) tanh(c')
  */
-export function lstm(
-  graph: Graph,
-  x: Matrix,
-  h: Matrix,
-  c: Matrix,
-  { weight_ih: wx, weight_hh: wh, bias_ih: bx, bias_hh: bh }: Record<string, Matrix>,
-): { h: Matrix; c: Matrix } {
-  const g = graph;
+export const lstm: CellReference = (g, x, u, _h, c, w, settings) => {
   const H = c.columns;
-  const a = g.add(g.add(g.add(g.product(x, wx as Matrix), bx as Matrix), g.product(h, wh as Matrix)), bh as Matrix);
+  const { fromX, fromU } = products(g, x, u, w);
+  const a = g.add(fromX, fromU);
   const gate = (n: number) => g.columns(a, n * H, (n + 1) * H);
-  const next = g.add(g.mul(g.sigmoid(gate(1)), c), g.mul(g.sigmoid(gate(0)), g.tanh(gate(2))));
-  return { h: g.mul(g.sigmoid(gate(3)), g.tanh(next)), c: next };
-}
+  const peep = (n: number, state: Matrix, net: Matrix) =>
+    w.weight_peephole ? g.add(net, g.mul(state, g.columns(w.weight_peephole, n * H, (n + 1) * H))) : net;
+  const [fAt, gAt, oAt] = settings.coupled ? [0, 1, 2] : [1, 2, 3];
+  const i = g.sigmoid(peep(0, c, gate(0)));
+  const f = settings.coupled ? g.shift(g.scale(i, -1), 1) : g.sigmoid(peep(1, c, gate(fAt)));
+  let next = g.add(g.mul(f, c), g.mul(i, g.tanh(gate(gAt))));
+  if (settings.cellClip) next = g.clamp(next, settings.cellClip);
+  const o = g.sigmoid(peep(settings.coupled ? 1 : 2, next, gate(oAt)));
+  const shown = w.norm_c ? g.add(normalized(g, next, w.norm_c), w.norm_c_bias as Matrix) : next;
+  const m = g.mul(o, g.tanh(shown));
+  return { h: w.weight_hr ? g.product(m, w.weight_hr) : m, c: next };
+};

@@ -1,0 +1,42 @@
+/** Functions of one number, chosen by an `Activation`; their slopes are taken from the result. */
+import { Activation } from './layout';
+import { vmath } from './math';
+import { simd } from './simd';
+
+export class activation {
+  @inline static of(f: i32, x: v128): v128 {
+    if (f === Activation.tanh) return vmath.tanh(x);
+    if (f === Activation.sigmoid) return vmath.sigmoid(x);
+    // x > 0 ? x : 0, where NaN stays
+    if (f === Activation.relu) return v128.andnot(x, f32x4.le(x, f32x4.splat(0)));
+    return x;
+  }
+
+  /** f'(x), from y = f(x). */
+  @inline static slope(f: i32, y: v128): v128 {
+    const one = f32x4.splat(1);
+    if (f === Activation.tanh) return simd.fnma(y, y, one);
+    if (f === Activation.sigmoid) return f32x4.mul(y, f32x4.sub(one, y));
+    if (f === Activation.relu) return v128.and(one, f32x4.gt(y, f32x4.splat(0)));
+    return one;
+  }
+}
+
+/** y [R,F] = f(x); y may be x. */
+export function activationForward(y: usize, x: usize, ld: usize, R: i32, F: i32, f: i32): void {
+  const width = (<usize>((F + 3) & ~3)) << 2;
+  for (let r = 0; r < R; r++, y += ld, x += ld) {
+    for (let q: usize = 0; q < width; q += 16) v128.store(y + q, activation.of(f, v128.load(x + q)));
+  }
+}
+
+/** dx [R,F] += dy ⊙ f'(x), from y. */
+export function activationBackward(dx: usize, dy: usize, y: usize, ld: usize, R: i32, F: i32, f: i32): void {
+  const width = (<usize>((F + 3) & ~3)) << 2;
+  for (let r = 0; r < R; r++, dx += ld, dy += ld, y += ld) {
+    for (let q: usize = 0; q < width; q += 16) {
+      const d = f32x4.mul(v128.load(dy + q), activation.slope(f, v128.load(y + q)));
+      v128.store(dx + q, simd.flush(f32x4.add(v128.load(dx + q), d)));
+    }
+  }
+}

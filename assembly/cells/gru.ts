@@ -1,0 +1,144 @@
+import { activation } from '../activation';
+import { at } from '../at';
+import { gemm } from '../gemm';
+import { Seq } from '../layout';
+import { vmath } from '../math';
+import { simd } from '../simd';
+
+/** Bytes of the columns that `gates` interleaved gates of H units take. */
+function columns(H: i32, gates: i32): usize {
+  return (<usize>((((H + 3) >> 2) * gates + 3) >> 2)) << 6;
+}
+
+/**
+ * Gated recurrent unit, one step of `rows` sequences.
+ *
+ *     r, y = σ(x Wᵣᵀ + u Uᵣᵀ + bᵣ), σ(x W_yᵀ + u U_yᵀ + b_y)          h₁ = (1 - y) ⊙ n + y ⊙ h₀
+ *     reset after the product:   n = f(x Wₙᵀ + bₙ + r ⊙ m)             m = u Uₙᵀ + cₙ
+ *     reset before the product:  n = f(x Wₙᵀ + bₙ + (r ⊙ u) Uₙᵀ + cₙ)
+ *
+ * f is tanh or ReLU; y is the update gate, z in the papers and in PyTorch. Cho et al. 2014: after the product as in
+ * arXiv:1406.1078v1, cuDNN and PyTorch, before it as in arXiv:1406.1078v3, ONNX by default and Keras with reset_after=False.
+ *
+ *     z  [rows, n | r y | m]  in: n's part from x, the sums of r and y, m; out: n, r, y, m. Reset before: [rows, n | r y]
+ *     e  [rows, H]            reset before: overwritten with r ⊙ u
+ */
+export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: usize, e: usize): void {
+  const H = at.i32(s, Seq.H);
+  const f = at.i32(s, Seq.activation);
+  const before = at.i32(s, Seq.resetBefore) !== 0;
+  const ldz = at.ptr(s, Seq.ldz);
+  const ldh = at.ptr(s, Seq.ldh);
+  const width = (<usize>((H + 3) & ~3)) << 2;
+  const gates = columns(H, 1);
+  const candidate = gates + columns(H, 2);
+  if (before) {
+    const lde = at.ptr(s, Seq.lde);
+    for (let row: usize = 0; row < <usize>rows; row++) {
+      const a = z + row * ldz + gates;
+      for (let q: usize = 0; q < width; q += 16) {
+        const r = vmath.sigmoid(v128.load(a + 2 * q));
+        v128.store(a + 2 * q, r);
+        v128.store(a + 2 * q, vmath.sigmoid(v128.load(a + 2 * q, 16)), 16);
+        v128.store(e + row * lde + q, f32x4.mul(r, v128.load(u + row * ldh + q)));
+      }
+    }
+    const wn = at.ptr(s, Seq.wr);
+    gemm(z, ldz, z, ldz, e, lde, wn, (<usize>H) << 6, rows, <i32>(gates >> 6), H);
+  }
+  for (let row: usize = 0; row < <usize>rows; row++) {
+    const a = z + row * ldz;
+    const g = a + gates;
+    const m = a + candidate;
+    const from = h0 + row * ldh;
+    const to = h1 + row * ldh;
+    for (let q: usize = 0; q < width; q += 16) {
+      let an = v128.load(a + q);
+      let y = v128.load(g + 2 * q, 16);
+      if (!before) {
+        const r = vmath.sigmoid(v128.load(g + 2 * q));
+        y = vmath.sigmoid(y);
+        v128.store(g + 2 * q, r);
+        v128.store(g + 2 * q, y, 16);
+        an = simd.fma(r, v128.load(m + q), an);
+      }
+      const n = activation.of(f, an);
+      v128.store(a + q, n);
+      v128.store(to + q, simd.fma(y, f32x4.sub(v128.load(from + q), n), n));
+    }
+  }
+}
+
+/**
+ *     d = dy + dh          da_n = d ⊙ (1 - y) ⊙ f'          da_y = d ⊙ (h₀ - n) ⊙ y(1-y)          dh₀ = d ⊙ y
+ *     after:   dm = da_n ⊙ r              da_r = da_n ⊙ m ⊙ r(1-r)
+ *     before:  ds = da_n Uₙ, s = r ⊙ u    da_r = ds ⊙ u ⊙ r(1-r)         du += ds ⊙ r
+ *
+ *     z   out: da_n, da_r, da_y, dm
+ *     dh  out: d ⊙ y
+ *     du  accumulated, reset before only
+ */
+export function gruStepBackward(
+  s: usize,
+  rows: i32,
+  z: usize,
+  u: usize,
+  h0: usize,
+  e: usize,
+  dy: usize,
+  dh: usize,
+  du: usize,
+): void {
+  const H = at.i32(s, Seq.H);
+  const f = at.i32(s, Seq.activation);
+  const before = at.i32(s, Seq.resetBefore) !== 0;
+  const ldz = at.ptr(s, Seq.ldz);
+  const ldh = at.ptr(s, Seq.ldh);
+  const lddy = at.ptr(s, Seq.lddy);
+  const width = (<usize>((H + 3) & ~3)) << 2;
+  const gates = columns(H, 1);
+  const candidate = gates + columns(H, 2);
+  const one = f32x4.splat(1);
+  for (let row: usize = 0; row < <usize>rows; row++) {
+    const a = z + row * ldz;
+    const g = a + gates;
+    const m = a + candidate;
+    const dhr = dh + row * ldh;
+    const dyr = dy + row * lddy;
+    const from = h0 + row * ldh;
+    for (let q: usize = 0; q < width; q += 16) {
+      let d = v128.load(dhr + q);
+      if (dy) d = f32x4.add(d, v128.load(dyr + q));
+      const n = v128.load(a + q);
+      const y = v128.load(g + 2 * q, 16);
+      const rest = f32x4.sub(one, y);
+      const dan = simd.flush(f32x4.mul(f32x4.mul(d, rest), activation.slope(f, n)));
+      const day = f32x4.mul(f32x4.mul(d, f32x4.sub(v128.load(from + q), n)), f32x4.mul(y, rest));
+      if (!before) {
+        const r = v128.load(g + 2 * q);
+        const dar = f32x4.mul(f32x4.mul(dan, v128.load(m + q)), f32x4.mul(r, f32x4.sub(one, r)));
+        v128.store(g + 2 * q, simd.flush(dar));
+        v128.store(m + q, simd.flush(f32x4.mul(dan, r)));
+      }
+      v128.store(a + q, dan);
+      v128.store(g + 2 * q, simd.flush(day), 16);
+      v128.store(dhr + q, simd.flush(f32x4.mul(d, y)));
+    }
+  }
+  if (!before) return;
+  const ds = at.ptr(s, Seq.dm);
+  const K = <i32>(gates >> 2);
+  memory.fill(ds, 0, <usize>rows * ldh);
+  gemm(ds, ldh, ds, ldh, z, ldz, at.ptr(s, Seq.wrT), (<usize>K) << 6, rows, (H + 15) >> 4, K);
+  for (let row: usize = 0; row < <usize>rows; row++) {
+    const g = z + row * ldz + gates;
+    const o = row * ldh;
+    for (let q: usize = 0; q < width; q += 16) {
+      const r = v128.load(g + 2 * q);
+      const d = v128.load(ds + o + q);
+      const dar = f32x4.mul(f32x4.mul(d, v128.load(u + o + q)), f32x4.mul(r, f32x4.sub(one, r)));
+      v128.store(g + 2 * q, simd.flush(dar));
+      v128.store(du + o + q, simd.fma(d, r, v128.load(du + o + q)));
+    }
+  }
+}

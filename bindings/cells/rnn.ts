@@ -1,0 +1,21 @@
+import { Activation, Cell, Seq } from '../../assembly/layout.js';
+import type { CellDescription } from './cell.js';
+
+export const rnn: CellDescription = {
+  code: Cell.rnn,
+  title: "Elman's network",
+  formula: 'h ← f(W x + U h + b), f = tanh, σ, ReLU or the identity',
+  source: 'Elman 1990, doi:10.1207/s15516709cog1402_1',
+  options: ['activation'],
+  gates: () => ['h'],
+  hasC: false,
+  segments: () => [{ first: 0, gates: 1, x: true, h: 'product' }],
+  fields: ({ activation }) => [
+    [
+      Seq.activation,
+      { tanh: Activation.tanh, sigmoid: Activation.sigmoid, relu: Activation.relu, identity: Activation.identity }[
+        activation
+      ],
+    ],
+  ],
+};

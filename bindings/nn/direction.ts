@@ -1,0 +1,522 @@
+/**
+ * One recurrent layer in one direction: its parameters, how they are packed, the memory of a call, the gradients of its weights. All
+ * of it follows from the cell's description.
+ */
+import { GRAD_BLOCK, PANEL, Seq } from '../../assembly/layout.js';
+import type { CellDescription, CellSettings, Segment } from '../cells/cell.js';
+import { align } from '../core/runtime.js';
+import type { Rows, Tape } from '../tape.js';
+import type { Initializer } from './initializer.js';
+import type { Builder, Parameter, Start } from './model.js';
+
+/** Bytes of a line of a panel. */
+const LINE = 4 * PANEL;
+
+/** What a layer is made of, all defaults filled in. */
+export interface LayerSettings extends CellSettings {
+  readonly cell: CellDescription;
+  readonly bias: boolean;
+  readonly layerNorm: boolean;
+  readonly variationalDropout: number;
+  readonly zoneoutHidden: number;
+  readonly zoneoutCell: number;
+  readonly weightDrop: number;
+  readonly learnedState: boolean;
+  readonly initializers: { input?: Initializer; recurrent?: Initializer; bias?: Initializer };
+}
+
+/** Panels of 16 columns that the interleaved gates of H units take. */
+export function panelsOf(H: number, gates: number): number {
+  return Math.ceil((Math.ceil(H / 4) * gates) / 4);
+}
+
+/** One call of the core: its fields, and addresses of what goes in and out. */
+export interface Call {
+  readonly s: number;
+  readonly T: number;
+  readonly B: number;
+  readonly z: number;
+  readonly e: number;
+  /** h after step t, and what entered its product, T·B rows. */
+  readonly outputs: number;
+  readonly previous: number;
+  /** Initial and final states. */
+  readonly h0: number;
+  readonly hT: number;
+  readonly c0: number;
+  readonly cT: number;
+  /** Masked states, normalised products; masks of dropped weights; 0 where there are none. */
+  readonly u: number;
+  readonly normX: number;
+  readonly normH: number;
+  readonly weightMask: number;
+}
+
+export class Direction {
+  readonly wih: Parameter;
+  readonly whh: Parameter | undefined;
+  readonly bih: Parameter | undefined;
+  readonly bhh: Parameter | undefined;
+  readonly whr: Parameter | undefined;
+  readonly peephole: Parameter | undefined;
+  readonly gainX: Parameter | undefined;
+  readonly gainH: Parameter | undefined;
+  readonly gainC: Parameter | undefined;
+  readonly biasC: Parameter | undefined;
+  readonly initial: readonly Parameter[];
+  /** Gates of the cell, and features of the state that is put out. */
+  readonly gates: readonly string[];
+  readonly P: number;
+  readonly segments: readonly Segment[];
+  readonly xPanels: number;
+  readonly hPanels: number;
+  readonly zPanels: number;
+  readonly hColumn: number;
+  /** Bytes of a row of z, h, c, e. */
+  readonly ldz: number;
+  readonly ldh: number;
+  readonly ldc: number;
+  readonly lde: number;
+  /** Packed: the weights' panels, and rows. */
+  readonly #wx: number;
+  readonly #wh: number;
+  readonly #wr: number;
+  readonly #bias: number;
+  readonly #peephole: number;
+  readonly #gains: number;
+  readonly #normC: number;
+  #packed = -1;
+
+  constructor(
+    readonly builder: Builder,
+    readonly settings: LayerSettings,
+    name: (tensor: string) => string,
+    readonly I: number,
+    readonly H: number,
+  ) {
+    const { cell, initializers, bias, layerNorm, learnedState } = settings;
+    this.gates = cell.gates(settings);
+    this.segments = cell.segments(settings);
+    const P = settings.projectionSize || H;
+    this.P = P;
+    const G = this.gates.length;
+    const feedback = this.segments.some((segment) => segment.h);
+    // PyTorch's: every tensor uniform within 1/√H
+    const usual = { kind: 'uniform', bound: 1 / Math.sqrt(H) } as const;
+    const start = (initializer: Initializer | undefined): Start => ({
+      initializer: initializer ?? usual,
+      blockRows: H,
+    });
+    const constant = (value: number): Initializer => ({ kind: 'constant', value });
+    const make = (wanted: boolean, tensor: string, shape: readonly number[], how: Start | Initializer) =>
+      wanted ? builder.parameter(name(tensor), shape, how) : undefined;
+    const forget = this.gates.indexOf('f') * H;
+    const offset = settings.forgetBias ? { from: forget, to: forget + H, value: settings.forgetBias } : undefined;
+    this.wih = builder.parameter(name('weight_ih'), [G * H, I], start(initializers.input));
+    this.whh = make(feedback, 'weight_hh', [G * H, P], start(initializers.recurrent));
+    this.bih = make(
+      bias,
+      'bias_ih',
+      [G * H],
+      offset ? { ...start(initializers.bias), offset } : start(initializers.bias),
+    );
+    this.bhh = make(bias && feedback, 'bias_hh', [G * H], start(initializers.bias));
+    this.whr = make(P !== H || settings.projectionSize > 0, 'weight_hr', [P, H], usual);
+    this.peephole = make(settings.peepholes, 'weight_peephole', [(G - 1) * H], usual);
+    this.gainX = make(layerNorm, 'norm_ih', [G * H], constant(1));
+    this.gainH = make(layerNorm && feedback, 'norm_hh', [G * H], constant(1));
+    this.gainC = make(layerNorm && cell.hasC, 'norm_c', [H], constant(1));
+    this.biasC = make(layerNorm && cell.hasC, 'norm_c_bias', [H], constant(0));
+    this.initial = learnedState
+      ? [
+          builder.parameter(name('h0'), [P], constant(0)),
+          ...(cell.hasC ? [builder.parameter(name('c0'), [H], constant(0))] : []),
+        ]
+      : [];
+
+    const panels = (which: (segment: Segment) => boolean) =>
+      this.segments.filter(which).reduce((n, s) => n + panelsOf(H, s.gates), 0);
+    this.xPanels = panels((s) => s.x);
+    this.hPanels = panels((s) => s.h === 'product');
+    this.zPanels = panels(() => true);
+    const first = this.segments.findIndex((s) => s.h === 'product');
+    this.hColumn = this.segments.slice(0, Math.max(first, 0)).reduce((n, s) => n + panelsOf(H, s.gates), 0) * LINE;
+    this.ldz = this.zPanels * LINE;
+    this.ldh = align(4 * P);
+    this.ldc = align(4 * H);
+    this.lde = align(4 * (cell.kept?.({ H, P, normalized: layerNorm }, settings) ?? 0));
+    const alloc = (bytes: number, tensor: string) => (bytes ? builder.alloc(bytes, name(tensor)) : 0);
+    this.#wx = alloc(this.xPanels * I * LINE, 'weight_ih');
+    this.#wh = alloc(this.hPanels * P * LINE, 'weight_hh');
+    this.#wr = alloc(
+      (panels((s) => s.h === 'cell') * P + (this.whr ? Math.ceil(P / PANEL) * H : 0)) * LINE,
+      'weight_hr',
+    );
+    this.#bias = alloc(this.ldz, 'bias');
+    this.#peephole = alloc(this.peephole ? 3 * this.ldc : 0, 'weight_peephole');
+    this.#gains = alloc(layerNorm ? 2 * (this.xPanels + this.hPanels) * LINE : 0, 'norm');
+    this.#normC = alloc(this.gainC ? 3 * this.ldc : 0, 'norm_c');
+  }
+
+  /** Addresses of one of the segments' parts in what is packed segment by segment. */
+  *#parts(): Generator<Segment & { panels: number; row: number; z: number; xAt: number; hAt: number }> {
+    let z = 0;
+    let xAt = 0;
+    let hAt = 0;
+    for (const segment of this.segments) {
+      const panels = panelsOf(this.H, segment.gates);
+      yield { ...segment, panels, row: segment.first * this.H, z, xAt, hAt };
+      z += panels * LINE;
+      if (segment.x) xAt += panels;
+      if (segment.h === 'product') hAt += panels;
+    }
+  }
+
+  /** Packs the weights, if they have changed since. */
+  #pack(): void {
+    if (this.#packed === this.builder.version) return;
+    this.#packed = this.builder.version;
+    const { runtime } = this.builder;
+    const { core } = runtime;
+    const { I, H, P, ldc } = this;
+    for (const { panels, row, z, x, h, xAt, gates } of this.#parts()) {
+      const bias = (b: Parameter | undefined, wanted: boolean) => (b && wanted ? b.at + 4 * row : 0);
+      core.packBias(this.#bias + z, bias(this.bih, x), bias(this.bhh, h !== false), H, gates);
+      if (x) core.packWeights(this.#wx + xAt * I * LINE, this.wih.at + 4 * row * I, 4 * I, I, H, gates);
+      if (panels === 0) throw new Error('a segment without columns');
+    }
+    if (this.whh) this.#packRecurrent(this.#wh, this.#wr, this.whh.at);
+    if (this.whr) core.packWeights(this.#wr, this.whr.at, 4 * H, H, P, 1);
+    if (this.peephole) {
+      const from = this.peephole.at;
+      core.packBias(this.#peephole, from, 0, H, 1);
+      if (!this.settings.coupled) core.packBias(this.#peephole + ldc, from + 4 * H, 0, H, 1);
+      core.packBias(this.#peephole + 2 * ldc, from + (this.settings.coupled ? 4 : 8) * H, 0, H, 1);
+    }
+    if (this.gainX) {
+      runtime.scope(() => {
+        const ones = runtime.take(4 * this.gates.length * H);
+        runtime.f32.fill(1, ones >>> 2, (ones >>> 2) + this.gates.length * H);
+        const { gainX, gainH, maskX, maskH } = this.#gainRows();
+        for (const { row, x, h, xAt, hAt, gates } of this.#parts()) {
+          const pack = (to: number, from: number) => core.packBias(to, from + 4 * row, 0, H, gates);
+          if (x) pack(gainX + xAt * LINE, this.gainX?.at ?? 0);
+          if (x) pack(maskX + xAt * LINE, ones);
+          if (h) pack(gainH + hAt * LINE, this.gainH?.at ?? 0);
+          if (h) pack(maskH + hAt * LINE, ones);
+        }
+        if (!this.gainC || !this.biasC) return;
+        core.packBias(this.#normC, this.gainC.at, 0, H, 1);
+        core.packBias(this.#normC + ldc, this.biasC.at, 0, H, 1);
+        core.packBias(this.#normC + 2 * ldc, ones, 0, H, 1);
+      });
+    }
+  }
+
+  #gainRows(): { gainX: number; maskX: number; gainH: number; maskH: number } {
+    const [x, h] = [this.xPanels * LINE, this.hPanels * LINE];
+    return {
+      gainX: this.#gains,
+      maskX: this.#gains + x,
+      gainH: h && this.#gains + 2 * x,
+      maskH: h && this.#gains + 2 * x + h,
+    };
+  }
+
+  #packRecurrent(wh: number, wr: number, weights: number): void {
+    const { core } = this.builder.runtime;
+    const { H, P } = this;
+    for (const { row, h, hAt, gates } of this.#parts()) {
+      if (h === 'product') core.packWeights(wh + hAt * P * LINE, weights + 4 * row * P, 4 * P, P, H, gates);
+      if (h === 'cell') core.packWeights(wr, weights + 4 * row * P, 4 * P, P, H, gates);
+    }
+  }
+
+  /** Packs the transposes that the way back needs into the arena. `whh`: the recurrent weights, or what dropping left of them. */
+  #packTransposed(tape: Tape, whh: number): { wxT: number; whT: number; wrT: number } {
+    const { runtime } = tape;
+    const { core } = runtime;
+    const { I, H, P } = this;
+    const take = (features: number, panels: number) =>
+      panels && runtime.take(Math.ceil(features / PANEL) * panels * PANEL * LINE);
+    const xLine = this.xPanels * PANEL * LINE;
+    const hLine = this.hPanels * PANEL * LINE;
+    const wxT = take(I, this.xPanels);
+    const whT = take(P, this.hPanels);
+    let wrT = 0;
+    for (const { row, x, h, xAt, hAt, gates, panels } of this.#parts()) {
+      if (x) core.packTransposed(wxT + xAt * PANEL * LINE, xLine, this.wih.at + 4 * row * I, 4 * I, I, H, gates);
+      const w = whh + 4 * row * P;
+      if (h === 'product') core.packTransposed(whT + hAt * PANEL * LINE, hLine, w, 4 * P, P, H, gates);
+      if (h === 'cell') {
+        wrT = take(P, panels);
+        core.packTransposed(wrT, panels * PANEL * LINE, w, 4 * P, P, H, gates);
+      }
+    }
+    if (this.whr) {
+      const panels = Math.ceil(P / PANEL);
+      wrT = take(H, panels);
+      core.packTransposed(wrT, panels * PANEL * LINE, this.whr.at, 4 * H, H, P, 1);
+    }
+    return { wxT, whT, wrT };
+  }
+
+  /**
+   * Lays out one call of the core: its block of fields, and states, gates and what else is kept, in the arena.
+   *
+   * @param keep whether all states and activations are kept, as the way back needs
+   */
+  call(tape: Tape, x: Pick<Rows, 'at' | 'ld' | 'T' | 'B' | 'lengths'>, reverse: boolean, keep: boolean): Call {
+    this.#pack();
+    const { runtime } = tape;
+    const { settings, I, H, P, ldz, ldh, ldc, lde, builder } = this;
+    const { T, B } = x;
+    const { random } = builder;
+    const rows = keep ? T * B : B;
+    const s = runtime.take(4 * Seq.fields);
+    const h = runtime.take((T + 1) * B * ldh);
+    const c = settings.cell.hasC ? runtime.take((keep ? T + 1 : 1) * B * ldc) : 0;
+    const z = runtime.take(T * B * ldz);
+    const e = lde && runtime.take(rows * lde);
+    const mask = (floats: number, ld: number, count: number, p: number, value: number) => {
+      const at = runtime.take(count * ld);
+      random.use('dropout', (...r) => runtime.core.fillMask(at, ld, count, floats, p, value, ...r));
+      return at;
+    };
+    const drop = tape.training ? settings.variationalDropout : 0;
+    const hMask =
+      drop && this.hPanels + (settings.reset === 'before' ? 1 : 0) ? mask(P, ldh, B, drop, 1 / (1 - drop)) : 0;
+    const u = hMask && runtime.take(rows * ldh);
+    const zone = (rate: number, F: number, ld: number) => (tape.training && rate ? mask(F, ld, T * B, 1 - rate, 1) : 0);
+    const zoneHMask = zone(settings.zoneoutHidden, P, ldh);
+    const zoneCMask = c && zone(settings.zoneoutCell, H, ldc);
+    const keptC = c && settings.zoneoutCell ? runtime.take(B * ldc) : 0;
+
+    let wh = this.#wh;
+    let wr = this.#wr;
+    let weightMask = 0;
+    if (tape.training && settings.weightDrop && this.whh) {
+      const p = settings.weightDrop;
+      const bytes = align(4 * this.whh.size);
+      weightMask = mask(this.whh.size, bytes, 1, p, 1 / (1 - p));
+      const dropped = runtime.takeZeroed(bytes);
+      runtime.core.multiplyAdd(dropped, this.whh.at, weightMask, bytes / 4);
+      wh = wh && runtime.take(this.hPanels * P * LINE);
+      wr =
+        wr &&
+        runtime.take(
+          this.segments.reduce((n, seg) => n + (seg.h === 'cell' ? panelsOf(H, seg.gates) : 0), 0) * P * LINE,
+        );
+      this.#packRecurrent(wh, wr, dropped);
+    }
+    const normX = this.gainX ? runtime.take(T * B * this.xPanels * LINE) : 0;
+    const normH = this.gainH ? runtime.take(rows * this.hPanels * LINE) : 0;
+    const rootX = normX && runtime.take(4 * T * B);
+    const rootH = normH && runtime.take(4 * rows);
+
+    const { i32, f32 } = runtime;
+    const f = s >>> 2;
+    i32.fill(0, f, f + Seq.fields);
+    for (const [field, value] of settings.cell.fields?.(settings) ?? []) i32[f + field] = value;
+    i32[f + Seq.cell] = settings.cell.code;
+    i32[f + Seq.T] = T;
+    i32[f + Seq.B] = B;
+    i32[f + Seq.I] = I;
+    i32[f + Seq.H] = H;
+    i32[f + Seq.P] = P;
+    i32[f + Seq.reverse] = reverse ? 1 : 0;
+    i32[f + Seq.keep] = keep ? 1 : 0;
+    i32[f + Seq.lengths] = x.lengths?.at ?? 0;
+    i32[f + Seq.x] = x.at;
+    i32[f + Seq.ldx] = x.ld;
+    i32[f + Seq.h] = h;
+    i32[f + Seq.ldh] = ldh;
+    i32[f + Seq.c] = c;
+    i32[f + Seq.ldc] = ldc;
+    i32[f + Seq.z] = z;
+    i32[f + Seq.ldz] = ldz;
+    i32[f + Seq.e] = e;
+    i32[f + Seq.lde] = lde;
+    i32[f + Seq.wx] = this.#wx;
+    i32[f + Seq.wh] = wh;
+    i32[f + Seq.wr] = wr;
+    i32[f + Seq.bias] = this.#bias;
+    i32[f + Seq.xPanels] = this.xPanels;
+    i32[f + Seq.hColumn] = this.hColumn;
+    i32[f + Seq.hPanels] = this.hPanels;
+    i32[f + Seq.zPanels] = this.zPanels;
+    i32[f + Seq.peephole] = this.#peephole;
+    f32[f + Seq.clip] = settings.cellClip;
+    i32[f + Seq.mask] = hMask;
+    i32[f + Seq.u] = u;
+    f32[f + Seq.zoneH] = settings.zoneoutHidden;
+    i32[f + Seq.zoneHMask] = zoneHMask;
+    f32[f + Seq.zoneC] = c ? settings.zoneoutCell : 0;
+    i32[f + Seq.zoneCMask] = zoneCMask;
+    i32[f + Seq.keptC] = keptC;
+    if (normX) {
+      const { gainX, gainH, maskX, maskH } = this.#gainRows();
+      i32[f + Seq.gainX] = gainX;
+      i32[f + Seq.gainH] = gainH;
+      i32[f + Seq.maskX] = maskX;
+      i32[f + Seq.maskH] = maskH;
+      i32[f + Seq.columns] = this.gates.length * H;
+      i32[f + Seq.normX] = normX;
+      i32[f + Seq.normH] = normH;
+      i32[f + Seq.rootX] = rootX;
+      i32[f + Seq.rootH] = rootH;
+      i32[f + Seq.normC] = this.#normC;
+    }
+    const slot = B * ldh;
+    const first = reverse ? T : 0;
+    const last = reverse ? 0 : T;
+    return {
+      s,
+      T,
+      B,
+      z,
+      e,
+      outputs: h + (reverse ? 0 : slot),
+      previous: u || h + (reverse ? slot : 0),
+      h0: h + first * slot,
+      hT: h + last * slot,
+      c0: c && c + (keep ? first : 0) * B * ldc,
+      cT: c && c + (keep ? last : 0) * B * ldc,
+      u,
+      normX,
+      normH,
+      weightMask,
+    };
+  }
+
+  /**
+   * The way back through a call: gradients of x (accumulated), of the weights, and in dh and dc those of the initial state.
+   *
+   * @param dy rows of the gradient of the outputs
+   * @param dh, dc gradients of the final state
+   * @param learned whether the learned initial state was used
+   */
+  backward(
+    tape: Tape,
+    call: Call,
+    x: Rows,
+    dy: { at: number; ld: number },
+    dh: number,
+    dc: number,
+    learned: boolean,
+  ): void {
+    const { runtime } = tape;
+    const { core } = runtime;
+    const { ldh, ldc, settings } = this;
+    const { B } = x;
+    let whh = this.whh?.at ?? 0;
+    const bytes = align(4 * (this.whh?.size ?? 0));
+    if (call.weightMask) {
+      whh = runtime.takeZeroed(bytes);
+      core.multiplyAdd(whh, this.whh?.at ?? 0, call.weightMask, bytes / 4);
+    }
+    const { wxT, whT, wrT } = this.#packTransposed(tape, whh);
+    const scratch = (wanted: unknown, ld: number) => (wanted ? runtime.take(B * ld) : 0);
+    const dm = scratch(wrT, Math.max(ldh, ldc));
+    const du = scratch(call.u, ldh);
+    const kept = scratch(settings.zoneoutHidden, ldh);
+    const row = (wanted: unknown, size: number) => (wanted ? runtime.takeZeroed(size) : 0);
+    const dpeephole = row(this.peephole, 3 * ldc);
+    const dgainX = row(this.gainX, this.xPanels * LINE);
+    const dgainH = row(this.gainH, this.hPanels * LINE);
+    const dnormC = row(this.gainC, 2 * ldc);
+    const { i32 } = runtime;
+    const f = call.s >>> 2;
+    i32[f + Seq.wxT] = wxT;
+    i32[f + Seq.whT] = whT;
+    i32[f + Seq.wrT] = wrT;
+    i32[f + Seq.dy] = dy.at;
+    i32[f + Seq.lddy] = dy.ld;
+    i32[f + Seq.dh] = dh;
+    i32[f + Seq.dc] = dc;
+    i32[f + Seq.dm] = dm;
+    i32[f + Seq.du] = du;
+    i32[f + Seq.kept] = kept;
+    i32[f + Seq.dx] = x.grad;
+    i32[f + Seq.lddx] = x.ld;
+    i32[f + Seq.dpeephole] = dpeephole;
+    i32[f + Seq.dgainX] = dgainX;
+    i32[f + Seq.dgainH] = dgainH;
+    i32[f + Seq.dnormC] = dnormC;
+    core.backward(call.s);
+    this.#weightGradients(tape, call, x);
+    const { H } = this;
+    if (this.peephole) {
+      const to = this.peephole.grad;
+      core.biasGrad(to, 0, dpeephole, ldc, 1, H, 1);
+      if (!settings.coupled) core.biasGrad(to + 4 * H, 0, dpeephole + ldc, ldc, 1, H, 1);
+      core.biasGrad(to + (settings.coupled ? 4 : 8) * H, 0, dpeephole + 2 * ldc, ldc, 1, H, 1);
+    }
+    for (const { row: r, x: fromX, h, xAt, hAt, gates } of this.#parts()) {
+      if (this.gainX && fromX) core.biasGrad(this.gainX.grad + 4 * r, 0, dgainX + xAt * LINE, LINE, 1, H, gates);
+      if (this.gainH && h) core.biasGrad(this.gainH.grad + 4 * r, 0, dgainH + hAt * LINE, LINE, 1, H, gates);
+    }
+    if (this.gainC) core.biasGrad(this.gainC.grad, 0, dnormC, ldc, 1, H, 1);
+    if (this.biasC) core.biasGrad(this.biasC.grad, 0, dnormC + ldc, ldc, 1, H, 1);
+    const [h0, c0] = learned ? this.initial : [];
+    if (h0) core.biasGrad(h0.grad, 0, dh, ldh, B, this.P, 1);
+    if (c0) core.biasGrad(c0.grad, 0, dc, ldc, B, H, 1);
+  }
+
+  /** Gradients of the weights and biases, from dz. */
+  #weightGradients(tape: Tape, call: Call, x: Rows): void {
+    const { runtime } = tape;
+    const { core } = runtime;
+    const { I, H, P, ldz, ldh, lde, whh, bih, bhh } = this;
+    const R = x.T * x.B;
+    const widest = Math.max(align(4 * I), ldh, this.ldc);
+    const scratch = runtime.take(2 * LINE + GRAD_BLOCK * (LINE + widest));
+    // under normalisation the products have gradients of their own
+    const zx = call.normX || call.z;
+    const ldzx = call.normX ? this.xPanels * LINE : ldz;
+    let dwhh = whh?.grad ?? 0;
+    const bytes = align(4 * (whh?.size ?? 0));
+    if (call.weightMask) dwhh = runtime.takeZeroed(bytes);
+    for (const { row, x: fromX, h, z, xAt, hAt, gates } of this.#parts()) {
+      const dz = call.z + z;
+      core.biasGrad(fromX && bih ? bih.grad + 4 * row : 0, h && bhh ? bhh.grad + 4 * row : 0, dz, ldz, R, H, gates);
+      if (fromX) {
+        const from = call.normX ? zx + xAt * LINE : dz;
+        core.weightGrad(this.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, R, I, H, gates);
+      }
+      const to = dwhh + 4 * row * P;
+      if (h === 'cell') core.weightGrad(to, 4 * P, scratch, dz, ldz, call.e, lde, R, P, H, gates);
+      else if (h && call.normH) {
+        const from = call.normH + hAt * LINE;
+        core.weightGrad(to, 4 * P, scratch, from, this.hPanels * LINE, call.previous, ldh, R, P, H, gates);
+      } else if (h) core.weightGrad(to, 4 * P, scratch, dz, ldz, call.previous, ldh, R, P, H, gates);
+    }
+    if (call.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, call.weightMask, bytes / 4);
+    if (this.whr) {
+      const width = Math.ceil(H / 4) * 16;
+      core.weightGrad(this.whr.grad, 4 * H, scratch, call.e + 2 * width, lde, call.e + width, lde, R, H, P, 1);
+    }
+  }
+
+  /** What the gates were, [T,B,H] each, by their names. Of a call with `keep`, before its way back. */
+  readGates(tape: Tape, { z, T, B }: Call): Record<string, Float32Array> {
+    const { f32 } = tape.runtime;
+    const { H, ldz } = this;
+    const out: Record<string, Float32Array> = {};
+    for (const { first, gates, x, z: column } of this.#parts()) {
+      // the part of the state in a candidate that is reset after its product is no gate of its own
+      if (!x) continue;
+      for (let g = 0; g < gates; g++) {
+        const values = new Float32Array(T * B * H);
+        for (let r = 0; r < T * B; r++) {
+          for (let u = 0; u < H; u++) {
+            const at = (Math.floor(u / 4) * gates + g) * 4 + (u % 4);
+            values[r * H + u] = f32[((z + r * ldz + column) >>> 2) + at];
+          }
+        }
+        out[this.gates[first + g]] = values;
+      }
+    }
+    return out;
+  }
+}

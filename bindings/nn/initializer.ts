@@ -1,0 +1,91 @@
+/** How parameters start. */
+import * as check from '../check.js';
+import { align, type Runtime } from '../core/runtime.js';
+import type { Random } from '../random.js';
+
+export type Initializer =
+  /** Uniform within ± bound. */
+  | { readonly kind: 'uniform'; readonly bound: number }
+  | { readonly kind: 'normal'; readonly deviation: number }
+  | { readonly kind: 'constant'; readonly value: number }
+  /** Uniform within ±√(6 / (inputs + outputs)): Glorot & Bengio 2010. */
+  | { readonly kind: 'glorot' }
+  /** Normal with deviation √(2 / inputs): He et al. 2015, arXiv:1502.01852v1. */
+  | { readonly kind: 'he' }
+  /** Rows, or columns where there are more rows, that are orthonormal times `gain`: Saxe et al. 2014, arXiv:1312.6120v3. */
+  | { readonly kind: 'orthogonal'; readonly gain?: number }
+  /** `scale` on the diagonal: Le, Jaitly & Hinton 2015, arXiv:1504.00941v2. */
+  | { readonly kind: 'identity'; readonly scale?: number };
+
+const FIELDS: Record<Initializer['kind'], readonly string[]> = {
+  uniform: ['bound'],
+  normal: ['deviation'],
+  constant: ['value'],
+  glorot: [],
+  he: [],
+  orthogonal: ['gain'],
+  identity: ['scale'],
+};
+
+export function checkInitializer(name: string, value: unknown): Initializer {
+  if (typeof value !== 'object' || value === null)
+    check.fail(name, "an initializer such as { kind: 'orthogonal' }", value);
+  const { kind, ...rest } = value as Record<string, unknown>;
+  const fields = FIELDS[check.oneOf(`${name}.kind`, kind, Object.keys(FIELDS) as Initializer['kind'][])];
+  check.options(name, rest, fields);
+  for (const field of fields) {
+    const optional = field === 'gain' || field === 'scale';
+    if (!(optional && rest[field] === undefined)) check.number(`${name}.${field}`, rest[field]);
+  }
+  return value as Initializer;
+}
+
+/** Fills a matrix [rows, columns] of packed floats. */
+export function initialize(
+  runtime: Runtime,
+  random: Random,
+  at: number,
+  rows: number,
+  columns: number,
+  how: Initializer,
+): void {
+  const { core } = runtime;
+  const n = rows * columns;
+  const uniform = (bound: number) => random.use('initialise', (...r) => core.fillUniform(at, n, -bound, bound, ...r));
+  const normal = (to: number, count: number, deviation: number) =>
+    random.use('initialise', (...r) => core.fillNormal(to, count, 0, deviation, ...r));
+  switch (how.kind) {
+    case 'uniform':
+      return uniform(how.bound);
+    case 'normal':
+      return normal(at, n, how.deviation);
+    case 'constant':
+      runtime.f32.fill(how.value, at >>> 2, (at >>> 2) + n);
+      return;
+    case 'glorot':
+      return uniform(Math.sqrt(6 / (rows + columns)));
+    case 'he':
+      return normal(at, n, Math.sqrt(2 / columns));
+    case 'identity':
+      runtime.f32.fill(0, at >>> 2, (at >>> 2) + n);
+      for (let i = 0; i < Math.min(rows, columns); i++) runtime.f32[(at >>> 2) + i * columns + i] = how.scale ?? 1;
+      return;
+    case 'orthogonal':
+      return runtime.scope(() => {
+        const [K, N] = [Math.min(rows, columns), Math.max(rows, columns)];
+        const ld = align(4 * N);
+        const q = runtime.take(K * ld);
+        const a = runtime.takeZeroed(K * ld);
+        for (let k = 0; k < K; k++) normal(a + k * ld, N, 1);
+        core.orthonormalRows(q, a, ld, K, N);
+        core.scale(q, (K * ld) / 4, how.gain ?? 1);
+        const { f32 } = runtime;
+        for (let k = 0; k < K; k++) {
+          for (let i = 0; i < N; i++) {
+            const to = rows <= columns ? k * columns + i : i * columns + k;
+            f32[(at >>> 2) + to] = f32[((q + k * ld) >>> 2) + i];
+          }
+        }
+      });
+  }
+}
