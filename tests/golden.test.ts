@@ -7,6 +7,7 @@ import {
   Model,
   Optimizer,
   Recurrent,
+  type RecurrentOptions,
   type Rows,
   type Tape,
   train,
@@ -18,17 +19,15 @@ import { type Numbers, packed, runLayers } from './support/layers.js';
 
 /** Whether there is a layer for a case. */
 function supported({ kind, config }: Case): boolean {
-  if (kind === 'rnn')
-    return (
-      config.cell === 'lstm' &&
-      !config.bidirectional &&
-      config.bias &&
-      !config.proj_size &&
-      !config.inputs.includes('lengths')
-    );
   if (kind === 'loss') return config.op === 'cross_entropy';
-  if (kind === 'trajectory') return config.cell === 'lstm' && config.task === 'lm';
-  return kind === 'embedding';
+  return ['rnn', 'embedding', 'trajectory'].includes(kind);
+}
+
+/** PyTorch's names of cells in ours. */
+function cellOf(name: string): Pick<RecurrentOptions, 'cell' | 'activation'> {
+  if (name === 'rnn_tanh') return { cell: 'rnn' };
+  if (name === 'rnn_relu') return { cell: 'rnn', activation: 'relu' };
+  return { cell: name as 'lstm' | 'gru' };
 }
 
 /** [A,B,F] to [B,A,F]. */
@@ -41,29 +40,55 @@ function swap(x: ArrayLike<number>, A: number, B: number, F: number): Float32Arr
 
 function recurrent(c: Case, build: string): void {
   const t = load(c);
-  const { input_size: I, hidden_size: H, num_layers: L, batch: B, T, batch_first: batchFirst, has_state } = c.config;
+  const { config } = c;
+  const {
+    input_size: I,
+    hidden_size: H,
+    num_layers: L,
+    batch: B,
+    T,
+    batch_first: batchFirst,
+    has_state,
+    bidirectional,
+  } = config;
   const r = runtime(build);
+  const states = L * (bidirectional ? 2 : 1);
+  const P = config.proj_size || H;
+  const outputs = P * (bidirectional ? 2 : 1);
+  const width = (s: string) => (s === 'h' ? P : H);
+  const part = (s: string, all: ArrayLike<number> | undefined, i: number) =>
+    all ? Array.prototype.slice.call(all, i * B * width(s), (i + 1) * B * width(s)) : [];
   const weights: Numbers = Object.fromEntries(
     Object.entries(t)
       .filter(([name]) => /^(weight|bias)/.test(name))
       .map(([name, v]) => [`rnn.${name}`, v]),
   );
-  const upstream: Numbers = { output: batchFirst ? swap(t.grad_output, B, T, H) : t.grad_output };
+  const upstream: Numbers = { output: batchFirst ? swap(t.grad_output, B, T, outputs) : t.grad_output };
   for (const s of ['h', 'c']) {
-    for (let l = 0; l < L; l++) upstream[`${s}_n.${l}`] = t[`grad_${s}_n`]?.subarray(l * B * H, (l + 1) * B * H);
+    for (let i = 0; i < states; i++) if (t[`grad_${s}_n`]) upstream[`${s}_n.${i}`] = part(s, t[`grad_${s}_n`], i);
   }
   const state = (tape: Tape, s: string) =>
-    Array.from({ length: L }, (_, l) =>
-      input(tape, t[`${s}0`].subarray(l * B * H, (l + 1) * B * H), { T: 1, B, F: H }, { gradient: true }),
+    Array.from({ length: t[`${s}0`] ? states : 0 }, (_, i) =>
+      input(tape, part(s, t[`${s}0`], i), { T: 1, B, F: width(s) }, { gradient: true }),
     );
-  const named = (name: string, rows: readonly Rows[]) => Object.fromEntries(rows.map((x, l) => [`${name}.${l}`, x]));
-  const { outputs, gradients } = runLayers(
+  const named = (name: string, rows: readonly Rows[]) => Object.fromEntries(rows.map((x, i) => [`${name}.${i}`, x]));
+  const { outputs: put, gradients } = runLayers(
     r,
-    (b) => new Recurrent(b, 'rnn', { cell: c.config.cell, inputSize: I, hiddenSize: H, numLayers: L }),
+    (b) =>
+      new Recurrent(b, 'rnn', {
+        ...cellOf(config.cell),
+        inputSize: I,
+        hiddenSize: H,
+        numLayers: L,
+        bidirectional,
+        bias: config.bias,
+        ...(config.proj_size ? { projectionSize: config.proj_size } : {}),
+      }),
     weights,
     upstream,
     (tape, layer) => {
-      const x = input(tape, t.x, { T, B, F: I }, { gradient: true, batchFirst });
+      const lengths = t.lengths ? { lengths: t.lengths } : {};
+      const x = input(tape, t.x, { T, B, F: I }, { gradient: true, batchFirst, ...lengths });
       const initial = has_state ? { h: state(tape, 'h'), c: state(tape, 'c') } : undefined;
       const { output, h, c: cells } = layer.forward(tape, x, initial);
       return {
@@ -72,18 +97,18 @@ function recurrent(c: Case, build: string): void {
       };
     },
   );
-  const got: Numbers = { ...outputs, ...gradients };
+  const got: Numbers = { ...put, ...gradients };
   const all = (name: string) =>
-    Float32Array.from(Array.from({ length: L }, (_, l) => Array.from(got[`${name}.${l}`])).flat());
-  for (const name of c.config.results) {
+    Float32Array.from(Array.from({ length: states }, (_, i) => Array.from(got[`${name}.${i}`])).flat());
+  for (const name of config.results) {
     const own = /^[hc]_n$|^d[hc]0$/.test(name)
       ? all(name)
       : /^d(weight|bias)/.test(name)
         ? got[`rnn.${name.slice(1)}`]
         : batchFirst
-          ? swap(got[name], T, B, name === 'dx' ? I : H)
+          ? swap(got[name], T, B, name === 'dx' ? I : outputs)
           : got[name];
-    hold(c, `${build} ${c.config.cell}`, name, own, t[name]);
+    hold(c, `${build} ${config.cell}`, name, own, t[name]);
   }
   r.dispose();
 }
@@ -126,44 +151,54 @@ function embedding(c: Case, build: string): void {
 
 async function trajectory(c: Case, build: string): Promise<void> {
   const t = load(c);
-  const { vocab, E, H, num_layers, B, T, steps, classes, optimizer: chosen, clip_norm, clip_value } = c.config;
+  const { config } = c;
+  const { vocab, E, H, num_layers: numLayers, B, T, steps, classes, bidirectional, optimizer: chosen } = config;
   const r = runtime(build);
-  const model = new Model(r, 0, (b) => ({
-    embedding: new Embedding(b, 'embedding', { vocabularySize: vocab, embeddingSize: E }),
-    rnn: new Recurrent(b, 'rnn', { cell: c.config.cell, inputSize: E, hiddenSize: H, numLayers: num_layers }),
-    head: new Linear(b, 'head', { inputSize: H, outputSize: classes }),
-  }));
+  const model = new Model(r, 0, (b) => {
+    const rnn = new Recurrent(b, 'rnn', {
+      ...cellOf(config.cell),
+      inputSize: E,
+      hiddenSize: H,
+      numLayers,
+      bidirectional,
+    });
+    return {
+      embedding: new Embedding(b, 'embedding', { vocabularySize: vocab, embeddingSize: E }),
+      rnn,
+      head: new Linear(b, 'head', { inputSize: rnn.outputSize, outputSize: classes }),
+    };
+  });
   for (const { name } of model.parameters) model.set(name, t[`init.${name}`]);
   const optimizer = new Optimizer(model, {
     optimizer: chosen.name,
     learningRate: chosen.lr,
     momentum: chosen.momentum,
+    weightDecay: chosen.weight_decay,
   });
-  const state = model.layers.rnn.state(B);
-  let at = 0;
+  const state = config.task === 'lm' ? model.layers.rnn.state(B) : undefined;
+  let step = 0;
   const next = () => {
-    const tokens = t.tokens.subarray(at, at + T * B);
-    const targets = t.targets.subarray(at, at + T * B);
-    at += T * B;
+    const tokens = t.tokens.subarray(step * T * B, (step + 1) * T * B);
+    const targets = t.targets.subarray(step * T * B, (step + 1) * T * B);
+    const lengths = t.lengths?.subarray(step * B, (step + 1) * B);
+    step++;
     return {
-      loss: (tape: Tape, { embedding, rnn, head }: (typeof model)['layers']) =>
-        crossEntropy(
-          tape,
-          head.forward(tape, rnn.forward(tape, embedding.forward(tape, tokens, T, B), state).output),
-          targets,
-        ),
+      loss: (tape: Tape, { embedding, rnn, head }: (typeof model)['layers']) => {
+        const x = embedding.forward(tape, tokens, T, B, lengths);
+        return crossEntropy(tape, head.forward(tape, rnn.forward(tape, x, state).output), targets);
+      },
     };
   };
   const losses: number[] = [];
   const norms: number[] = [];
   const kind = `${build} trajectory`;
-  const options = { steps, clipNorm: clip_norm ?? 0, clipValue: clip_value ?? 0 };
-  for await (const { step, loss, gradientNorm } of train(model, optimizer, options, next)) {
+  const options = { steps, clipNorm: config.clip_norm ?? 0, clipValue: config.clip_value ?? 0 };
+  for await (const { step: made, loss, gradientNorm } of train(model, optimizer, options, next)) {
     losses.push(loss);
     norms.push(gradientNorm);
-    if (`step${step}.head.weight` in t) {
-      for (const { name } of model.parameters)
-        hold(c, kind, `step${step}.${name}`, model.get(name), t[`step${step}.${name}`]);
+    if (!(`step${made}.head.weight` in t)) continue;
+    for (const { name } of model.parameters) {
+      hold(c, kind, `step${made}.${name}`, model.get(name), t[`step${made}.${name}`]);
     }
   }
   hold(c, kind, 'loss', losses, t.loss);

@@ -1,5 +1,6 @@
 import * as check from '../check.js';
 import type { Rows, Tape } from '../tape.js';
+import { lengthsOf } from './input.js';
 import type { Builder, Parameter } from './model.js';
 
 export interface EmbeddingOptions {
@@ -32,22 +33,24 @@ export class Embedding {
 
   /**
    * @param tokens [T,B] whole numbers in 0…V-1, time-major
+   * @param lengths of the sequences; tokens behind an end are not looked at
    * @returns [T,B,E]
    */
-  forward(tape: Tape, tokens: ArrayLike<number>, T: number, B: number): Rows {
+  forward(tape: Tape, tokens: ArrayLike<number>, T: number, B: number, lengths?: ArrayLike<number>): Rows {
     const { runtime } = tape;
     const { core } = runtime;
     const { vocabularySize: V, embeddingSize: E } = this.options;
     if (tokens.length !== T * B)
       throw new RangeError(`tokens: expected [T=${T}, B=${B}] = ${T * B} numbers, got ${tokens.length}`);
-    for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i];
-      if (!(token >= 0 && token < V && Number.isInteger(token)))
-        check.fail(`tokens[${i}]`, `a whole number from 0 to ${V - 1}`, token);
-    }
+    const ends = lengths && lengthsOf(tape, lengths, T, B);
+    const live = Int32Array.from(tokens, (token, i) => {
+      if (ends && Math.floor(i / B) >= ends.values[i % B]) return -1;
+      if (Number.isInteger(token) && token >= 0 && token < V) return token;
+      return check.fail(`tokens[${i}]`, `a whole number from 0 to ${V - 1}`, token);
+    });
     const ids = runtime.take(4 * T * B);
-    runtime.writeInts(ids, tokens);
-    const y = tape.rows(T, B, E, true);
+    runtime.writeInts(ids, live);
+    const y = tape.rows(T, B, E, true, ends);
     core.embeddingForward(y.at, y.ld, this.weight.at, ids, T * B, E);
     tape.record(() => core.embeddingBackward(this.weight.grad, y.grad, y.ld, ids, T * B, E, this.#skip));
     return y;
