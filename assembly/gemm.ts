@@ -377,16 +377,17 @@ export function packTransposed(
  */
 export function packBias(row: usize, b1: usize, b2: usize, H: i32, gates: i32): void {
   const chunks = ((H + 3) >> 2) * gates;
-  for (let q = 0; q < ((chunks + 3) & ~3); q++) {
+  for (let q = 0; q < ((chunks + 3) & ~3); q++, row += 16) {
     const unit = (q / gates) << 2;
-    for (let lane = 0; lane < 4; lane++, row += 4) {
-      const at = (<usize>((q % gates) * H + unit + lane)) << 2;
+    for (let lane = 0; lane < 4; lane++) {
+      const i = (q % gates) * H + unit + lane;
       let sum: f32 = 0;
       if (q < chunks && unit + lane < H) {
-        if (b1) sum += load<f32>(b1 + at);
-        if (b2) sum += load<f32>(b2 + at);
+        if (b1) sum += load<f32>(slot(b1, i));
+        if (b2) sum += load<f32>(slot(b2, i));
       }
-      store<f32>(row, sum);
+      store<f32>(slot(row, lane), sum);
     }
+    v128.store(row, simd.flush(v128.load(row)));
   }
 }

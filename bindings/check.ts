@@ -61,6 +61,8 @@ export function options(name: string, given: unknown, known: readonly string[]):
 
 /** `; did you mean 'hiddenSize'?` where one is near. */
 function hint(word: string, choices: readonly string[]): string {
+  const begun = choices.find((c) => word.length > 2 && c.toLowerCase().startsWith(word.toLowerCase()));
+  if (begun) return `; did you mean '${begun}'?`;
   const near = choices
     .map((c) => [distance(word.toLowerCase(), c.toLowerCase()), c] as const)
     .sort((a, b) => a[0] - b[0])[0];

@@ -64,7 +64,7 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
       }
       const n = activation.of(f, an);
       v128.store(a + q, n);
-      v128.store(to + q, simd.fma(y, f32x4.sub(v128.load(from + q), n), n));
+      v128.store(to + q, simd.flush(simd.fma(y, f32x4.sub(v128.load(from + q), n), n)));
     }
   }
 }

@@ -66,7 +66,7 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
       v128.store(a, i);
       v128.store(a + zg, g);
       v128.store(a + zo, vmath.sigmoid(o));
-      v128.store(to + q, cn);
+      v128.store(to + q, simd.flush(cn));
     }
   }
   const out = wr ? e + width : h1;
@@ -87,7 +87,7 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
       if (norm) x = simd.fma(x, v128.load(norm + q), v128.load(norm + ldc + q));
       const t = vmath.tanh(x);
       v128.store(tc + q, t);
-      v128.store(to + q, f32x4.mul(v128.load(o), t));
+      v128.store(to + q, simd.flush(f32x4.mul(v128.load(o), t)));
     }
   }
   if (wr) {

@@ -23,7 +23,7 @@ export function residualStep(s: usize, rows: i32, z: usize, h0: usize, h1: usize
     for (let q: usize = 0; q < width; q += 16) {
       const g = vmath.tanh(v128.load(a + q));
       v128.store(a + q, g);
-      v128.store(to + q, f32x4.add(v128.load(from + q), g));
+      v128.store(to + q, simd.flush(f32x4.add(v128.load(from + q), g)));
     }
   }
 }

@@ -21,7 +21,7 @@ export function rnnStep(s: usize, rows: i32, z: usize, h1: usize): void {
     const a = z + row * ldz;
     const h = h1 + row * ldh;
     for (let q: usize = 0; q < width; q += 16) {
-      const y = activation.of(f, v128.load(a + q));
+      const y = simd.flush(activation.of(f, v128.load(a + q)));
       v128.store(a + q, y);
       v128.store(h + q, y);
     }
