@@ -24,7 +24,7 @@ export { generate } from './generate';
 export { orthonormalRows } from './initialize';
 export { expArray, logArray, sigmoidArray, tanhArray } from './math';
 export { layerNormBackward, layerNormForward } from './norm';
-export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } from './optimizer';
+export { adagrad, adam, addDecay, addScaled, clipValue, dot, rmsprop, scale, sgd, sumSquares } from './optimizer';
 export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './random';
 export { backward, forward } from './recurrence';
 export {

@@ -20,6 +20,21 @@ export function sumSquares(x: usize, n: i32): f64 {
   return f64x2.extract_lane(a, 0) + f64x2.extract_lane(a, 1);
 }
 
+/** Σ x·y, in double precision. */
+export function dot(x: usize, y: usize, n: i32): f64 {
+  let sum: f64 = 0;
+  for (const end = x + ((<usize>n) << 2); x < end; x += 4, y += 4) sum += <f64>load<f32>(x) * <f64>load<f32>(y);
+  return sum;
+}
+
+/** y += factor · x */
+export function addScaled(y: usize, x: usize, n: i32, factor: f32): void {
+  const f = f32x4.splat(factor);
+  for (const end = y + ((<usize>n) << 2); y < end; y += 16, x += 16) {
+    v128.store(y, simd.fma(f, v128.load(x), v128.load(y)));
+  }
+}
+
 /** x *= factor */
 export function scale(x: usize, n: i32, factor: f32): void {
   const f = f32x4.splat(factor);

@@ -7,6 +7,7 @@
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export { Runtime, type RuntimeOptions } from './core/runtime.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { dropout } from './nn/dropout.js';
 export { Embedding } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
@@ -27,3 +28,4 @@ export { Vocabulary } from './text/vocabulary.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions } from './train/optimizer.js';
 export type { Run } from './train/run.js';
+export { Schedule, type ScheduleOptions } from './train/schedule.js';

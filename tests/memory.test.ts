@@ -10,20 +10,20 @@ const gc = runInNewContext('gc') as () => void;
 const MiB = 2 ** 20;
 const TEXT = 'to be or not to be, that is the question. '.repeat(20);
 
-/** Resident bytes once the dust has settled, but for the room that the engine keeps for garbage to come. */
+/** Resident bytes once the dust has settled. */
 async function resident(): Promise<number> {
   for (let i = 0; i < 5; i++) {
     gc();
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  const { rss, heapTotal, heapUsed } = process.memoryUsage();
-  return rss - heapTotal + heapUsed;
+  return process.memoryUsage().rss;
 }
 
 test('ten thousand steps leave bytes in use and process memory flat', async () => {
   const lm = await LanguageModel.create({ vocabulary: TEXT, hiddenSize: 8, embeddingSize: 4 });
   const options = { batchSize: 2, window: 8 };
-  await lm.fit(TEXT, { ...options, steps: 2000 });
+  // the engine touches all of the room for its own garbage only then
+  await lm.fit(TEXT, { ...options, steps: 10_000 });
   const used = lm.memory();
   const before = await resident();
   await lm.fit(TEXT, { ...options, steps: 10_000 });
@@ -32,7 +32,7 @@ test('ten thousand steps leave bytes in use and process memory flat', async () =
   console.log(
     `  10,000 steps: ${used.bytesInUse} bytes in use before and after, process ${(grown / MiB).toFixed(1)} MiB more`,
   );
-  ok(grown < 4 * MiB, `${grown / MiB} MiB`);
+  ok(grown < 6 * MiB, `${grown / MiB} MiB`);
 });
 
 test('a thousand models made, trained and disposed leave no more than a hundred did', async () => {

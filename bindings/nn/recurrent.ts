@@ -178,9 +178,23 @@ export class Recurrent {
    * @param x [T,B,I]; where it has lengths, outputs behind a sequence's end are zero and final states those at its end
    * @param state where to start, zero or learned if absent. A `State` is moved on to where the sequences end and takes no gradient;
    *   rows, say the final states of an encoder, are left alone and take one
+   * @param options `carry`: move `state` on by so many steps only, for windows that overlap; default all
    */
-  forward(tape: Tape, x: Rows, state?: State | StateRows): StateRows & { output: Rows } {
-    const { output, h, c } = this.#forward(tape, x, state, tape.training);
+  forward(
+    tape: Tape,
+    x: Rows,
+    state?: State | StateRows,
+    options: { carry?: number } = {},
+  ): StateRows & { output: Rows } {
+    check.options('forward', options, ['carry']);
+    const { carry = x.T } = options;
+    if (carry !== x.T) {
+      check.whole('carry', carry, 1, x.T);
+      if (!tape.training || this.bidirectional || this.#options.reverse || x.lengths) {
+        throw new RangeError('carry: goes with training forward in time, sequences of equal lengths only');
+      }
+    }
+    const { output, h, c } = this.#forward(tape, x, state, tape.training, carry);
     return { output, h, c };
   }
 
@@ -240,7 +254,7 @@ export class Recurrent {
     });
   }
 
-  #forward(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean) {
+  #forward(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
     if (x.F !== this.inputSize) throw new RangeError(`x: expected ${this.inputSize} features, got ${x.F}`);
     const batch = state instanceof State ? state.batch : state?.h[0]?.B;
     if (state && state.h.length !== this.#directions.length) {
@@ -269,8 +283,11 @@ export class Recurrent {
         h.push(result.h);
         if (result.c) c.push(result.c);
         if (state instanceof State) {
-          leave(tape, state.h[i], result.h);
-          if (result.c) leave(tape, state.c[i], result.c);
+          // slots of earlier steps lie before the last one
+          const back = x.T - carry;
+          const at = ({ at, ld, B, F }: Rows) => ({ at: at - back * B * ld, ld, B, F });
+          leave(tape, state.h[i], at(result.h));
+          if (result.c) leave(tape, state.c[i], at(result.c));
         }
         return result.output;
       });
@@ -350,7 +367,7 @@ export class Recurrent {
 }
 
 /** The settings of all layers, and how wide each is. */
-function checkRecurrent(name: string, options: RecurrentOptions): { settings: LayerSettings; widths: number[] } {
+export function checkRecurrent(name: string, options: RecurrentOptions): { settings: LayerSettings; widths: number[] } {
   check.options(name, options, RECURRENT_OPTIONS);
   const cellName = check.oneOf('cell', options.cell, CELL_NAMES);
   const cell = cells[cellName];

@@ -6,43 +6,43 @@ import { Gen } from '../../assembly/layout.js';
 import { CELL_DEFAULTS } from '../cells/cell.js';
 import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
 import * as check from '../check.js';
-import { align, RUNTIME_OPTIONS, Runtime, type RuntimeOptions } from '../core/runtime.js';
+import { align, RUNTIME_OPTIONS, type Runtime } from '../core/runtime.js';
 import { FormatError } from '../errors.js';
 import { Embedding } from '../nn/embedding.js';
 import { Linear } from '../nn/linear.js';
 import { crossEntropy } from '../nn/losses.js';
-import { type Builder, Model } from '../nn/model.js';
-import { Recurrent, type State } from '../nn/recurrent.js';
+import type { Builder, Model } from '../nn/model.js';
+import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
 import { Random } from '../random.js';
 import type { Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import * as checkpoint from '../train/checkpoint.js';
-import { checkFit, FIT_OPTIONS, type FitOptions, type Progress, train } from '../train/fit.js';
-import { OPTIMIZER_OPTIONS, Optimizer, type OptimizerOptions, settings } from '../train/optimizer.js';
+import { checkFit, type FitOptions, type Progress } from '../train/fit.js';
+import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
+import { checkFitOptions, checkTask, Learner, TASK_OPTIONS, type TaskOptions } from './learner.js';
 
-export interface LanguageModelOptions extends RuntimeOptions {
+/** Options of the recurrent layers that a model which reads from left to right can have. */
+type OneWay = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize' | 'bidirectional' | 'merge' | 'reverse'>;
+
+export interface LanguageModelOptions extends TaskOptions, OneWay {
   /** A text, whose characters become the tokens, or a list of tokens. */
   vocabulary: string | readonly string[];
   /** Default `'lstm'`. */
   cell?: CellName | undefined;
-  /** Units of each recurrent layer, default 128. */
-  hiddenSize?: number | undefined;
-  /** Recurrent layers, default 1. */
-  numLayers?: number | undefined;
+  /** Units of each recurrent layer, or a list, default 128. */
+  hiddenSize?: number | readonly number[] | undefined;
   /** Features of a token's vector, default 64. */
   embeddingSize?: number | undefined;
-  /** Whole number, default 0: the same seed gives the same model, text and numbers. */
-  seed?: number | undefined;
-  /** A runtime to share; else the model starts one of its own. */
-  runtime?: Runtime | undefined;
 }
 
 export interface LanguageModelFitOptions extends FitOptions {
   /** Places in the text that are read side by side, default 16. */
   batchSize?: number | undefined;
-  /** Tokens of a step's sequences, through which gradients flow, default 64. */
+  /** Tokens of a step's sequences, through which gradients flow (k₂), default 64. */
   window?: number | undefined;
+  /** Tokens by which a window lies behind the one before (k₁), default `window`. Where they overlap, only what is new counts. */
+  stride?: number | undefined;
 }
 
 export interface LanguageModelProgress extends Progress {
@@ -72,27 +72,19 @@ interface Layers {
   readonly head: Linear;
 }
 
-const OPTIONS = [
-  'vocabulary',
-  'cell',
-  'hiddenSize',
-  'numLayers',
-  'embeddingSize',
-  'seed',
-  'runtime',
-  ...RUNTIME_OPTIONS,
-];
+const ONE_WAY = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
+const OPTIONS = ['vocabulary', 'embeddingSize', ...ONE_WAY, ...TASK_OPTIONS];
 const GENERATE_OPTIONS = ['prompt', 'length', 'temperature', 'topK', 'topP', 'seed'];
 const TASK = 'language-model';
 const ALIASES = { 'rnn.': CELL_NAMES.map((cell) => `${cell}.`) };
 /** Tokens that go through the core in one call, where no gradient binds them together. */
 const CHUNK = 256;
 
-export interface LanguageModelConfig {
+/** What a model was created with, but for its runtime and seed. */
+export interface LanguageModelConfig extends OneWay {
   readonly vocabulary: readonly string[];
   readonly cell: CellName;
-  readonly hiddenSize: number;
-  readonly numLayers: number;
+  readonly hiddenSize: number | readonly number[];
   readonly embeddingSize: number;
 }
 
@@ -102,6 +94,7 @@ interface Position {
   readonly text: string;
   readonly batchSize: number;
   readonly window: number;
+  readonly stride: number;
   /** Window that comes next. */
   next: number;
 }
@@ -112,22 +105,31 @@ function checkOptions(options: LanguageModelOptions): {
   seed: number;
 } {
   check.options('options', options, OPTIONS);
-  const { cell = 'lstm', hiddenSize = 128, numLayers = 1, embeddingSize = 64, seed = 0, runtime } = options;
-  if (runtime !== undefined && !(runtime instanceof Runtime)) check.fail('runtime', 'a Runtime', runtime);
-  if (runtime && (options.build ?? options.module) !== undefined) {
-    throw new TypeError('runtime: goes with neither build nor module, which are for a runtime of its own');
-  }
+  const { cell = 'lstm', hiddenSize = 128, embeddingSize = 64 } = options;
+  const seed = checkTask(options);
   const vocabulary = new Vocabulary(options.vocabulary);
-  return {
-    vocabulary,
-    seed: check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER),
-    config: {
-      vocabulary: vocabulary.tokens,
-      cell: check.oneOf('cell', cell, CELL_NAMES),
-      hiddenSize: check.whole('hiddenSize', hiddenSize),
-      numLayers: check.whole('numLayers', numLayers),
-      embeddingSize: check.whole('embeddingSize', embeddingSize),
-    },
+  check.whole('embeddingSize', embeddingSize);
+  // in one order, so that the same model is the same file
+  const rest = ONE_WAY.filter((key) => key !== 'cell' && key !== 'hiddenSize').flatMap((key) => {
+    const value = options[key as keyof OneWay];
+    return value === undefined ? [] : [[key, value]];
+  });
+  const config = { vocabulary: vocabulary.tokens, cell, hiddenSize, embeddingSize, ...Object.fromEntries(rest) };
+  checkRecurrent('options', recurrentOptions(config));
+  return { vocabulary, seed, config };
+}
+
+function recurrentOptions({ vocabulary: _, embeddingSize, ...rest }: LanguageModelConfig): RecurrentOptions {
+  return { ...rest, inputSize: embeddingSize };
+}
+
+/** The layers of a model. */
+function layersOf(config: LanguageModelConfig): (b: Builder) => Layers {
+  const vocabularySize = config.vocabulary.length;
+  return (b) => {
+    const embedding = new Embedding(b, 'embedding', { vocabularySize, embeddingSize: config.embeddingSize });
+    const rnn = new Recurrent(b, 'rnn', recurrentOptions(config));
+    return { embedding, rnn, head: new Linear(b, 'head', { inputSize: rnn.outputSize, outputSize: vocabularySize }) };
   };
 }
 
@@ -168,40 +170,16 @@ function fingerprint(tokens: Int32Array): string {
 
 export class LanguageModel {
   readonly vocabulary: Vocabulary;
-  /** Layers and parameters, for those who want to go further down. */
-  readonly model: Model<Layers>;
-  readonly runtime: Runtime;
-  readonly #ownsRuntime: boolean;
-  readonly #config: LanguageModelConfig;
-  #optimizer: Optimizer | null = null;
+  /** What the model was created with. */
+  readonly config: LanguageModelConfig;
+  readonly #learner: Learner<Layers>;
   #state: State | null = null;
   #position: Position | null = null;
-  #busy = false;
 
-  private constructor(
-    runtime: Runtime,
-    ownsRuntime: boolean,
-    config: LanguageModelConfig,
-    vocabulary: Vocabulary,
-    seed: number,
-    initialise: boolean,
-  ) {
-    this.runtime = runtime;
-    this.#ownsRuntime = ownsRuntime;
-    this.#config = config;
+  private constructor(learner: Learner<Layers>, config: LanguageModelConfig, vocabulary: Vocabulary) {
+    this.#learner = learner;
+    this.config = config;
     this.vocabulary = vocabulary;
-    const { cell, hiddenSize, numLayers, embeddingSize } = config;
-    const build = (b: Builder): Layers => ({
-      embedding: new Embedding(b, 'embedding', { vocabularySize: vocabulary.size, embeddingSize }),
-      rnn: new Recurrent(b, 'rnn', { cell, inputSize: embeddingSize, hiddenSize, numLayers }),
-      head: new Linear(b, 'head', { inputSize: hiddenSize, outputSize: vocabulary.size }),
-    });
-    try {
-      this.model = new Model(runtime, seed, build, initialise);
-    } catch (error) {
-      if (ownsRuntime) runtime.dispose();
-      throw error;
-    }
   }
 
   /**
@@ -210,16 +188,23 @@ export class LanguageModel {
    * @throws TypeError, RangeError for options that are none; UnsupportedError where WebAssembly SIMD cannot be had
    */
   static async create(options: LanguageModelOptions): Promise<LanguageModel> {
-    const checked = checkOptions(options);
-    const runtime = options.runtime ?? (await Runtime.create({ build: options.build, module: options.module }));
-    return new LanguageModel(runtime, !options.runtime, checked.config, checked.vocabulary, checked.seed, true);
+    const { config, vocabulary, seed } = checkOptions(options);
+    return new LanguageModel(await Learner.create({ ...options, seed }, layersOf(config)), config, vocabulary);
   }
 
   /** The same at once, for workers and scripts. */
   static createSync(options: LanguageModelOptions): LanguageModel {
-    const checked = checkOptions(options);
-    const runtime = options.runtime ?? Runtime.createSync({ build: options.build, module: options.module });
-    return new LanguageModel(runtime, !options.runtime, checked.config, checked.vocabulary, checked.seed, true);
+    const { config, vocabulary, seed } = checkOptions(options);
+    return new LanguageModel(Learner.createSync({ ...options, seed }, layersOf(config)), config, vocabulary);
+  }
+
+  /** Layers and parameters, for those who want to go further down. */
+  get model(): Model<Layers> {
+    return this.#learner.model;
+  }
+
+  get runtime(): Runtime {
+    return this.#learner.runtime;
   }
 
   /**
@@ -230,93 +215,76 @@ export class LanguageModel {
    * @throws RangeError for a text that is too short or has unknown characters; NonFiniteError if the loss is no number any more
    */
   fit(input: string | readonly string[], options: LanguageModelFitOptions = {}): Run<LanguageModelProgress, void> {
-    check.options('fit', options, [...FIT_OPTIONS, 'batchSize', 'window']);
-    const { batchSize = 16, window = 64, signal: _, steps: __, clipNorm: ___, clipValue: ____, ...rest } = options;
-    const B = check.whole('batchSize', batchSize);
-    const T = check.whole('window', window);
+    checkFitOptions(options, ['batchSize', 'window', 'stride']);
     checkFit(options);
+    const { batchSize = 16, window = 64, stride = window } = options;
+    check.whole('batchSize', batchSize);
+    check.whole('window', window);
+    check.whole('stride', stride, 1, window);
     const tokens = this.#encode('text', input);
-    const streams = Math.floor((tokens.length - 1) / B);
-    if (streams < T) {
+    if (tokens.length <= batchSize * window) {
       throw new RangeError(
-        `text: its ${tokens.length} tokens are too few for batchSize ${B} of window ${T}; ${B * T + 1} are needed`,
+        `text: its ${tokens.length} tokens are too few for batchSize ${batchSize} of window ${window}; ${batchSize * window + 1} are needed`,
       );
     }
-    const optimizerOptions = Object.fromEntries(
-      OPTIMIZER_OPTIONS.filter((k) => rest[k] !== undefined).map((k) => [k, rest[k]]),
-    );
-    settings(optimizerOptions);
-    return new Run(this.#train(tokens, B, T, streams, optimizerOptions, options));
+    return new Run(this.#train(tokens, { batchSize, window, stride }, options));
   }
 
   async *#train(
     tokens: Int32Array,
-    B: number,
-    T: number,
-    length: number,
-    optimizerOptions: OptimizerOptions,
+    cut: { batchSize: number; window: number; stride: number },
     options: LanguageModelFitOptions,
   ): AsyncGenerator<LanguageModelProgress, void, void> {
-    if (this.#busy) throw new Error('this model is being trained already');
-    this.#busy = true;
-    try {
-      const optimizer = this.#resume(optimizerOptions);
-      const text = fingerprint(tokens);
-      if (this.#position?.text !== text || this.#position.batchSize !== B || this.#position.window !== T) {
-        this.#position = { text, batchSize: B, window: T, next: 0 };
-        this.#state = null;
-      }
-      const position = this.#position;
-      const windows = Math.floor(length / T);
-      const inputs = new Int32Array(T * B);
-      const targets = new Int32Array(T * B);
-      const next = () => {
-        const n = position.next % windows;
-        // the text begins anew: nothing to carry over
-        const state = n === 0 || !this.#state ? this.model.layers.rnn.state(B) : this.#state.clone();
-        for (let b = 0; b < B; b++) {
-          const from = b * length + n * T;
-          for (let t = 0; t < T; t++) {
-            inputs[t * B + b] = tokens[from + t];
-            targets[t * B + b] = tokens[from + t + 1];
-          }
-        }
-        return {
-          loss: (tape: Tape, { embedding, rnn, head }: Layers) =>
-            crossEntropy(
-              tape,
-              head.forward(tape, rnn.forward(tape, embedding.forward(tape, inputs, T, B), state).output),
-              targets,
-            ),
-          done: () => {
-            this.#state = state;
-            position.next = n + 1;
-          },
-        };
+    const first = this.#learner.optimizer?.step ?? 0;
+    const perStep = cut.batchSize * cut.stride;
+    for await (const progress of this.#learner.fit(options, () => this.#windows(tokens, cut))) {
+      yield {
+        ...progress,
+        bits: progress.loss / Math.LN2,
+        tokensPerSecond: ((progress.step - first) * perStep) / progress.secondsElapsed,
       };
-      const first = optimizer.step;
-      for await (const progress of train(this.model, optimizer, options, next)) {
-        yield {
-          ...progress,
-          bits: progress.loss / Math.LN2,
-          tokensPerSecond: ((progress.step - first) * B * T) / progress.secondsElapsed,
-        };
-      }
-    } finally {
-      this.#busy = false;
     }
   }
 
-  /** The optimizer at work, if its settings but for the rate are the same; else a new one. */
-  #resume(options: OptimizerOptions): Optimizer {
-    const { learningRate: _, ...wanted } = settings(options);
-    const { learningRate: __, ...have } = this.#optimizer?.settings ?? settings({});
-    if (!this.#optimizer || JSON.stringify(wanted) !== JSON.stringify(have)) {
-      const step = this.#optimizer?.step ?? 0;
-      this.#optimizer = new Optimizer(this.model, options);
-      this.#optimizer.step = step;
+  /** The batches of a text: `batchSize` places in it, side by side, read window by window, each with the state of the one before. */
+  #windows(
+    tokens: Int32Array,
+    { batchSize: B, window: T, stride }: { batchSize: number; window: number; stride: number },
+  ) {
+    const text = fingerprint(tokens);
+    const at = this.#position;
+    if (at?.text !== text || at.batchSize !== B || at.window !== T || at.stride !== stride) {
+      this.#position = { text, batchSize: B, window: T, stride, next: 0 };
+      this.#state = null;
     }
-    return this.#optimizer;
+    const position = this.#position as Position;
+    const length = Math.floor((tokens.length - 1) / B);
+    const windows = Math.floor((length - T) / stride) + 1;
+    const inputs = new Int32Array(T * B);
+    const targets = new Int32Array(T * B);
+    return () => {
+      const n = position.next % windows;
+      // the text begins anew: nothing to carry over
+      const state = n === 0 || !this.#state ? this.model.layers.rnn.state(B) : this.#state.clone();
+      const known = n === 0 ? 0 : T - stride;
+      for (let b = 0; b < B; b++) {
+        const from = b * length + n * stride;
+        for (let t = 0; t < T; t++) {
+          inputs[t * B + b] = tokens[from + t];
+          targets[t * B + b] = t < known ? -1 : tokens[from + t + 1];
+        }
+      }
+      return {
+        loss: (tape: Tape, { embedding, rnn, head }: Layers) => {
+          const x = embedding.forward(tape, inputs, T, B);
+          return crossEntropy(tape, head.forward(tape, rnn.forward(tape, x, state, { carry: stride }).output), targets);
+        },
+        done: () => {
+          this.#state = state;
+          position.next = n + 1;
+        },
+      };
+    };
   }
 
   /**
@@ -418,7 +386,7 @@ export class LanguageModel {
     const { runtime, model } = this;
     return model.forward((tape, { embedding, rnn, head }) => {
       const V = this.vocabulary.size;
-      const { embeddingSize } = this.#config;
+      const { embeddingSize } = this.config;
       const x = runtime.take(align(4 * embeddingSize));
       const { calls, leave } = rnn.stepCalls(tape, x, state);
       const logits = runtime.take(align(4 * V));
@@ -454,10 +422,11 @@ export class LanguageModel {
    */
   save({ weightsOnly = false }: { weightsOnly?: boolean } = {}): Uint8Array<ArrayBuffer> {
     check.flag('weightsOnly', weightsOnly);
-    const about = { task: TASK, config: { ...this.#config } };
-    if (weightsOnly) return checkpoint.save(this.model, about, null);
     const position = { ...this.#position };
-    return checkpoint.save(this.model, about, { optimizer: this.#optimizer, state: this.#state, position });
+    return this.#learner.save(
+      { task: TASK, config: this.config },
+      weightsOnly ? null : { position, state: this.#state },
+    );
   }
 
   /**
@@ -469,7 +438,7 @@ export class LanguageModel {
    */
   static async load(
     bytes: Uint8Array | ArrayBuffer,
-    options: RuntimeOptions & { vocabulary?: string | readonly string[]; runtime?: Runtime } = {},
+    options: Omit<TaskOptions, 'seed'> & { vocabulary?: string | readonly string[] } = {},
   ): Promise<LanguageModel> {
     check.options('load', options, ['vocabulary', 'runtime', ...RUNTIME_OPTIONS]);
     const file = checkpoint.open(bytes, TASK);
@@ -481,31 +450,28 @@ export class LanguageModel {
     } catch (error) {
       throw new FormatError(`the file's description: ${(error as Error).message}`);
     }
-    const runtime = options.runtime ?? (await Runtime.create({ build: options.build, module: options.module }));
-    const lm = new LanguageModel(runtime, !options.runtime, checked.config, checked.vocabulary, seed, false);
-    try {
-      const { optimizer, state } = checkpoint.restore(lm.model, file, ALIASES);
-      lm.#optimizer = optimizer;
-      lm.#state = state;
-      const position = file.description?.position;
-      if (position && typeof position.text === 'string') lm.#position = position as unknown as Position;
-      return lm;
-    } catch (error) {
-      lm.dispose();
-      throw error;
-    }
-  }
-
-  /** What the model was created with. */
-  get config(): LanguageModelConfig {
-    return this.#config;
+    const task = { ...options, seed };
+    const learner = await Learner.create(task, layersOf(checked.config), false);
+    const state = learner.restore(file, ALIASES);
+    const lm = new LanguageModel(learner, checked.config, checked.vocabulary);
+    lm.#state = state;
+    const position = file.description?.position;
+    if (position && typeof position.text === 'string') lm.#position = position as unknown as Position;
+    return lm;
   }
 
   /** Where training stands: updates so far, and the options they were made with. Null before the first. */
-  get training(): { step: number; batchSize: number; window: number; options: OptimizerOptions } | null {
-    if (!this.#optimizer || !this.#position) return null;
-    const { batchSize, window } = this.#position;
-    return { step: this.#optimizer.step, batchSize, window, options: this.#optimizer.options };
+  get training(): {
+    step: number;
+    batchSize: number;
+    window: number;
+    stride: number;
+    options: OptimizerOptions;
+  } | null {
+    const { optimizer } = this.#learner;
+    if (!optimizer || !this.#position) return null;
+    const { batchSize, window, stride } = this.#position;
+    return { step: optimizer.step, batchSize, window, stride, options: optimizer.options };
   }
 
   #encode(name: string, input: string | readonly string[]): Int32Array {
@@ -521,8 +487,7 @@ export class LanguageModel {
 
   /** Gives all memory back. The model cannot be used afterwards. */
   dispose(): void {
-    if (this.#ownsRuntime) this.runtime.dispose();
-    else this.model.dispose();
+    this.#learner.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -8,6 +8,7 @@ import type { Model } from '../nn/model.js';
 import { State } from '../nn/recurrent.js';
 import type { Stream } from '../random.js';
 import { Optimizer, type OptimizerOptions } from './optimizer.js';
+import { Schedule, type ScheduleOptions } from './schedule.js';
 
 const FORMAT = 1;
 
@@ -21,6 +22,7 @@ export interface Description {
   readonly config: Record<string, unknown>;
   readonly random?: Record<Stream, number>;
   readonly optimizer?: { readonly options: OptimizerOptions; readonly step: number };
+  readonly schedule?: { readonly options: ScheduleOptions; readonly memory: Schedule['memory'] };
   /** Where the task's data stand. */
   readonly position?: Record<string, unknown>;
 }
@@ -33,8 +35,13 @@ export interface Checkpoint {
 
 export function save(
   model: Model<unknown>,
-  about: { task: string; config: Record<string, unknown> },
-  training: { optimizer: Optimizer | null; state: State | null; position: Record<string, unknown> } | null,
+  about: { task: string; config: object },
+  training: {
+    optimizer: Optimizer | null;
+    schedule: Schedule | null;
+    state: State | null;
+    position: object;
+  } | null,
 ): Uint8Array<ArrayBuffer> {
   const { runtime, parameters, random } = model;
   const tensors = new Map<string, Tensor>();
@@ -51,12 +58,15 @@ export function save(
       tensors.set(`state.${kind}.${l}`, { shape: [state.batch, data.length / state.batch], data });
     });
   }
-  const description: Description = {
+  const description = {
     format: FORMAT,
     build: runtime.build,
     seed: random.seed,
     ...about,
     ...(training ? { random: { ...random.next }, position: training.position } : {}),
+    ...(training?.schedule
+      ? { schedule: { options: training.schedule.options, memory: training.schedule.memory } }
+      : {}),
     ...(optimizer ? { optimizer: { options: optimizer.options, step: optimizer.step } } : {}),
   };
   return encode(tensors, { gatewise: JSON.stringify(description) });
@@ -87,7 +97,7 @@ export function restore(
   model: Model<unknown>,
   { description, tensors }: Checkpoint,
   aliases: Readonly<Record<string, readonly string[]>>,
-): { optimizer: Optimizer | null; state: State | null } {
+): { optimizer: Optimizer | null; schedule: Schedule | null; state: State | null } {
   const own = new Map([...tensors].filter(([name]) => !/^(optimizer|state)\./.test(name)));
   const values = match(own, model.parameters, aliases);
   const optimizer = description?.optimizer ? new Optimizer(model, description.optimizer.options) : null;
@@ -108,5 +118,8 @@ export function restore(
   if (description?.random) Object.assign(model.random.next, description.random);
   const of = (kind: string) => states.filter(([name]) => name.startsWith(`state.${kind}.`)).map(([, { data }]) => data);
   const batch = states[0]?.[1].shape[0] ?? 0;
-  return { optimizer, state: states.length > 0 ? new State(batch, of('h'), of('c')) : null };
+  const schedule = description?.schedule
+    ? new Schedule(description.schedule.options, description.schedule.memory)
+    : null;
+  return { optimizer, schedule, state: states.length > 0 ? new State(batch, of('h'), of('c')) : null };
 }

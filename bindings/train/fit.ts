@@ -5,6 +5,7 @@ import type { Model } from '../nn/model.js';
 import type { Loss, Tape } from '../tape.js';
 import { OPTIMIZER_OPTIONS, type Optimizer, type OptimizerOptions } from './optimizer.js';
 import { Breather } from './run.js';
+import { Schedule, type ScheduleOptions } from './schedule.js';
 
 export interface FitOptions extends OptimizerOptions {
   /** Updates to make. */
@@ -13,11 +14,20 @@ export interface FitOptions extends OptimizerOptions {
   clipNorm?: number | undefined;
   /** Clamps every gradient to ± this, before `clipNorm`; 0: not. Default 0. */
   clipValue?: number | undefined;
+  /** How the learning rate changes; default: it does not. A model that is trained on goes on with the schedule it has. */
+  schedule?: ScheduleOptions | undefined;
   /** Stops after the running step; `fit` then throws the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-export const FIT_OPTIONS: readonly string[] = [...OPTIMIZER_OPTIONS, 'steps', 'clipNorm', 'clipValue', 'signal'];
+export const FIT_OPTIONS: readonly string[] = [
+  ...OPTIMIZER_OPTIONS,
+  'steps',
+  'clipNorm',
+  'clipValue',
+  'schedule',
+  'signal',
+];
 
 export interface Progress {
   /** Updates of the model so far, earlier runs included. */
@@ -47,6 +57,11 @@ export function checkFit(options: FitOptions): { steps: number; clipNorm: number
   check.whole('steps', steps);
   check.number('clipNorm', clipNorm, 0);
   check.number('clipValue', clipValue, 0);
+  if (options.schedule !== undefined) {
+    if (typeof options.schedule !== 'object')
+      check.fail('schedule', "an object such as { kind: 'cosine', steps }", options.schedule);
+    new Schedule(options.schedule);
+  }
   if (signal !== undefined && !(typeof signal === 'object' && typeof signal?.aborted === 'boolean')) {
     check.fail('signal', 'an AbortSignal', signal);
   }
@@ -59,9 +74,10 @@ export async function* train<L>(
   optimizer: Optimizer,
   options: FitOptions,
   next: () => Batch<L>,
+  schedule: Schedule | null = options.schedule ? new Schedule(options.schedule) : null,
 ): AsyncGenerator<Progress, void, void> {
   const { steps, clipNorm, clipValue } = checkFit(options);
-  const { learningRate = optimizer.settings.learningRate, signal } = options;
+  const { learningRate: base = optimizer.settings.learningRate, signal } = options;
   const breather = new Breather();
   const began = performance.now();
   const first = optimizer.step;
@@ -70,7 +86,9 @@ export async function* train<L>(
     const batch = next();
     const loss = model.backward(batch.loss);
     const gradientNorm = clip(model, optimizer.step + 1, loss, clipNorm, clipValue);
+    const learningRate = schedule?.rate(base) ?? base;
     optimizer.update(learningRate);
+    schedule?.done(loss);
     batch.done?.();
     const secondsElapsed = (performance.now() - began) / 1000;
     yield {

@@ -1,0 +1,103 @@
+/** For those who write their own layers: whether a gradient is that of the loss. */
+import * as check from './check.js';
+import type { Model, Parameter } from './nn/model.js';
+import { type Loss, Tape } from './tape.js';
+
+export interface GradientCheck {
+  /** The largest error of all, and whether it is within the bound. */
+  readonly worst: number;
+  readonly ok: boolean;
+  readonly bound: number;
+  readonly parameters: readonly {
+    readonly name: string;
+    /** Slopes of the loss along the gradient, and along one random direction. */
+    readonly along: 'gradient' | 'random';
+    /** What the gradient says, and what differences of the loss give. */
+    readonly claimed: number;
+    readonly measured: number;
+    /** How far one moved, in the norm of the parameter. */
+    readonly step: number;
+    /** |claimed - measured|, relative to the norm of the gradient. */
+    readonly error: number;
+  }[];
+}
+
+/**
+ * Compares directional derivatives with central differences of fourth order of the model's own loss, parameter by parameter: along its
+ * gradient and along one random direction. Single precision bounds what can be seen: a step changes the loss by about one percent, and
+ * a gradient that is off by half a percent is caught.
+ *
+ * @param work what `Model.backward` takes: the forward pass, returning the loss. Dropout draws the same masks each time
+ * @param options `bound`: largest error that passes, default 2e-3; `seed` of the random directions
+ */
+export function gradcheck<L>(
+  model: Model<L>,
+  work: (tape: Tape, layers: L) => Loss | readonly { loss: Loss; weight: number }[],
+  options: { bound?: number; seed?: number } = {},
+): GradientCheck {
+  check.options('gradcheck', options, ['bound', 'seed']);
+  const { bound = 2e-3, seed = 1 } = options;
+  check.number('bound', bound, 0);
+  check.whole('seed', seed, 0);
+  const { runtime, random } = model;
+  const { core } = runtime;
+  const counters = { ...random.next };
+  const rewind = () => Object.assign(random.next, counters);
+  const loss = () =>
+    runtime.scope(() => {
+      rewind();
+      const result = work(new Tape(runtime, true), model.layers);
+      const losses = 'seed' in result ? [{ loss: result, weight: 1 }] : result;
+      return losses.reduce((sum, { loss, weight }) => sum + weight * loss.value, 0);
+    });
+  const value = model.backward(work);
+  const parameters: GradientCheck['parameters'][number][] = [];
+
+  const measure = (parameter: Parameter, along: 'gradient' | 'random', norm: number, block: number) => {
+    const { at, grad, size, name } = parameter;
+    const n = Math.ceil(size / 4) * 4;
+    const before = runtime.read(at, n);
+    const direction = runtime.scope(() => {
+      const d = runtime.takeZeroed(4 * n);
+      if (along === 'random') core.fillNormal(d, size, 0, 1, seed, 0, block);
+      else core.addScaled(d, grad, n, 1);
+      core.scale(d, n, 1 / Math.sqrt(core.sumSquares(d, n)));
+      return runtime.read(d, n);
+    });
+    const gradient = runtime.read(grad, n);
+    const claimed = runtime.scope(() => {
+      const d = runtime.take(4 * n);
+      runtime.write(d, direction);
+      return core.dot(d, grad, n);
+    });
+    // a change of the loss by about a percent, but not far from where the parameter is
+    const extent = Math.sqrt(core.sumSquares(at, n)) || 1;
+    const step = Math.min((0.005 * Math.max(Math.abs(value), 1e-3)) / norm, 0.02 * extent);
+    const moved = (distance: number) => {
+      runtime.write(at, before);
+      runtime.scope(() => {
+        const d = runtime.take(4 * n);
+        runtime.write(d, direction);
+        core.addScaled(at, d, n, distance);
+      });
+      model.changed();
+      return loss();
+    };
+    const slope = (8 * (moved(step) - moved(-step)) - (moved(2 * step) - moved(-2 * step))) / (12 * step);
+    runtime.write(at, before);
+    runtime.write(grad, gradient);
+    model.changed();
+    const error = Math.abs(claimed - slope) / norm;
+    parameters.push({ name, along, claimed, measured: slope, step, error });
+  };
+
+  model.parameters.forEach((parameter, i) => {
+    const norm = Math.sqrt(core.sumSquares(parameter.grad, Math.ceil(parameter.size / 4) * 4));
+    if (norm === 0) return;
+    measure(parameter, 'gradient', norm, 0);
+    measure(parameter, 'random', norm, i * 2 ** 24);
+  });
+  rewind();
+  const worst = parameters.reduce((most, { error }) => (error > most || Number.isNaN(error) ? error : most), 0);
+  return { worst, ok: worst <= bound, bound, parameters };
+}
