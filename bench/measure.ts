@@ -81,6 +81,8 @@ export interface Row {
   readonly engine: string;
   /** Milliseconds of one run. */
   readonly ms: number;
+  /** Microseconds of one step, where that is what people ask for. */
+  readonly us?: number;
   /** Operations of the unpadded matrix products, 10⁹ a second. */
   readonly gflops: number;
   /** The peak beside it, and the median of their ratio. */
@@ -92,12 +94,16 @@ export interface Work {
   readonly id: string;
   /** Operations of the matrix products in one run: 2·M·N·K each, training three times the forward pass. */
   readonly flops: number;
+  /** How many such one run makes, default 1; whether to tell microseconds. */
+  readonly per?: number;
+  readonly micros?: boolean;
   /** Prepares the work and returns one run of it. */
   readonly prepare: (build: Build) => { run: () => void; end: () => void };
 }
 
 /** Medians over paired samples of at least `sampleMs` each. */
 export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 } = {}): Row {
+  const { per = 1 } = work;
   const peak = peakOf(build);
   const { run, end } = work.prepare(build);
   // warm until the optimising compiler has had its say
@@ -117,7 +123,7 @@ export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 }
   for (let i = 0; i < samples; i++) {
     began = performance.now();
     for (let k = 0; k < repeats; k++) run();
-    times.push((performance.now() - began) / repeats);
+    times.push((performance.now() - began) / repeats / per);
     const after = peak();
     peaks.push((before + after) / 2);
     before = after;
@@ -130,6 +136,7 @@ export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 }
     build,
     engine,
     ms: round(ms, 4),
+    ...(work.micros ? { us: round(1000 * ms, 2) } : {}),
     gflops: round(work.flops / ms / 1e6, 2),
     peak: round(median(peaks) / 1e6, 2),
     ofPeak: round(median(shares), 3),

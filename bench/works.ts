@@ -1,5 +1,17 @@
 /** The rows of `npm run bench`: what is measured, in which shapes, through the public API where there is one. */
-import { crossEntropy, Embedding, input, Linear, Model, Optimizer, Recurrent, type Rows, type Tape } from 'gatewise';
+import {
+  type CellName,
+  crossEntropy,
+  Embedding,
+  input,
+  LanguageModel,
+  Linear,
+  Model,
+  Optimizer,
+  Recurrent,
+  type Rows,
+  type Tape,
+} from 'gatewise';
 import type { Work } from './measure.js';
 import { runtimeOf } from './measure.js';
 
@@ -52,8 +64,7 @@ interface Shape {
   L?: number;
 }
 
-const GATES = { lstm: 4 } as const;
-type CellName = keyof typeof GATES;
+const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1 };
 
 /** Operations of a forward pass through a stack. */
 function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape): number {
@@ -141,16 +152,88 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
   };
 }
 
+/** Forward, back through time, all gradients, in both directions. */
+function trainBidirectional(shape: Shape): Work {
+  const { B, T, I, H } = shape;
+  return {
+    id: `bilstm-train-b${B}-h${H}`,
+    flops: 2 * 3 * forwardFlops('lstm', shape),
+    prepare: (build) => {
+      const runtime = runtimeOf(build);
+      const options = { cell: 'lstm', inputSize: I, hiddenSize: H, bidirectional: true } as const;
+      const model = new Model(runtime, 1, (b) => new Recurrent(b, 'rnn', options));
+      const x = numbers(T * B * I);
+      return {
+        run: () => {
+          model.backward((tape, rnn) => {
+            const rows = input(tape, x, { T, B, F: I }, { gradient: true });
+            return ones(tape, rnn.forward(tape, rows).output);
+          });
+        },
+        end: () => runtime.dispose(),
+      };
+    },
+  };
+}
+
+/** One step through the public `step`. */
+function stepOnce(cell: CellName, { I, H }: { I: number; H: number }): Work {
+  return {
+    id: `${cell}-step-b1-h${H}`,
+    flops: forwardFlops(cell, { B: 1, T: 1, I, H }),
+    micros: true,
+    prepare: (build) => {
+      const runtime = runtimeOf(build);
+      const model = new Model(runtime, 1, (b) => new Recurrent(b, 'rnn', { cell, inputSize: I, hiddenSize: H }));
+      const x = numbers(I);
+      const state = model.layers.state(1);
+      const output = new Float32Array(H);
+      return {
+        run: () => {
+          model.layers.step(x, state, output);
+        },
+        end: () => runtime.dispose(),
+      };
+    },
+  };
+}
+
+/** One character: embedding, a step, the head, drawing, all in the core; 512 characters a run. */
+const generate: Work = {
+  id: 'generate',
+  flops: forwardFlops('lstm', { B: 1, T: 1, I: 64, H: 128 }) + 2 * 128 * 65,
+  micros: true,
+  per: 512,
+  prepare: (build) => {
+    const vocabulary = Array.from({ length: 65 }, (_, i) => String.fromCharCode(33 + i));
+    const lm = LanguageModel.createSync({ vocabulary, runtime: runtimeOf(build) });
+    return {
+      run: () => {
+        lm.generate({ prompt: '!', length: 512, temperature: 0.8 });
+      },
+      end: () => lm.runtime.dispose(),
+    };
+  },
+};
+
+const B32 = { B: 32, T: 50, I: 256, H: 256 };
+const B16 = { B: 16, T: 64, I: 64, H: 128 };
+const ALL = ['lstm', 'gru', 'rnn'] as const;
+
 export const works: Work[] = [
   gemm(1024, 512, 256),
   gemm(32, 1024, 256),
-  trainRecurrent('lstm', { B: 32, T: 50, I: 256, H: 256 }),
-  trainRecurrent('lstm', { B: 16, T: 64, I: 64, H: 128 }),
+  ...ALL.map((cell) => trainRecurrent(cell, B32)),
+  ...ALL.map((cell) => trainRecurrent(cell, B16)),
+  trainRecurrent('residual', B16),
   trainRecurrent('lstm', { B: 1, T: 50, I: 64, H: 128 }),
+  trainBidirectional({ B: 16, T: 50, I: 32, H: 64 }),
   charlm('lstm', { B: 16, T: 64, H: 128 }),
   charlm('lstm', { B: 32, T: 64, H: 256, L: 2 }),
-  inferRecurrent('lstm', { B: 1, T: 100, I: 64, H: 128 }),
-  inferRecurrent('lstm', { B: 1, T: 100, I: 256, H: 256 }),
-  inferRecurrent('lstm', { B: 1, T: 100, I: 512, H: 512 }),
+  ...[64, 256, 512].flatMap((I, i) =>
+    ALL.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I, H: [128, 256, 512][i] })),
+  ),
   inferRecurrent('lstm', { B: 32, T: 50, I: 128, H: 256 }),
+  ...ALL.map((cell) => stepOnce(cell, { I: 64, H: 128 })),
+  generate,
 ];
