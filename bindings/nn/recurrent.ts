@@ -125,6 +125,7 @@ export class Recurrent {
   readonly #options: RecurrentOptions;
   /** Layer by layer, direction by direction. */
   readonly #layers: Direction[][];
+  readonly #directions: Direction[];
   readonly #builder: Builder;
 
   /** @param name prefix of the parameters: `weight_ih_l0` [G·H,I] and so on, as in PyTorch */
@@ -145,12 +146,10 @@ export class Recurrent {
       I = directions[0].P * (bidirectional && merge === 'concat' ? 2 : 1);
       return directions;
     });
+    this.#directions = this.#layers.flat();
     this.outputSize = I;
   }
 
-  get #directions(): Direction[] {
-    return this.#layers.flat();
-  }
 
   get #hasC(): boolean {
     return this.#layers[0][0].settings.cell.hasC;
