@@ -22,7 +22,7 @@ export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';
 export { orthonormalRows } from './initialize';
-export { expArray, logArray, sigmoidArray, tanhArray } from './math';
+export { expArray, log1pArray, logArray, sigmoidArray, tanhArray } from './math';
 export { layerNormBackward, layerNormForward } from './norm';
 export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } from './optimizer';
 export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './random';
