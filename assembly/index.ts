@@ -28,6 +28,7 @@ export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } f
 export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './random';
 export { backward, forward } from './recurrence';
 export {
+  clearPadding,
   maskBackward,
   maskForward,
   mergeBackward,
