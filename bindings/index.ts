@@ -15,6 +15,7 @@ export { Linear, type LinearOptions } from './nn/linear.js';
 export { crossEntropy } from './nn/losses.js';
 export { Builder, Model, Parameter } from './nn/model.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
+export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
 export {
   type GenerateOptions,
