@@ -14,6 +14,7 @@ export { input, read } from './nn/input.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export { crossEntropy } from './nn/losses.js';
 export { Builder, Model, Parameter } from './nn/model.js';
+export { LayerNorm } from './nn/norm.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
 export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
