@@ -23,6 +23,7 @@ export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } fro
 export { generate } from './generate';
 export { orthonormalRows } from './initialize';
 export { addForward, besideBackward, besideForward, repeatBackward, repeatForward } from './join';
+export { lossBackward, lossForward, spreadRows } from './losses';
 export { expArray, log1pArray, logArray, sigmoidArray, tanhArray } from './math';
 export { layerNormBackward, layerNormForward } from './norm';
 export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } from './optimizer';
@@ -39,4 +40,4 @@ export {
   rowsIn,
   rowsOut,
 } from './rows';
-export { crossEntropyBackward, crossEntropyForward, sum } from './softmax';
+export { crossEntropyBackward, crossEntropyForward, dot, sum } from './softmax';

@@ -38,6 +38,15 @@ export const enum Merge {
   mul,
 }
 
+/** Losses of one number and its target: the formulas are in `assembly/losses.ts`. */
+export const enum Loss {
+  square,
+  absolute,
+  huber,
+  quantile,
+  logits,
+}
+
 /**
  * One call of a recurrent layer in one direction: a block of 32-bit fields. Pointers and strides (`ld…`) are bytes.
  *

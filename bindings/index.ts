@@ -12,7 +12,19 @@ export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
 export { input, read } from './nn/input.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
-export { crossEntropy } from './nn/losses.js';
+export {
+  bceWithLogits,
+  type CrossEntropyOptions,
+  crossEntropy,
+  type ElementLoss,
+  huber,
+  type LossOptions,
+  l1,
+  mse,
+  quantile,
+  type Reduction,
+  smoothL1,
+} from './nn/losses.js';
 export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
