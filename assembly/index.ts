@@ -27,6 +27,7 @@ export { lossBackward, lossForward, spreadRows } from './losses';
 export { expArray, log1pArray, logArray, sigmoidArray, tanhArray } from './math';
 export { layerNormBackward, layerNormForward } from './norm';
 export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } from './optimizer';
+export { argmaxRows, softmaxRows, topKRows } from './predict';
 export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './random';
 export { backward, forward } from './recurrence';
 export {
