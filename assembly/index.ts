@@ -18,6 +18,7 @@ export function heapBase(): usize {
 }
 
 export { activationBackward, activationForward } from './activation';
+export { attentionBackward, attentionForward } from './attention';
 export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';
@@ -27,6 +28,7 @@ export { lossBackward, lossForward, spreadRows } from './losses';
 export { expArray, log1pArray, logArray, sigmoidArray, tanhArray } from './math';
 export { layerNormBackward, layerNormForward } from './norm';
 export { adagrad, adam, addDecay, clipValue, rmsprop, scale, sgd, sumSquares } from './optimizer';
+export { lastBackward, lastForward, maxBackward, maxForward, meanBackward, meanForward } from './pool';
 export { argmaxRows, softmaxRows, topKRows } from './predict';
 export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './random';
 export { backward, forward } from './recurrence';

@@ -7,6 +7,7 @@
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export { Runtime, type RuntimeOptions } from './core/runtime.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
 export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
@@ -27,6 +28,7 @@ export {
 } from './nn/losses.js';
 export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
+export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
 export { activation, add, concat, repeat, slice } from './nn/rows.js';
