@@ -154,6 +154,25 @@ for (const op of operations) {
   for (const build of builds) test(`${build}: ${op.title}`, () => checkKernel(op, build));
 }
 
+test('activation: where it saturates, the limits, and slopes that are zero', () => {
+  const want = { tanh: [-1, 1], sigmoid: [0, 1], relu: [0, 1000] };
+  for (const f of functions) {
+    const model = new Model(runtime('simd'), 1, () => null);
+    let gradient: Float32Array | undefined;
+    model.backward((tape) => {
+      const x = input(tape, [-1000, 1000], { T: 2, B: 1, F: 1 }, { gradient: true });
+      tape.record(() => {
+        gradient = packed(tape, x, 'gradient');
+      });
+      const y = activation(tape, x, f);
+      close(packed(tape, y), want[f], 1e-37, f);
+      return { value: 0, seed: () => tape.runtime.f32.fill(1, y.grad >>> 2, (y.grad + 2 * y.ld) >>> 2) };
+    });
+    equal(gradient, Float32Array.of(0, f === 'relu' ? 1 : 0), f);
+    model.runtime.dispose();
+  }
+});
+
 test('max pooling: of equal steps the first takes the gradient, and NaN stays', () => {
   const model = new Model(runtime('simd'), 1, () => null);
   let gradient: Float32Array | undefined;
