@@ -8,14 +8,31 @@ export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export { Runtime, type RuntimeOptions } from './core/runtime.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
+export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
 export { dropout } from './nn/dropout.js';
-export { Embedding } from './nn/embedding.js';
+export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
 export { input, read } from './nn/input.js';
-export { Linear } from './nn/linear.js';
-export { crossEntropy } from './nn/losses.js';
+export { Linear, type LinearOptions } from './nn/linear.js';
+export {
+  bceWithLogits,
+  type CrossEntropyOptions,
+  crossEntropy,
+  type ElementLoss,
+  huber,
+  type LossOptions,
+  l1,
+  mse,
+  quantile,
+  type Reduction,
+  smoothL1,
+} from './nn/losses.js';
 export { Builder, Model, Parameter } from './nn/model.js';
+export { LayerNorm } from './nn/norm.js';
+export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
+export { argmaxRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
+export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
 export {
   type GenerateOptions,

@@ -15,6 +15,7 @@ import {
 import { test } from 'uvu';
 import { builds, runtime } from './support/builds.js';
 import { type Case, cases, hold, load, table } from './support/golden.js';
+import { layerCase, layerSupported } from './support/golden-layers.js';
 import { type Numbers, packed, runLayers } from './support/layers.js';
 
 /** Whether there is a layer for a case. */
@@ -211,6 +212,10 @@ for (const build of builds.filter((b) => b !== 'debug')) {
     const run = { rnn: recurrent, loss: softmax, embedding, trajectory }[c.kind];
     test(`${build}: ${c.name}`, () => run?.(c, build));
   }
+}
+
+for (const build of builds.filter((b) => b !== 'debug')) {
+  for (const c of cases.filter(layerSupported)) test(`${build}: ${c.name}`, () => layerCase(c, build));
 }
 
 test('the worst errors, relative to the largest number, and as multiples of the error of PyTorch in single precision', () => {

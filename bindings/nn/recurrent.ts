@@ -150,7 +150,6 @@ export class Recurrent {
     this.outputSize = I;
   }
 
-
   get #hasC(): boolean {
     return this.#layers[0][0].settings.cell.hasC;
   }
