@@ -29,11 +29,14 @@ export {
 } from './nn/losses.js';
 export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
+export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
 export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
+export type { EpochProgress } from './tasks/examples.js';
+export type { InputOptions, Sequence, Vectors } from './tasks/inputs.js';
 export {
   type GenerateOptions,
   LanguageModel,
@@ -41,6 +44,15 @@ export {
   type LanguageModelOptions,
   type LanguageModelProgress,
 } from './tasks/language-model.js';
+export { spanFigures, spansOf } from './tasks/metrics.js';
+export {
+  type ClassifierExample,
+  type ClassifierFitOptions,
+  type ClassifierReport,
+  type ClassPrediction,
+  SequenceClassifier,
+  type SequenceClassifierOptions,
+} from './tasks/sequence-classifier.js';
 export { Vocabulary } from './text/vocabulary.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions } from './train/optimizer.js';

@@ -118,8 +118,9 @@ interface Run {
 
 export class Recurrent {
   readonly inputSize: number;
-  /** Features of the last layer's output. */
+  /** Features of the last layer's output, and of its final states, side by side. */
   readonly outputSize: number;
+  readonly finalSize: number;
   readonly numLayers: number;
   readonly bidirectional: boolean;
   readonly #options: RecurrentOptions;
@@ -148,6 +149,7 @@ export class Recurrent {
     });
     this.#directions = this.#layers.flat();
     this.outputSize = I;
+    this.finalSize = this.#layers[widths.length - 1].reduce((n, { P }) => n + P, 0);
   }
 
   get #hasC(): boolean {
@@ -312,16 +314,16 @@ export class Recurrent {
     enter(tape, call.h0, ldh, P, B, initial?.h ?? learnedH);
     if (call.c0) enter(tape, call.c0, ldc, H, B, initial?.c ?? learnedC);
     core.forward(call.s);
-    const rows = (at: number, ld: number, F: number, steps: number): Rows => ({
+    const rows = (at: number, ld: number, F: number, steps: number, lengths?: Rows['lengths']): Rows => ({
       at,
       ld,
       T: steps,
       B,
       F,
       grad: tape.training ? runtime.takeZeroed(steps * B * ld) : 0,
-      lengths: steps === T ? x.lengths : undefined,
+      lengths,
     });
-    const output = rows(call.outputs, ldh, P, T);
+    const output = rows(call.outputs, ldh, P, T, x.lengths);
     const h = rows(call.hT, ldh, P, 1);
     const c = call.cT ? rows(call.cT, ldc, H, 1) : undefined;
     tape.record(() => {
