@@ -18,6 +18,7 @@ export function heapBase(): usize {
 }
 
 export { activationBackward, activationForward } from './activation';
+export { ctcBackward, ctcForward } from './ctc';
 export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';
