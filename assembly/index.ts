@@ -19,6 +19,7 @@ export function heapBase(): usize {
 
 export { activationBackward, activationForward } from './activation';
 export { ctcBackward, ctcForward } from './ctc';
+export { ctcBeamSearch, ctcBestPath } from './ctc-decode';
 export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';

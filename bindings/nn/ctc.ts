@@ -1,4 +1,5 @@
-/** Connectionist temporal classification: training without knowing when which label is said. */
+/** Connectionist temporal classification: training without knowing when which label is said, and reading off what is said. */
+import { BEAM_NODE, BEAM_PREFIX } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import type { Loss, Rows, Tape } from '../tape.js';
@@ -8,6 +9,19 @@ export interface CtcOptions {
   blank?: number | undefined;
   /** `'mean'`, the default, divides the loss of each sequence by its number of labels, and averages over the batch. */
   reduction?: 'mean' | 'sum' | undefined;
+}
+
+export interface BeamSearchOptions {
+  /** The class that stands for no label. Default 0. */
+  blank?: number | undefined;
+  /** How many prefixes stay at each step. Default 8. */
+  beamWidth?: number | undefined;
+}
+
+/** A labelling, and the logarithm of the probability that the beam found for it. */
+export interface Labelling {
+  readonly labels: number[];
+  readonly logProbability: number;
 }
 
 /**
@@ -60,6 +74,58 @@ export function ctc(tape: Tape, logits: Rows, targets: readonly ArrayLike<number
       scale += s;
     },
   };
+}
+
+/**
+ * What the best path says: the most probable class of each step, without repeats and blanks.
+ *
+ * @param logits [T,B,C]
+ * @returns labels of each sequence
+ */
+export function ctcBestPath(tape: Tape, logits: Rows, options: { blank?: number | undefined } = {}): number[][] {
+  check.options('ctcBestPath', options, ['blank']);
+  const { runtime } = tape;
+  const { at, ld, T, B, F: C, lengths } = logits;
+  const blank = checkBlank(options.blank, C);
+  const out = runtime.take(4 * B * T);
+  const sizes = runtime.take(4 * B);
+  runtime.core.ctcBestPath(out, sizes, at, ld, lengths?.at ?? 0, T, B, C, blank);
+  return Array.from({ length: B }, (_, b) => ints(tape, out + 4 * b * T, ints(tape, sizes + 4 * b, 1)[0]));
+}
+
+/**
+ * The most probable labellings that a prefix beam search finds (Hannun et al. 2014, arXiv:1408.2873v2), without a language model.
+ * Their probabilities are exact where the beam holds every prefix there is, and too low else.
+ *
+ * @param logits [T,B,C]
+ * @returns for each sequence at most `beamWidth` labellings, best first
+ */
+export function ctcBeamSearch(tape: Tape, logits: Rows, options: BeamSearchOptions = {}): Labelling[][] {
+  check.options('ctcBeamSearch', options, ['blank', 'beamWidth']);
+  const { runtime } = tape;
+  const { at, ld, T, B, F: C, lengths } = logits;
+  const blank = checkBlank(options.blank, C);
+  const W = check.whole('beamWidth', options.beamWidth ?? 8);
+  const out = runtime.take(4 * W * T, 'beam');
+  const sizes = runtime.take(4 * W, 'beam');
+  const scores = runtime.take(4 * W, 'beam');
+  const tree = runtime.take((T * W + 1) * BEAM_NODE, 'beam');
+  const beams = runtime.take(2 * W * BEAM_PREFIX, 'beam');
+  const marks = runtime.take(4 * C);
+  return Array.from({ length: B }, (_, b) => {
+    const steps = lengths?.values[b] ?? T;
+    const scratch = [tree, beams, marks] as const;
+    const n = runtime.core.ctcBeamSearch(out, sizes, scores, ...scratch, at + b * ld, B * ld, steps, C, blank, W);
+    const found = runtime.read(scores, n);
+    return ints(tape, sizes, n).map((size, i) => ({
+      labels: ints(tape, out + 4 * i * steps, size),
+      logProbability: found[i],
+    }));
+  });
+}
+
+function ints(tape: Tape, address: number, n: number): number[] {
+  return Array.from(tape.runtime.i32.subarray(address >>> 2, (address >>> 2) + n));
 }
 
 function checkBlank(blank: number | undefined, C: number): number {
