@@ -18,6 +18,8 @@ export function heapBase(): usize {
 }
 
 export { activationBackward, activationForward } from './activation';
+export { crfBackward, crfForward } from './crf';
+export { crfDecode } from './crf-decode';
 export { ctcBackward, ctcForward } from './ctc';
 export { ctcBeamSearch, ctcBestPath } from './ctc-decode';
 export { embeddingBackward, embeddingForward } from './embedding';

@@ -7,6 +7,7 @@
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export { Runtime, type RuntimeOptions } from './core/runtime.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { Crf, type CrfDecoded, type CrfLossOptions } from './nn/crf.js';
 export { type BeamSearchOptions, type CtcOptions, ctc, ctcBeamSearch, ctcBestPath, type Labelling } from './nn/ctc.js';
 export { dropout } from './nn/dropout.js';
 export { Embedding } from './nn/embedding.js';
