@@ -14,10 +14,12 @@ import {
 import { test } from 'uvu';
 import { builds, runtime } from './support/builds.js';
 import { type Case, cases, hold, load, table } from './support/golden.js';
+import { sequenceCases } from './support/golden-sequence.js';
 import { type Numbers, packed, runLayers } from './support/layers.js';
 
 /** Whether there is a layer for a case. */
 function supported({ kind, config }: Case): boolean {
+  if (config.op in sequenceCases) return true;
   if (kind === 'rnn')
     return (
       config.cell === 'lstm' &&
@@ -173,7 +175,7 @@ async function trajectory(c: Case, build: string): Promise<void> {
 
 for (const build of builds.filter((b) => b !== 'debug')) {
   for (const c of cases.filter(supported)) {
-    const run = { rnn: recurrent, loss: softmax, embedding, trajectory }[c.kind];
+    const run = sequenceCases[c.config.op] ?? { rnn: recurrent, loss: softmax, embedding, trajectory }[c.kind];
     test(`${build}: ${c.name}`, () => run?.(c, build));
   }
 }
