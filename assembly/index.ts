@@ -19,6 +19,10 @@ export function heapBase(): usize {
 
 export { activationBackward, activationForward } from './activation';
 export { attentionBackward, attentionForward } from './attention';
+export { crfBackward, crfForward } from './crf';
+export { crfDecode } from './crf-decode';
+export { ctcBackward, ctcForward } from './ctc';
+export { ctcBeamSearch, ctcBestPath } from './ctc-decode';
 export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';

@@ -11,6 +11,10 @@ export const PANEL = 16;
 /** Rows that `weightGrad` packs at a time. */
 export const GRAD_BLOCK = 256;
 
+/** Bytes of a node and of a prefix of a beam search. */
+export const BEAM_NODE = 20;
+export const BEAM_PREFIX = 32;
+
 /** Version of the ABI; the bindings refuse a module that carries another one. */
 export const ABI = 1;
 

@@ -9,6 +9,8 @@ export { Runtime, type RuntimeOptions } from './core/runtime.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
+export { Crf, type CrfDecoded, type CrfLossOptions } from './nn/crf.js';
+export { type BeamSearchOptions, type CtcOptions, ctc, ctcBeamSearch, ctcBestPath, type Labelling } from './nn/ctc.js';
 export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
