@@ -55,6 +55,14 @@ export {
   SequenceClassifier,
   type SequenceClassifierOptions,
 } from './tasks/sequence-classifier.js';
+export {
+  type Labels,
+  SequenceTagger,
+  type SequenceTaggerOptions,
+  type TaggerExample,
+  type TaggerReport,
+  type TagPrediction,
+} from './tasks/sequence-tagger.js';
 export { Vocabulary } from './text/vocabulary.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions } from './train/optimizer.js';

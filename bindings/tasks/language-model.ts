@@ -34,6 +34,8 @@ export interface LanguageModelOptions extends TaskOptions, OneWay {
   hiddenSize?: number | readonly number[] | undefined;
   /** Features of a token's vector, default 64. */
   embeddingSize?: number | undefined;
+  /** Whether the output layer uses the tokens' vectors as its weights; `embeddingSize` and the last `hiddenSize` are then the same. */
+  tieWeights?: boolean | undefined;
 }
 
 export interface LanguageModelFitOptions extends FitOptions {
@@ -73,7 +75,7 @@ interface Layers {
 }
 
 const ONE_WAY = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
-const OPTIONS = ['vocabulary', 'embeddingSize', ...ONE_WAY, ...TASK_OPTIONS];
+const OPTIONS = ['vocabulary', 'embeddingSize', 'tieWeights', ...ONE_WAY, ...TASK_OPTIONS];
 const GENERATE_OPTIONS = ['prompt', 'length', 'temperature', 'topK', 'topP', 'seed'];
 const TASK = 'language-model';
 const ALIASES = { 'rnn.': CELL_NAMES.map((cell) => `${cell}.`) };
@@ -86,6 +88,7 @@ export interface LanguageModelConfig extends OneWay {
   readonly cell: CellName;
   readonly hiddenSize: number | readonly number[];
   readonly embeddingSize: number;
+  readonly tieWeights?: boolean;
 }
 
 /** Where training stands in its text. */
@@ -109,16 +112,29 @@ function checkOptions(options: LanguageModelOptions): {
   const seed = checkTask(options);
   const vocabulary = new Vocabulary(options.vocabulary);
   check.whole('embeddingSize', embeddingSize);
+  const tieWeights = check.flag('tieWeights', options.tieWeights ?? false);
   const rest = storable(
     options,
     ONE_WAY.filter((key) => key !== 'cell' && key !== 'hiddenSize'),
   );
-  const config = { vocabulary: vocabulary.tokens, cell, hiddenSize, embeddingSize, ...rest };
+  const config = {
+    vocabulary: vocabulary.tokens,
+    cell,
+    hiddenSize,
+    embeddingSize,
+    ...(tieWeights ? { tieWeights } : {}),
+    ...rest,
+  };
   checkRecurrent('options', recurrentOptions(config));
   return { vocabulary, seed, config };
 }
 
-function recurrentOptions({ vocabulary: _, embeddingSize, ...rest }: LanguageModelConfig): RecurrentOptions {
+function recurrentOptions({
+  vocabulary: _,
+  tieWeights: __,
+  embeddingSize,
+  ...rest
+}: LanguageModelConfig): RecurrentOptions {
   return { ...rest, inputSize: embeddingSize };
 }
 
@@ -128,7 +144,14 @@ function layersOf(config: LanguageModelConfig): (b: Builder) => Layers {
   return (b) => {
     const embedding = new Embedding(b, 'embedding', { vocabularySize, embeddingSize: config.embeddingSize });
     const rnn = new Recurrent(b, 'rnn', recurrentOptions(config));
-    return { embedding, rnn, head: new Linear(b, 'head', { inputSize: rnn.outputSize, outputSize: vocabularySize }) };
+    const { outputSize: inputSize } = rnn;
+    if (config.tieWeights && inputSize !== config.embeddingSize) {
+      throw new RangeError(
+        `tieWeights: embeddingSize is ${config.embeddingSize}, the recurrent layers put out ${inputSize}; they have to be the same`,
+      );
+    }
+    const tied = config.tieWeights ? { weight: embedding.weight } : {};
+    return { embedding, rnn, head: new Linear(b, 'head', { inputSize, outputSize: vocabularySize, ...tied }) };
   };
 }
 
