@@ -19,6 +19,7 @@ export function heapBase(): usize {
 
 export { activationBackward, activationForward } from './activation';
 export { attentionBackward, attentionForward } from './attention';
+export { beamStep, lengthNormalized } from './beam';
 export { crfBackward, crfForward } from './crf';
 export { crfDecode } from './crf-decode';
 export { ctcBackward, ctcForward } from './ctc';
@@ -47,4 +48,5 @@ export {
   rowsIn,
   rowsOut,
 } from './rows';
+export { sampleRows } from './sample';
 export { crossEntropyBackward, crossEntropyForward, sum } from './softmax';

@@ -33,7 +33,7 @@ export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
 export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
-export { argmaxRows, softmaxRows, topKRows } from './nn/predict.js';
+export { argmaxRows, type Drawing, drawRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
 export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
@@ -47,6 +47,15 @@ export {
   type LanguageModelProgress,
 } from './tasks/language-model.js';
 export { spanFigures, spansOf } from './tasks/metrics.js';
+export {
+  Seq2Seq,
+  type Seq2SeqExample,
+  type Seq2SeqFitOptions,
+  type Seq2SeqOptions,
+  type Seq2SeqReport,
+  type TranslateOptions,
+  type Translation,
+} from './tasks/seq2seq.js';
 export {
   type ClassifierExample,
   type ClassifierFitOptions,

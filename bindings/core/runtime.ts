@@ -128,6 +128,15 @@ export class Runtime {
     return this.f32.slice(address >>> 2, (address >>> 2) + n);
   }
 
+  /** A copy of n doubles. */
+  readDoubles(address: number, n: number): Float64Array {
+    return new Float64Array(this.core.memory.buffer, address, n).slice();
+  }
+
+  writeDoubles(address: number, doubles: ArrayLike<number>): void {
+    new Float64Array(this.core.memory.buffer).set(doubles, address >>> 3);
+  }
+
   write(address: number, floats: ArrayLike<number>): void {
     this.f32.set(floats, address >>> 2);
   }

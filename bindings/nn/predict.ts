@@ -1,5 +1,6 @@
 /** What predictions are read from, as plain numbers. */
 import * as check from '../check.js';
+import type { Random } from '../random.js';
 import type { Rows, Tape } from '../tape.js';
 import { read } from './input.js';
 
@@ -28,6 +29,47 @@ export function argmaxRows(tape: Tape, rows: Rows): Int32Array {
   const classes = runtime.take(4 * T * B);
   runtime.core.argmaxRows(classes, at, ld, lengths?.at ?? 0, T, B, V);
   return runtime.i32.slice(classes >>> 2, (classes >>> 2) + T * B);
+}
+
+/** How a class is drawn. */
+export interface Drawing {
+  /** Logits are divided by it; 0 takes the likeliest class always. Default 1. */
+  temperature?: number | undefined;
+  /** Draw among the k likeliest; 0, the default: among all. */
+  topK?: number | undefined;
+  /** Draw among the fewest that have at least this probability together, default 1. */
+  topP?: number | undefined;
+}
+
+export function checkDrawing({
+  temperature = 1,
+  topK = 0,
+  topP = 1,
+}: Drawing): Required<{ [K in keyof Drawing]: number }> {
+  check.number('temperature', temperature, 0);
+  check.whole('topK', topK, 0);
+  check.number('topP', topP, 0, 1, true);
+  return { temperature, topK, topP };
+}
+
+/**
+ * A class for each row, drawn from its logits.
+ *
+ * @param logits [T,B,V]
+ * @returns [T,B]
+ */
+export function drawRows(tape: Tape, random: Random, logits: Rows, drawing: Drawing = {}): Int32Array {
+  const { runtime } = tape;
+  const { T, B, F: V, ld, at } = logits;
+  const { temperature, topK, topP } = checkDrawing(drawing);
+  const R = T * B;
+  const classes = runtime.take(4 * R);
+  const scratch = runtime.take(2 * ld);
+  random.use('sample', (seed, stream, block) => {
+    runtime.core.sampleRows(classes, at, ld, R, V, scratch, temperature, topK, topP, seed, stream, block);
+    return block + R;
+  });
+  return runtime.i32.slice(classes >>> 2, (classes >>> 2) + R);
 }
 
 /**

@@ -156,6 +156,14 @@ export class Recurrent {
     return this.#layers[0][0].settings.cell.hasC;
   }
 
+  /** Features of the states of each layer and direction. */
+  get stateSizes(): { h: number[]; c: number[] } {
+    return {
+      h: this.#directions.map(({ P }) => P),
+      c: this.#hasC ? this.#directions.map(({ H }) => H) : [],
+    };
+  }
+
   /** A state for B sequences: zeros, or what is learned. */
   state(batch = 1): State {
     check.whole('batch', batch);
