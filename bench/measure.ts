@@ -3,7 +3,8 @@
  * median of their ratio.
  */
 import { readFileSync } from 'node:fs';
-import { Runtime } from '#dist/bindings/core/runtime.js';
+import { instantiateSync } from '@assemblyscript/loader';
+import { Runtime } from 'gatewise';
 
 const root = new URL('../../', import.meta.url);
 
@@ -43,8 +44,7 @@ export function runtimeOf(build: Build): Runtime {
 }
 
 export function benchCore(build: Build): BenchCore {
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes(`bench-${build}`)));
-  return exports as unknown as BenchCore;
+  return instantiateSync(bytes(`bench-${build}`)).instance.exports as unknown as BenchCore;
 }
 
 const ROUNDS = 4000;

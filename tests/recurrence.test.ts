@@ -1,5 +1,15 @@
 /** What holds for every recurrent layer, whatever its cell: steps and sequences, batches and rows, padding, options, odd numbers. */
-import { type Builder, CELL_NAMES, input, Model, Recurrent, type RecurrentOptions, read, type State } from 'gatewise';
+import {
+  type Builder,
+  CELL_NAMES,
+  input,
+  inspect,
+  Model,
+  Recurrent,
+  type RecurrentOptions,
+  read,
+  type State,
+} from 'gatewise';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { exact, Graph, type Matrix } from './reference/autodiff.js';
@@ -225,7 +235,7 @@ test('inspect shows gates between 0 and 1, and the states that forward gives', (
     const m = model('simd', { ...options, bidirectional: true });
     const x = uniform(random(2), 4 * 3 * I);
     const y = forward(m, x, 4, 3);
-    const traces = m.layers.inspect(x, { T: 4, B: 3 });
+    const traces = inspect(m, m.layers, x, { T: 4, B: 3 });
     is(traces.length, 2 * m.layers.numLayers);
     const [last, back] = traces.slice(-2);
     const P = m.layers.outputSize / 2;
@@ -247,7 +257,7 @@ test('inspect shows gates between 0 and 1, and the states that forward gives', (
   }
   const m = model('simd', { cell: 'lstm' });
   const x = uniform(random(2), 4 * 3 * I);
-  const [{ gates, h, c }] = m.layers.inspect(x, { T: 4, B: 3 });
+  const [{ gates, h, c }] = inspect(m, m.layers, x, { T: 4, B: 3 });
   equal(Object.keys(gates), ['i', 'f', 'g', 'o']);
   const state = m.layers.state(3);
   forward(m, x, 4, 3, state);
