@@ -89,7 +89,9 @@ export class Passes {
 
   /** Batches that are left until so many passes from now have been made; one that was interrupted counts. */
   stepsFor(passes: number): number {
-    return passes * this.#batches.length - this.position.batch;
+    const n = this.#batches.length;
+    // a pass that has just been completed is not one that was interrupted
+    return passes * n - (this.position.batch % n);
   }
 
   /** The examples of the next batch. */
@@ -126,6 +128,7 @@ export interface EpochProgress extends Progress {
 
 /** Checks the options of such a fit; `own` names those that the task adds. */
 export function checkEpochs(options: EpochOptions, own: readonly string[] = []): void {
+  check.options('fit', options, Object.keys(options ?? {}));
   if ('steps' in options) throw new TypeError('steps: passes over the examples are counted here; see epochs');
   checkFitOptions(options, ['epochs', 'batchSize', ...own]);
   checkFit(options);
@@ -188,6 +191,7 @@ export function inBatches<Result>(
   check.options('options', options, ['batchSize', 'signal']);
   const { batchSize = 64, signal } = options;
   check.whole('batchSize', batchSize);
+  check.signal('signal', signal);
   const order = Int32Array.from({ length: lengths.length }, (_, i) => i).sort((a, b) => lengths[b] - lengths[a]);
   async function* go(): AsyncGenerator<BatchProgress, Result, void> {
     const breather = new Breather();
