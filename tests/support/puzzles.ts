@@ -17,22 +17,17 @@ export type PuzzleName = keyof typeof PUZZLES;
 /** What targets are written with. */
 export const symbols = (name: PuzzleName) => (name === 'count' ? '0123456789' : ALPHABET);
 
-export interface Puzzle {
-  readonly source: string;
-  readonly target: string;
+/** How many texts, and how long. */
+export interface Texts {
+  readonly n: number;
+  readonly unseen: number;
+  readonly shortest: number;
+  readonly longest: number;
+  readonly seed?: number;
 }
 
-/** Different texts of `shortest` to `longest` letters, drawn by the seed: n to learn from, and `unseen` others. */
-export function puzzle(
-  name: PuzzleName,
-  {
-    n,
-    unseen,
-    shortest,
-    longest,
-    seed = 1,
-  }: { n: number; unseen: number; shortest: number; longest: number; seed?: number },
-): { seen: Puzzle[]; unseen: Puzzle[] } {
+/** Different texts of the alphabet, drawn by the seed: n to learn from, and `unseen` others. */
+export function drawTexts({ n, unseen, shortest, longest, seed = 1 }: Texts): { seen: string[]; unseen: string[] } {
   const next = random(seed);
   const texts = new Set<string>();
   let possible = 0;
@@ -42,6 +37,18 @@ export function puzzle(
     const length = shortest + Math.floor(next() * (longest - shortest + 1));
     texts.add(Array.from({ length }, () => ALPHABET[Math.floor(next() * ALPHABET.length)]).join(''));
   }
-  const all = [...texts].map((source) => ({ source, target: PUZZLES[name](source) }));
+  const all = [...texts];
   return { seen: all.slice(0, n), unseen: all.slice(n) };
+}
+
+export interface Puzzle {
+  readonly source: string;
+  readonly target: string;
+}
+
+/** Texts and what is to be written for them. */
+export function puzzle(name: PuzzleName, texts: Texts): { seen: Puzzle[]; unseen: Puzzle[] } {
+  const { seen, unseen } = drawTexts(texts);
+  const solved = (list: string[]) => list.map((source) => ({ source, target: PUZZLES[name](source) }));
+  return { seen: solved(seen), unseen: solved(unseen) };
 }
