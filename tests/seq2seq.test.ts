@@ -171,7 +171,7 @@ test('gradients: with concatenated directions, and learned initial states', asyn
 });
 
 for (const [kind, options, examples] of kinds) {
-  test(`fit minimises that loss, to the bit: ${kind}`, async () => {
+  test(`fit minimises that loss: ${kind}`, async () => {
     using task = await create({ ...options, pass: 'both', attention: 'general' });
     const want = task.model.backward(lossOf(task, examples));
     const slopes = gradients(task.model);

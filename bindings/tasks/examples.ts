@@ -128,9 +128,8 @@ export interface EpochProgress extends Progress {
 
 /** Checks the options of such a fit; `own` names those that the task adds. */
 export function checkEpochs(options: EpochOptions, own: readonly string[] = []): void {
-  check.options('fit', options, Object.keys(options ?? {}));
-  if ('steps' in options) throw new TypeError('steps: passes over the examples are counted here; see epochs');
   checkFitOptions(options, ['epochs', 'batchSize', ...own]);
+  if ('steps' in options) throw new TypeError('steps: passes over the examples are counted here; see epochs');
   checkFit(options);
   check.whole('epochs', options.epochs ?? 10);
   check.whole('batchSize', options.batchSize ?? 32);
@@ -170,18 +169,20 @@ function fingerprint(lengths: ArrayLike<number>): string {
   return `${lengths.length}-${(hash >>> 0).toString(16)}`;
 }
 
-/**
- * Goes through sequences without training, a batch at a time, longest first; `work` is given indices and puts its results where they
- * belong.
- */
+/** Options of going through sequences without training. */
 export interface BatchOptions {
   /** Sequences at a time, default 64. */
   batchSize?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 
+/** Sequences done, and how many there are. */
 export type BatchProgress = { readonly done: number; readonly total: number };
 
+/**
+ * Goes through sequences without training, a batch at a time, longest first, so that memory is taken at the beginning; `work` is given
+ * indices and puts its results where they belong. The signal is looked at before each batch.
+ */
 export function inBatches<Result>(
   lengths: ArrayLike<number>,
   options: BatchOptions,
