@@ -230,6 +230,14 @@ for (const build of builds) {
       });
       ok(!wrong.ok, `${name}: ${wrong.worst}`);
       ok(wrong.parameters.every((p) => p.name === name || p.error <= wrong.bound));
+      const none = gradcheck(model, (tape, layers) => {
+        tape.record(() => {
+          const { grad, size } = model.parameter(name);
+          r.f32.fill(0, grad >>> 2, (grad >>> 2) + size);
+        });
+        return work(tape, layers);
+      });
+      ok(!none.ok, `${name}: a gradient of 0 passes`);
     }
     console.log(`  ${build} gradcheck: worst error ${right.worst.toExponential(1)}, bound ${right.bound}`);
   });

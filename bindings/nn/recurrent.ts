@@ -222,18 +222,29 @@ export class Recurrent {
     });
   }
 
+  /** That a state is of so many sequences, and of these layers. */
+  #checkState(state: State | StateRows, B: number): void {
+    const batch = state instanceof State ? state.batch : (state.h[0]?.B ?? B);
+    const widths = (kind: 'h' | 'c') =>
+      state instanceof State ? state[kind].map(({ length }) => length / batch) : state[kind].map(({ F }) => F);
+    const sizes = this.stateSizes;
+    for (const kind of this.#hasC ? (['h', 'c'] as const) : (['h'] as const)) {
+      const [want, have] = [sizes[kind], widths(kind)];
+      if (have.length !== want.length) {
+        throw new RangeError(`state: expected ${kind} of ${want.length} layers and directions, got ${have.length}`);
+      }
+      if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
+      const wrong = want.findIndex((F, i) => F !== have[i]);
+      if (wrong >= 0) {
+        throw new RangeError(`state: expected ${kind}[${wrong}] of ${want[wrong]} features, got ${have[wrong]}`);
+      }
+    }
+  }
+
   /** What `forward`, `step` and `inspect` do; with `keep` all states and activations are kept. */
   run(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
     if (x.F !== this.inputSize) throw new RangeError(`x: expected ${this.inputSize} features, got ${x.F}`);
-    const batch = state instanceof State ? state.batch : state?.h[0]?.B;
-    if (state && state.h.length !== this.directions.length) {
-      throw new RangeError(
-        `state: expected h of ${this.directions.length} layers and directions, got ${state.h.length}`,
-      );
-    }
-    if (batch !== undefined && batch !== x.B) {
-      throw new RangeError(`state: is of ${batch} sequences, the batch has ${x.B}`);
-    }
+    if (state) this.#checkState(state, x.B);
     const { dropout = 0, variationalDropout = 0, merge = 'concat' } = this.#options;
     const h: Rows[] = [];
     const c: Rows[] = [];
