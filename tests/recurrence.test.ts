@@ -397,7 +397,7 @@ test('options that make no sense are refused, with both named', () => {
   );
   throws(
     () => forward(n, new Float32Array(2 * I), 1, 2, m.layers.state(2)),
-    /state: expected h of 1 layers and directions, got 2/,
+    /state: expected h of \[19\] features, layer by layer, got/,
   );
   throws(() => forward(n, new Float32Array(4 * I), 2, 2, undefined, [1]), /lengths: expected 2 numbers/);
   throws(() => forward(n, new Float32Array(4 * I), 2, 2, undefined, [1, 3]), /lengths\[1\]: .*got 3/);

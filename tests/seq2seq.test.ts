@@ -2,18 +2,8 @@
  * Sequence to sequence: gradients through encoder and decoder in every way they are joined, beams against the whole tree, scheduled
  * sampling, attention, files, padding, what it says to bad input, and small tasks learned.
  */
-import {
-  crossEntropy,
-  FormatError,
-  type Loss,
-  Seq2Seq,
-  type Seq2SeqExample,
-  type Seq2SeqOptions,
-  type Sequence,
-  softmaxRows,
-  type Tape,
-  type Translation,
-} from 'gatewise';
+import { crossEntropy, FormatError, type Loss, softmaxRows, type Tape } from 'gatewise';
+import { Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions, type Sequence, type Translation } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { close, random, uniform } from './support/numbers.js';

@@ -64,7 +64,7 @@ async function bundleInfer() {
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [{ name: 'infer', transform: (code) => code.replaceAll('tape.training', 'false') }],
+    plugins: [{ name: 'infer', transform: (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false') }],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,

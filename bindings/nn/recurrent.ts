@@ -222,21 +222,16 @@ export class Recurrent {
     });
   }
 
-  /** That a state is of so many sequences, and of these layers. */
+  /** That a state is of B sequences, and of these layers. */
   #checkState(state: State | StateRows, B: number): void {
     const batch = state instanceof State ? state.batch : (state.h[0]?.B ?? B);
-    const widths = (kind: 'h' | 'c') =>
-      state instanceof State ? state[kind].map(({ length }) => length / batch) : state[kind].map(({ F }) => F);
+    if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
     const sizes = this.stateSizes;
-    for (const kind of this.#hasC ? (['h', 'c'] as const) : (['h'] as const)) {
-      const [want, have] = [sizes[kind], widths(kind)];
-      if (have.length !== want.length) {
-        throw new RangeError(`state: expected ${kind} of ${want.length} layers and directions, got ${have.length}`);
-      }
-      if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
-      const wrong = want.findIndex((F, i) => F !== have[i]);
-      if (wrong >= 0) {
-        throw new RangeError(`state: expected ${kind}[${wrong}] of ${want[wrong]} features, got ${have[wrong]}`);
+    for (const kind of ['h', 'c'] as const) {
+      const want = sizes[kind];
+      const have = state[kind].map((s) => (s instanceof Float32Array ? s.length / B : s.F));
+      if (want.length && want.join() !== have.join()) {
+        throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, got [${have}]`);
       }
     }
   }

@@ -15,7 +15,7 @@ export {
   type LanguageModelProgress,
 } from './language-model.js';
 export type { TaskOptions } from './learner.js';
-export { spanFigures, spansOf } from './metrics.js';
+export { editDistance, spanFigures, spansOf } from './metrics.js';
 export {
   Seq2Seq,
   type Seq2SeqExample,
@@ -41,3 +41,11 @@ export {
   type TaggerReport,
   type TagPrediction,
 } from './sequence-tagger.js';
+export {
+  type TranscribeOptions,
+  Transcriber,
+  type TranscriberExample,
+  type TranscriberOptions,
+  type TranscriberReport,
+  type Transcript,
+} from './transcriber.js';
