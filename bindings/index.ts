@@ -9,6 +9,7 @@ export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export type { RuntimeOptions } from './core/runtime.js';
 export { Runtime } from './core/train.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { loadState, saveState } from './files/state.js';
 export { loadWeights, saveWeights } from './files/weights.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
