@@ -57,8 +57,8 @@ async function bundle(code) {
     logLevel: 'error',
     resolve: {
       alias: [
-        { find: /^gatewise$/, replacement: join(root, 'dist/bindings/index.js') },
-        { find: 'gatewise/tasks', replacement: join(root, 'dist/bindings/tasks/index.js') },
+        { find: /^gatewise$/, replacement: join(root, 'dist/index.js') },
+        { find: 'gatewise/tasks', replacement: join(root, 'dist/tasks.js') },
         { find: 'gatewise/infer', replacement: join(root, 'dist/infer.js') },
       ],
     },

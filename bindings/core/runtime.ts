@@ -250,12 +250,12 @@ export function runtimes(simd: string, relaxed: (() => Promise<string>) | null, 
         let ready = module ? await asModule(module) : compiled.get(build);
         if (!ready) {
           const text = build === 'relaxed' && relaxed ? await relaxed() : simd;
-          ready = await WebAssembly.compile(decode(build, text));
+          ready = await WebAssembly.compile(decode(text));
           compiled.set(build, ready);
         }
         return new Runtime((await linker.instantiate(ready)).exports);
       } catch (error) {
-        throw explained(error);
+        throw explained(error, module ? 'given' : build);
       }
     },
     createSync(options = {}) {
@@ -264,12 +264,12 @@ export function runtimes(simd: string, relaxed: (() => Promise<string>) | null, 
         let ready = module instanceof WebAssembly.Module ? module : compiled.get(build);
         if (module && module !== ready) ready = new WebAssembly.Module(module as BufferSource);
         if (!ready) {
-          ready = new WebAssembly.Module(decode(build, simd));
+          ready = new WebAssembly.Module(decode(simd));
           compiled.set(build, ready);
         }
         return new Runtime(linker.instantiateSync(ready).exports);
       } catch (error) {
-        throw explained(error);
+        throw explained(error, module ? 'given' : build);
       }
     },
   };
@@ -296,8 +296,8 @@ async function asModule(module: WebAssembly.Module | BufferSource): Promise<WebA
   return module instanceof WebAssembly.Module ? module : WebAssembly.compile(module);
 }
 
-/** What an engine says when it cannot, in words that help. */
-function explained(error: unknown): unknown {
+/** What an engine says when it cannot start a build, or a module that was given, in words that help. */
+function explained(error: unknown, build: string): unknown {
   if (error instanceof WebAssembly.LinkError)
     return new UnsupportedError(`module: not a core of gatewise (${error.message})`);
   if (!(error instanceof WebAssembly.CompileError)) {
@@ -307,25 +307,23 @@ function explained(error: unknown): unknown {
         )
       : error;
   }
-  const refused = /policy|unsafe-eval|disallowed|not allowed/i.test(error.message);
-  const why = refused
+  const why = /policy|unsafe-eval|disallowed|not allowed/i.test(error.message)
     ? "the page's content security policy wants 'wasm-unsafe-eval' in script-src, or the engine a precompiled `module`"
-    : 'are the bytes whole, and of this version?';
+    : {
+        given: 'are the bytes whole, and of this version?',
+        simd: 'this engine has no SIMD; it is there from Chrome 91, Firefox 89, Safari 16.4 and Node 16.4 on',
+        relaxed: "this engine has no relaxed SIMD for build: 'relaxed'; 'simd' runs everywhere",
+      }[build];
   return new UnsupportedError(`WebAssembly could not be compiled: ${why} (${error.message})`);
 }
 
 /** Two hexadecimal digits a byte: text that keeps to whole bytes compresses almost as well as the bytes themselves. */
-function decode(build: string, hex: string): Uint8Array<ArrayBuffer> {
+function decode(hex: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(hex.length / 2);
   // '0' is 48, 'a' 97
   const digit = (i: number) => (hex.charCodeAt(i) % 39) - 9;
   for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * digit(2 * i) + digit(2 * i + 1);
-  if (WebAssembly.validate(bytes)) return bytes;
-  throw new UnsupportedError(
-    build === 'simd'
-      ? 'this engine has no WebAssembly SIMD; it is there from Chrome 91, Firefox 89, Safari 16.4 and Node 16.4 on'
-      : "build: this engine has no relaxed SIMD for 'relaxed'; 'simd' runs everywhere",
-  );
+  return bytes;
 }
 
 /**
