@@ -2,13 +2,12 @@
  * `npm run peers`: the same work done by gatewise and by others, each in a process of its own, which take turns.
  */
 import { execFileSync, fork } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { serialize } from 'node:v8';
 import { engine, median } from '../../build/bench/measure.js';
-import { expected, numbers, workloads } from '../../build/bench/peers/workloads.js';
+import { count, optionsOf } from '../../build/bench/options.js';
+import { workloads } from '../../build/bench/peers/workloads.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '../..');
@@ -64,14 +63,11 @@ ${workloads.map(({ id, task, B, T, I, H, L, V }) => `  ${id.padEnd(18)} ${task},
   classes     the same of a bidirectional classifier of the final states
 `;
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
-    all: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '7' },
-    help: { type: 'boolean', default: false },
-  },
+const values = optionsOf(HELP, {
+  json: { type: 'boolean', default: false },
+  only: { type: 'string', default: '' },
+  all: { type: 'boolean', default: false },
+  rounds: { type: 'string', default: '7' },
 });
 
 function say(text) {
@@ -141,11 +137,10 @@ function relaxedRuns() {
 
 /** Rows of one workload. */
 async function compare(workload, missing, rounds) {
-  const data = numbers(workload);
   const files = {};
   for (const cell of workload.cell === 'gru' ? ['gru', 'gru-before'] : [workload.cell]) {
     files[cell] = join(root, `build/peers/${workload.id}-${cell}.bin`);
-    writeFileSync(files[cell], serialize({ workload, numbers: data, expected: expected(workload, data, cell) }));
+    execFileSync(process.execPath, [join(here, 'numbers.mjs'), workload.id, cell, files[cell]]);
   }
   const rows = [];
   for (const entry of PEERS) {
@@ -197,14 +192,13 @@ async function compare(workload, missing, rounds) {
 function print({ peer, ms, ratio, maxRss, note }) {
   const cell = (value, width, digits) => (value === null ? '' : value.toFixed(digits)).padStart(width);
   const memory = cell(maxRss === null ? null : maxRss / 1024, 7, 0);
-  console.log(`  ${peer.padEnd(28)}${cell(ms, 10, ms < 1 ? 4 : 2)}${cell(ratio, 8, 2)}${memory}   ${note}`.trimEnd());
+  console.log(
+    `  ${peer.padEnd(28)}${cell(ms, 10, ms < 1 ? 4 : 2)}${cell(ratio, 8, ratio < 10 ? 2 : 1)}${memory}   ${note}`.trimEnd(),
+  );
 }
 
 async function main() {
-  if (values.help) return void console.log(HELP);
-  const rounds = Number(values.rounds);
-  if (!(Number.isInteger(rounds) && rounds > 0))
-    throw new Error(`--rounds: expected a whole number, got ${values.rounds}`);
+  const rounds = count('--rounds', values.rounds);
   const chosen = workloads.filter(({ id }) => id.includes(values.only));
   if (chosen.length === 0) throw new Error(`--only ${values.only}: there is no such workload, see --help`);
   const missing = install();

@@ -180,7 +180,7 @@ export async function prepare(workload, { weights, inputs, targets }) {
   /** The gradient of the first step, from the first moments. */
   const gradient = (moment, M, N) => transposed(moment.ref.dataSync(), M, N).map((m) => m / 0.1);
   return {
-    note: `${compiled}${classes ? '' : '; one-hot x dense as embedding'}`,
+    note: `${compiled}${classes ? '' : '; one-hot x dense as embedding: jit: routine primitive scatter input is not imm'}`,
     results: () => ({
       loss: [step()],
       'gradient of rnn.weight_hh_l0': gradient(first.layers[0].hh, H, GATES[cell] * H),

@@ -127,7 +127,7 @@ export async function prepare(workload, { weights, inputs, targets }) {
     note: [
       ...(classes
         ? []
-        : ["one-hot x dense as its embedding has no gradient: Kernel 'UnsortedSegmentSum' not registered"]),
+        : ["one-hot x dense as embedding: Kernel 'UnsortedSegmentSum' not registered for backend 'wasm'"]),
       ...(cell === 'gru' ? ['resets before the product'] : []),
     ].join('; '),
     results: () => {
