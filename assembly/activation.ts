@@ -1,6 +1,7 @@
 /** Functions of one number, chosen by an `Activation`; their slopes are taken from the result. */
 import { Activation } from './layout';
 import { vmath } from './math';
+import { tailMask } from './rows';
 import { simd } from './simd';
 
 export class activation {
@@ -25,8 +26,12 @@ export class activation {
 /** y [R,F] = f(x); y may be x. */
 export function activationForward(y: usize, x: usize, ld: usize, R: i32, F: i32, f: i32): void {
   const width = (<usize>((F + 3) & ~3)) << 2;
+  const last = width - 16;
+  const mask = v128.load(tailMask(F));
   for (let r = 0; r < R; r++, y += ld, x += ld) {
     for (let q: usize = 0; q < width; q += 16) v128.store(y + q, activation.of(f, v128.load(x + q)));
+    // σ(0) is not 0
+    if (F & 3) v128.store(y + last, v128.and(v128.load(y + last), mask));
   }
 }
 

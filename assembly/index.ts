@@ -18,16 +18,27 @@ export function heapBase(): usize {
 }
 
 export { activationBackward, activationForward } from './activation';
+export { attentionBackward, attentionForward } from './attention';
+export { beamStep, lengthNormalized } from './beam';
+export { crfBackward, crfForward } from './crf';
+export { crfDecode } from './crf-decode';
+export { ctcBackward, ctcForward } from './ctc';
+export { ctcBeamSearch, ctcBestPath } from './ctc-decode';
 export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';
 export { orthonormalRows } from './initialize';
-export { expArray, logArray, sigmoidArray, tanhArray } from './math';
+export { addForward, besideBackward, besideForward, repeatBackward, repeatForward } from './join';
+export { lossBackward, lossForward, spreadRows } from './losses';
+export { expArray, log1pArray, logArray, sigmoidArray, tanhArray } from './math';
 export { layerNormBackward, layerNormForward } from './norm';
 export { adagrad, adam, addDecay, addScaled, clipValue, dot, rmsprop, scale, sgd, sumSquares } from './optimizer';
+export { lastBackward, lastForward, maxBackward, maxForward, meanBackward, meanForward } from './pool';
+export { argmaxRows, softmaxRows, topKRows } from './predict';
 export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './random';
 export { backward, forward } from './recurrence';
 export {
+  clearPadding,
   maskBackward,
   maskForward,
   mergeBackward,
@@ -37,4 +48,5 @@ export {
   rowsIn,
   rowsOut,
 } from './rows';
+export { sampleRows } from './sample';
 export { crossEntropyBackward, crossEntropyForward, sum } from './softmax';

@@ -11,6 +11,10 @@ export const PANEL = 16;
 /** Rows that `weightGrad` packs at a time. */
 export const GRAD_BLOCK = 256;
 
+/** Bytes of a node and of a prefix of a beam search. */
+export const BEAM_NODE = 20;
+export const BEAM_PREFIX = 32;
+
 /** Version of the ABI; the bindings refuse a module that carries another one. */
 export const ABI = 1;
 
@@ -36,6 +40,62 @@ export const enum Merge {
   sum,
   mean,
   mul,
+}
+
+/** Losses of one number and its target: the formulas are in `assembly/losses.ts`. */
+export const enum Loss {
+  square,
+  absolute,
+  huber,
+  quantile,
+  logits,
+}
+
+/** How a query is compared with a key. */
+export const enum Score {
+  dot,
+  additive,
+}
+
+/** One call of attention: a block of 32-bit fields. Pointers and strides (`ld…`) are bytes; a gradient's stride is its values'. */
+export const enum Attend {
+  /** Which `Score`. */
+  score,
+  /** Steps of the queries and of the keys, sequences; features that are compared, features of the values. */
+  Tq,
+  Tk,
+  B,
+  F,
+  V,
+  /** [B] i32 each, or 0 */
+  queryLengths,
+  keyLengths,
+  /** [Tq,B,F], [Tk,B,F], [Tk,B,V] */
+  query,
+  ldq,
+  keys,
+  ldk,
+  values,
+  ldv,
+  /** [Tq,B,Tk], [Tq,B,V] */
+  weights,
+  ldw,
+  context,
+  ldc,
+  /** v [F] of the additive score, a padded row; the factor of the scores, f32 */
+  v,
+  factor,
+  /** Gradients: of the weights (in/out) and the context, and of what went in, accumulated; 0 where none is wanted. */
+  dweights,
+  dcontext,
+  dquery,
+  dkeys,
+  dvalues,
+  dv,
+  /** Room for packed panels, and for `weightGrad`. */
+  panels,
+  scratch,
+  fields,
 }
 
 /**

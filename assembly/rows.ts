@@ -14,6 +14,11 @@ export function tailMask(F: i32): usize {
   return LANES + ((<usize>(F & 3)) << 4);
 }
 
+/** Steps of sequence b. */
+export function stepsOf(lengths: usize, b: i32, T: i32): i32 {
+  return lengths ? min(load<i32>(slot(lengths, b)), T) : T;
+}
+
 /** One row of F packed floats to a padded one; magnitudes below 1e-20 become 0. */
 export function padRow(to: usize, from: usize, F: i32): void {
   for (const end = from + ((<usize>(F & ~3)) << 2); from < end; from += 16, to += 16) {
@@ -55,6 +60,13 @@ export function rowsIn(
 export function rowsOut(y: usize, yStep: usize, yRow: usize, x: usize, ldx: usize, T: i32, B: i32, F: i32): void {
   for (let t = 0; t < T; t++, y += yStep) {
     for (let b = 0; b < B; b++, x += ldx) memory.copy(y + <usize>b * yRow, x, (<usize>F) << 2);
+  }
+}
+
+/** y [T,B,F]: padding becomes zero, whole rows. */
+export function clearPadding(y: usize, ld: usize, lengths: usize, T: i32, B: i32): void {
+  for (let t = 0; t < T; t++) {
+    for (let b = 0; b < B; b++, y += ld) if (load<i32>(slot(lengths, b)) <= t) memory.fill(y, 0, ld);
   }
 }
 

@@ -1,5 +1,6 @@
 import { slot } from './at';
 import { vmath } from './math';
+import { uniform } from './random';
 
 /**
  * Draws one class from logits.
@@ -89,4 +90,31 @@ function take(heap: usize, p: usize, n: i32): f32 {
   sink(heap, p, 0, n - 1);
   store<i32>(slot(heap, n - 1), first);
   return load<f32>(slot(p, first));
+}
+
+/**
+ * Draws a class for each row.
+ *
+ *     classes  [R] i32  overwritten
+ *     x        [R,V]
+ *     block    of row 0; each row uses the next one
+ */
+export function sampleRows(
+  classes: usize,
+  x: usize,
+  ld: usize,
+  R: i32,
+  V: i32,
+  scratch: usize,
+  temperature: f32,
+  topK: i32,
+  topP: f32,
+  seed: f64,
+  stream: u32,
+  block: f64,
+): void {
+  for (let r = 0; r < R; r++, x += ld) {
+    const u = uniform(seed, stream, block++);
+    store<i32>(slot(classes, r), sample(x, scratch, V, temperature, topK, topP, u));
+  }
 }

@@ -5,8 +5,11 @@ import { simd } from './simd';
 
 const LOWEST = memory.data<f32>([-Infinity, -Infinity, -Infinity, -Infinity], 16);
 
-/** p = softmax(x) over V floats, both padded rows; returns ln Σ eˣ. Lanes of p behind V become 0. p may be x. */
-export function softmaxRow(p: usize, x: usize, V: i32): f32 {
+/**
+ * p = softmax(x) over V floats, both padded rows; p may be x. Lanes of p behind V become 0. Returns ln Σ eˣ in double precision, so that
+ * a logarithm of probability loses nothing where x is large.
+ */
+export function softmaxRow(p: usize, x: usize, V: i32): f64 {
   const whole = (<usize>(V & ~3)) << 2;
   const mask = v128.load(tailMask(V));
   let high = v128.load(LOWEST);
@@ -28,7 +31,22 @@ export function softmaxRow(p: usize, x: usize, V: i32): f32 {
   const total = f32x4.splat(simd.sum(sum));
   const scale = f32x4.div(f32x4.splat(1), total);
   for (let q: usize = 0; q < (<usize>V) << 2; q += 16) v128.store(p + q, f32x4.mul(v128.load(p + q), scale));
-  return max + f32x4.extract_lane(vmath.log(total), 0);
+  return <f64>max + <f64>f32x4.extract_lane(vmath.log(total), 0);
+}
+
+/** Σⱼ wⱼ·(log - x_j) */
+function restOf(x: usize, weights: usize, log: f64, V: i32): f32 {
+  const last = (<usize>(V & ~3)) << 2;
+  const mask = v128.load(tailMask(V));
+  const high = f32x4.splat(<f32>log);
+  const low = f32x4.splat(<f32>(log - <f64>(<f32>log)));
+  let sum = f32x4.splat(0);
+  for (let q: usize = 0; q < (<usize>V) << 2; q += 16) {
+    let d = f32x4.add(f32x4.sub(high, v128.load(x + q)), low);
+    if (weights) d = f32x4.mul(d, v128.load(weights + q));
+    sum = f32x4.add(sum, q === last ? v128.and(d, mask) : d);
+  }
+  return simd.sum(sum);
 }
 
 /**
@@ -66,13 +84,9 @@ export function crossEntropyForward(
       const y = (<usize>target) << 2;
       const w = weights ? load<f32>(weights + y) : <f32>1;
       const log = softmaxRow(p, x, V);
-      loss = w * (log - load<f32>(x + y));
+      loss = w * <f32>(log - <f64>load<f32>(x + y));
       if (smoothing > 0) {
-        let rest: f32 = 0;
-        for (let j: usize = 0; j < (<usize>V) << 2; j += 4) {
-          rest += (log - load<f32>(x + j)) * (weights ? load<f32>(weights + j) : <f32>1);
-        }
-        loss = loss * (1 - smoothing) + (rest * smoothing) / <f32>V;
+        loss = loss * (1 - smoothing) + (restOf(x, weights, log, V) * smoothing) / <f32>V;
       }
       total += w;
     }

@@ -8,15 +8,37 @@ export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export { Runtime, type RuntimeOptions } from './core/runtime.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
+export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
+export { Crf, type CrfDecoded, type CrfLossOptions } from './nn/crf.js';
+export { type BeamSearchOptions, type CtcOptions, ctc, ctcBeamSearch, ctcBestPath, type Labelling } from './nn/ctc.js';
 export { dropout } from './nn/dropout.js';
-export { Embedding } from './nn/embedding.js';
+export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
 export { input, read } from './nn/input.js';
-export { Linear } from './nn/linear.js';
-export { crossEntropy } from './nn/losses.js';
+export { Linear, type LinearOptions } from './nn/linear.js';
+export {
+  bceWithLogits,
+  type CrossEntropyOptions,
+  crossEntropy,
+  type ElementLoss,
+  huber,
+  type LossOptions,
+  l1,
+  mse,
+  quantile,
+  type Reduction,
+  smoothL1,
+} from './nn/losses.js';
 export { Builder, Model, Parameter } from './nn/model.js';
+export { LayerNorm } from './nn/norm.js';
+export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
+export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
+export { argmaxRows, type Drawing, drawRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
+export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
+export type { EpochProgress } from './tasks/examples.js';
+export type { InputOptions, Sequence, Vectors } from './tasks/inputs.js';
 export {
   type GenerateOptions,
   LanguageModel,
@@ -24,6 +46,32 @@ export {
   type LanguageModelOptions,
   type LanguageModelProgress,
 } from './tasks/language-model.js';
+export { spanFigures, spansOf } from './tasks/metrics.js';
+export {
+  Seq2Seq,
+  type Seq2SeqExample,
+  type Seq2SeqFitOptions,
+  type Seq2SeqOptions,
+  type Seq2SeqReport,
+  type TranslateOptions,
+  type Translation,
+} from './tasks/seq2seq.js';
+export {
+  type ClassifierExample,
+  type ClassifierFitOptions,
+  type ClassifierReport,
+  type ClassPrediction,
+  SequenceClassifier,
+  type SequenceClassifierOptions,
+} from './tasks/sequence-classifier.js';
+export {
+  type Labels,
+  SequenceTagger,
+  type SequenceTaggerOptions,
+  type TaggerExample,
+  type TaggerReport,
+  type TagPrediction,
+} from './tasks/sequence-tagger.js';
 export { Vocabulary } from './text/vocabulary.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions } from './train/optimizer.js';

@@ -15,13 +15,9 @@ import {
 import { test } from 'uvu';
 import { builds, runtime } from './support/builds.js';
 import { type Case, cases, hold, load, table } from './support/golden.js';
+import { layerCase, layerSupported } from './support/golden-layers.js';
+import { sequenceCases } from './support/golden-sequence.js';
 import { type Numbers, packed, runLayers } from './support/layers.js';
-
-/** Whether there is a layer for a case. */
-function supported({ kind, config }: Case): boolean {
-  if (kind === 'loss') return config.op === 'cross_entropy';
-  return ['rnn', 'embedding', 'trajectory'].includes(kind);
-}
 
 /** PyTorch's names of cells in ours. */
 function cellOf(name: string): Pick<RecurrentOptions, 'cell' | 'activation'> {
@@ -206,11 +202,18 @@ async function trajectory(c: Case, build: string): Promise<void> {
   r.dispose();
 }
 
+/** What runs a case. */
+function runner(c: Case): (c: Case, build: string) => void | Promise<void> {
+  if (layerSupported(c)) return layerCase;
+  const { op } = c.config;
+  const kinds = { ...sequenceCases, cross_entropy: softmax, rnn: recurrent, embedding, trajectory };
+  const found = kinds[(op ?? c.kind) as keyof typeof kinds];
+  if (!found) throw new Error(`${c.name}: nothing runs this case`);
+  return found;
+}
+
 for (const build of builds.filter((b) => b !== 'debug')) {
-  for (const c of cases.filter(supported)) {
-    const run = { rnn: recurrent, loss: softmax, embedding, trajectory }[c.kind];
-    test(`${build}: ${c.name}`, () => run?.(c, build));
-  }
+  for (const c of cases) test(`${build}: ${c.name}`, () => runner(c)(c, build));
 }
 
 test('the worst errors, relative to the largest number, and as multiples of the error of PyTorch in single precision', () => {

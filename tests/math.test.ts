@@ -1,4 +1,4 @@
-/** exp, sigmoid, tanh, log against double precision: a dense sweep over the bits of all floats, and the special values. */
+/** exp, sigmoid, tanh, log, log1p against double precision: a dense sweep over the bits of all floats, and the special values. */
 
 import { test } from 'uvu';
 import { is, ok } from 'uvu/assert';
@@ -13,7 +13,10 @@ const functions = {
   sigmoid: { f: (x: number) => 1 / (1 + Math.exp(-x)), ulps: 2.5, kernel: 'sigmoidArray' },
   tanh: { f: Math.tanh, ulps: 3, kernel: 'tanhArray' },
   log: { f: Math.log, ulps: 2, kernel: 'logArray' },
+  log1p: { f: Math.log1p, ulps: 3, kernel: 'log1pArray' },
 } as const;
+
+type Kernel = (typeof functions)[keyof typeof functions]['kernel'];
 
 /** Distance in units of the last place of the exact result. */
 function ulps(got: number, want: number): number {
@@ -23,7 +26,7 @@ function ulps(got: number, want: number): number {
 
 for (const build of builds) {
   const r = runtime(build);
-  const evaluate = (kernel: 'expArray' | 'sigmoidArray' | 'tanhArray' | 'logArray', x: Float32Array) =>
+  const evaluate = (kernel: Kernel, x: Float32Array) =>
     r.scope(() => {
       const at = r.take(4 * x.length);
       r.write(at, x);
@@ -68,8 +71,7 @@ for (const build of builds) {
   }
 
   test(`${build}: values at the edges`, () => {
-    const at = (kernel: 'expArray' | 'sigmoidArray' | 'tanhArray' | 'logArray', x: number) =>
-      evaluate(kernel, Float32Array.of(x, x, x, x))[1];
+    const at = (kernel: Kernel, x: number) => evaluate(kernel, Float32Array.of(x, x, x, x))[1];
     const max = 2 ** 128 - 2 ** 104;
     is(at('expArray', 0), 1);
     is(at('expArray', -Infinity), 0);
@@ -87,9 +89,14 @@ for (const build of builds) {
     is(at('logArray', 0), -Infinity);
     is(at('logArray', -0), -Infinity);
     is(at('logArray', Infinity), Infinity);
-    for (const kernel of ['expArray', 'sigmoidArray', 'tanhArray', 'logArray'] as const) {
+    is(at('log1pArray', 0), 0);
+    is(at('log1pArray', -1), -Infinity);
+    is(at('log1pArray', Infinity), Infinity);
+    is(at('log1pArray', 1e-30), Math.fround(1e-30));
+    for (const { kernel } of Object.values(functions)) {
       ok(Number.isNaN(at(kernel, Number.NaN)), kernel);
     }
+    for (const x of [-1.5, -Infinity]) ok(Number.isNaN(at('log1pArray', x)), `log1p ${x}`);
     for (const x of [-1, -Infinity, -1e-45]) ok(Number.isNaN(at('logArray', x)), `log ${x}`);
   });
 }

@@ -42,6 +42,7 @@ export class Runtime {
   /** Which build runs: `'simd'`, `'relaxed'`, or `'debug'` (simd with assertions; not in the package). */
   readonly build: (typeof BUILDS)[number];
   #core: Core | null;
+  /** Views of all of memory. It grows in `#ensure` only, so they are made anew there only. */
   #f32 = new Float32Array();
   #i32 = new Int32Array();
   /** The heap's blocks in use, bytes by address, and the free ones, in the order of their addresses. */
@@ -59,6 +60,7 @@ export class Runtime {
     this.#core = core;
     this.build = BUILDS[core.build()] ?? 'simd';
     this.#heapEnd = this.#top = align(core.heapBase());
+    this.#view();
     selfCheck(this);
   }
 
@@ -107,19 +109,16 @@ export class Runtime {
 
   /** All of memory as floats: the float at address p is f32[p / 4]. Ask again after anything that may allocate. */
   get f32(): Float32Array {
-    this.#refresh();
     return this.#f32;
   }
 
   /** All of memory as integers. */
   get i32(): Int32Array {
-    this.#refresh();
     return this.#i32;
   }
 
-  #refresh(): void {
+  #view(): void {
     const { buffer } = this.core.memory;
-    if (this.#f32.buffer === buffer) return;
     this.#f32 = new Float32Array(buffer);
     this.#i32 = new Int32Array(buffer);
   }
@@ -127,6 +126,15 @@ export class Runtime {
   /** A copy of n floats. */
   read(address: number, n: number): Float32Array {
     return this.f32.slice(address >>> 2, (address >>> 2) + n);
+  }
+
+  /** A copy of n doubles. */
+  readDoubles(address: number, n: number): Float64Array {
+    return new Float64Array(this.core.memory.buffer, address, n).slice();
+  }
+
+  writeDoubles(address: number, doubles: ArrayLike<number>): void {
+    new Float64Array(this.core.memory.buffer).set(doubles, address >>> 3);
   }
 
   write(address: number, floats: ArrayLike<number>): void {
@@ -210,9 +218,9 @@ export class Runtime {
   }
 
   #ensure(end: number, bytes: number, what: string): void {
-    const { memory } = this.core;
-    const have = memory.buffer.byteLength;
+    const have = this.#f32.byteLength;
     if (end <= have) return;
+    const { memory } = this.core;
     if (!(end <= MAX_BYTES)) {
       throw new RangeError(
         `${what}: ${bytes.toLocaleString('en')} bytes wanted, ${end.toLocaleString('en')} in all; a WebAssembly memory holds at most 4 GiB (4,294,967,296)`,
@@ -222,6 +230,7 @@ export class Runtime {
     const wanted = Math.min(MAX_BYTES, Math.max(end, this.#depth > 0 ? have * 1.25 : 0));
     try {
       memory.grow(Math.ceil((wanted - have) / PAGE));
+      this.#view();
     } catch {
       throw new MemoryError(
         `${what}: the engine refused ${bytes.toLocaleString('en')} bytes more than the ${have.toLocaleString('en')} it gave`,

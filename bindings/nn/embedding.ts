@@ -1,5 +1,6 @@
 import * as check from '../check.js';
 import type { Rows, Tape } from '../tape.js';
+import { checkInitializer, type Initializer } from './initializer.js';
 import { lengthsOf } from './input.js';
 import type { Builder, Parameter } from './model.js';
 
@@ -10,6 +11,8 @@ export interface EmbeddingOptions {
   embeddingSize: number;
   /** A token that stands for nothing: it has no gradient. */
   paddingToken?: number;
+  /** How the vectors start; default: as in PyTorch, normal with deviation 1. */
+  initializer?: Initializer | undefined;
 }
 
 /** A table of V vectors of E features, looked up by token. */
@@ -17,17 +20,17 @@ export class Embedding {
   readonly weight: Parameter;
   readonly #skip: number;
 
-  /** @param name prefix of the parameter: `weight` [V,E], normal with deviation 1 as in PyTorch */
+  /** @param name prefix of the parameter: `weight` [V,E] */
   constructor(
     builder: Builder,
     name: string,
     readonly options: EmbeddingOptions,
   ) {
-    check.options(name, options, ['vocabularySize', 'embeddingSize', 'paddingToken']);
+    check.options(name, options, ['vocabularySize', 'embeddingSize', 'paddingToken', 'initializer']);
     const V = check.whole('vocabularySize', options.vocabularySize);
     const E = check.whole('embeddingSize', options.embeddingSize);
-    this.weight = builder.parameter(`${name}.weight`, [V, E], { kind: 'normal', deviation: 1 });
-    const { paddingToken } = options;
+    const { paddingToken, initializer = { kind: 'normal', deviation: 1 } } = options;
+    this.weight = builder.parameter(`${name}.weight`, [V, E], checkInitializer('initializer', initializer));
     this.#skip = paddingToken === undefined ? -1 : check.whole('paddingToken', paddingToken, 0, V - 1);
   }
 

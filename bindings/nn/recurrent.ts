@@ -118,13 +118,15 @@ interface Run {
 
 export class Recurrent {
   readonly inputSize: number;
-  /** Features of the last layer's output. */
+  /** Features of the last layer's output, and of its final states, side by side. */
   readonly outputSize: number;
+  readonly finalSize: number;
   readonly numLayers: number;
   readonly bidirectional: boolean;
   readonly #options: RecurrentOptions;
   /** Layer by layer, direction by direction. */
   readonly #layers: Direction[][];
+  readonly #directions: Direction[];
   readonly #builder: Builder;
 
   /** @param name prefix of the parameters: `weight_ih_l0` [G·H,I] and so on, as in PyTorch */
@@ -145,15 +147,21 @@ export class Recurrent {
       I = directions[0].P * (bidirectional && merge === 'concat' ? 2 : 1);
       return directions;
     });
+    this.#directions = this.#layers.flat();
     this.outputSize = I;
-  }
-
-  get #directions(): Direction[] {
-    return this.#layers.flat();
+    this.finalSize = this.#layers[widths.length - 1].reduce((n, { P }) => n + P, 0);
   }
 
   get #hasC(): boolean {
     return this.#layers[0][0].settings.cell.hasC;
+  }
+
+  /** Features of the states of each layer and direction. */
+  get stateSizes(): { h: number[]; c: number[] } {
+    return {
+      h: this.#directions.map(({ P }) => P),
+      c: this.#hasC ? this.#directions.map(({ H }) => H) : [],
+    };
   }
 
   /** A state for B sequences: zeros, or what is learned. */
@@ -314,16 +322,16 @@ export class Recurrent {
     enter(tape, call.h0, ldh, P, B, initial?.h ?? learnedH);
     if (call.c0) enter(tape, call.c0, ldc, H, B, initial?.c ?? learnedC);
     core.forward(call.s);
-    const rows = (at: number, ld: number, F: number, steps: number): Rows => ({
+    const rows = (at: number, ld: number, F: number, steps: number, lengths?: Rows['lengths']): Rows => ({
       at,
       ld,
       T: steps,
       B,
       F,
       grad: tape.training ? runtime.takeZeroed(steps * B * ld) : 0,
-      lengths: steps === T ? x.lengths : undefined,
+      lengths,
     });
-    const output = rows(call.outputs, ldh, P, T);
+    const output = rows(call.outputs, ldh, P, T, x.lengths);
     const h = rows(call.hT, ldh, P, 1);
     const c = call.cT ? rows(call.cT, ldc, H, 1) : undefined;
     tape.record(() => {

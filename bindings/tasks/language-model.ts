@@ -20,7 +20,7 @@ import * as checkpoint from '../train/checkpoint.js';
 import { checkFit, type FitOptions, type Progress } from '../train/fit.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
-import { checkFitOptions, checkTask, Learner, TASK_OPTIONS, type TaskOptions } from './learner.js';
+import { checkFitOptions, checkTask, Learner, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
 
 /** Options of the recurrent layers that a model which reads from left to right can have. */
 type OneWay = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize' | 'bidirectional' | 'merge' | 'reverse'>;
@@ -34,6 +34,8 @@ export interface LanguageModelOptions extends TaskOptions, OneWay {
   hiddenSize?: number | readonly number[] | undefined;
   /** Features of a token's vector, default 64. */
   embeddingSize?: number | undefined;
+  /** Whether the output layer uses the tokens' vectors as its weights; `embeddingSize` and the last `hiddenSize` are then the same. */
+  tieWeights?: boolean | undefined;
 }
 
 export interface LanguageModelFitOptions extends FitOptions {
@@ -73,7 +75,7 @@ interface Layers {
 }
 
 const ONE_WAY = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
-const OPTIONS = ['vocabulary', 'embeddingSize', ...ONE_WAY, ...TASK_OPTIONS];
+const OPTIONS = ['vocabulary', 'embeddingSize', 'tieWeights', ...ONE_WAY, ...TASK_OPTIONS];
 const GENERATE_OPTIONS = ['prompt', 'length', 'temperature', 'topK', 'topP', 'seed'];
 const TASK = 'language-model';
 const ALIASES = { 'rnn.': CELL_NAMES.map((cell) => `${cell}.`) };
@@ -86,6 +88,7 @@ export interface LanguageModelConfig extends OneWay {
   readonly cell: CellName;
   readonly hiddenSize: number | readonly number[];
   readonly embeddingSize: number;
+  readonly tieWeights?: boolean;
 }
 
 /** Where training stands in its text. */
@@ -109,17 +112,29 @@ function checkOptions(options: LanguageModelOptions): {
   const seed = checkTask(options);
   const vocabulary = new Vocabulary(options.vocabulary);
   check.whole('embeddingSize', embeddingSize);
-  // in one order, so that the same model is the same file
-  const rest = ONE_WAY.filter((key) => key !== 'cell' && key !== 'hiddenSize').flatMap((key) => {
-    const value = options[key as keyof OneWay];
-    return value === undefined ? [] : [[key, value]];
-  });
-  const config = { vocabulary: vocabulary.tokens, cell, hiddenSize, embeddingSize, ...Object.fromEntries(rest) };
+  const tieWeights = check.flag('tieWeights', options.tieWeights ?? false);
+  const rest = storable(
+    options,
+    ONE_WAY.filter((key) => key !== 'cell' && key !== 'hiddenSize'),
+  );
+  const config = {
+    vocabulary: vocabulary.tokens,
+    cell,
+    hiddenSize,
+    embeddingSize,
+    ...(tieWeights ? { tieWeights } : {}),
+    ...rest,
+  };
   checkRecurrent('options', recurrentOptions(config));
   return { vocabulary, seed, config };
 }
 
-function recurrentOptions({ vocabulary: _, embeddingSize, ...rest }: LanguageModelConfig): RecurrentOptions {
+function recurrentOptions({
+  vocabulary: _,
+  tieWeights: __,
+  embeddingSize,
+  ...rest
+}: LanguageModelConfig): RecurrentOptions {
   return { ...rest, inputSize: embeddingSize };
 }
 
@@ -129,7 +144,14 @@ function layersOf(config: LanguageModelConfig): (b: Builder) => Layers {
   return (b) => {
     const embedding = new Embedding(b, 'embedding', { vocabularySize, embeddingSize: config.embeddingSize });
     const rnn = new Recurrent(b, 'rnn', recurrentOptions(config));
-    return { embedding, rnn, head: new Linear(b, 'head', { inputSize: rnn.outputSize, outputSize: vocabularySize }) };
+    const { outputSize: inputSize } = rnn;
+    if (config.tieWeights && inputSize !== config.embeddingSize) {
+      throw new RangeError(
+        `tieWeights: embeddingSize is ${config.embeddingSize}, the recurrent layers put out ${inputSize}; they have to be the same`,
+      );
+    }
+    const tied = config.tieWeights ? { weight: embedding.weight } : {};
+    return { embedding, rnn, head: new Linear(b, 'head', { inputSize, outputSize: vocabularySize, ...tied }) };
   };
 }
 
@@ -173,8 +195,6 @@ export class LanguageModel {
   /** What the model was created with. */
   readonly config: LanguageModelConfig;
   readonly #learner: Learner<Layers>;
-  #state: State | null = null;
-  #position: Position | null = null;
 
   private constructor(learner: Learner<Layers>, config: LanguageModelConfig, vocabulary: Vocabulary) {
     this.#learner = learner;
@@ -252,12 +272,13 @@ export class LanguageModel {
     { batchSize: B, window: T, stride }: { batchSize: number; window: number; stride: number },
   ) {
     const text = fingerprint(tokens);
-    const at = this.#position;
+    const learner = this.#learner;
+    const at = learner.position as Position | null;
     if (at?.text !== text || at.batchSize !== B || at.window !== T || at.stride !== stride) {
-      this.#position = { text, batchSize: B, window: T, stride, next: 0 };
-      this.#state = null;
+      learner.position = { text, batchSize: B, window: T, stride, next: 0 };
+      learner.state = null;
     }
-    const position = this.#position as Position;
+    const position = learner.position as Position;
     const length = Math.floor((tokens.length - 1) / B);
     const windows = Math.floor((length - T) / stride) + 1;
     const inputs = new Int32Array(T * B);
@@ -265,7 +286,7 @@ export class LanguageModel {
     return () => {
       const n = position.next % windows;
       // the text begins anew: nothing to carry over
-      const state = n === 0 || !this.#state ? this.model.layers.rnn.state(B) : this.#state.clone();
+      const state = n === 0 || !learner.state ? this.model.layers.rnn.state(B) : learner.state.clone();
       const known = n === 0 ? 0 : T - stride;
       for (let b = 0; b < B; b++) {
         const from = b * length + n * stride;
@@ -280,7 +301,7 @@ export class LanguageModel {
           return crossEntropy(tape, head.forward(tape, rnn.forward(tape, x, state, { carry: stride }).output), targets);
         },
         done: () => {
-          this.#state = state;
+          learner.state = state;
           position.next = n + 1;
         },
       };
@@ -420,13 +441,8 @@ export class LanguageModel {
   /**
    * The model as a safetensors file: with everything that training needs to go on to the same bits, or with the weights alone.
    */
-  save({ weightsOnly = false }: { weightsOnly?: boolean } = {}): Uint8Array<ArrayBuffer> {
-    check.flag('weightsOnly', weightsOnly);
-    const position = { ...this.#position };
-    return this.#learner.save(
-      { task: TASK, config: this.config },
-      weightsOnly ? null : { position, state: this.#state },
-    );
+  save(options: { weightsOnly?: boolean } = {}): Uint8Array<ArrayBuffer> {
+    return this.#learner.save(TASK, this.config, options);
   }
 
   /**
@@ -442,22 +458,13 @@ export class LanguageModel {
   ): Promise<LanguageModel> {
     check.options('load', options, ['vocabulary', 'runtime', ...RUNTIME_OPTIONS]);
     const file = checkpoint.open(bytes, TASK);
-    const config = file.description ? file.description.config : infer(file, options.vocabulary);
-    const seed = file.description?.seed ?? 0;
-    let checked: ReturnType<typeof checkOptions>;
-    try {
-      checked = checkOptions({ ...(config as unknown as LanguageModelOptions), seed });
-    } catch (error) {
-      throw new FormatError(`the file's description: ${(error as Error).message}`);
-    }
-    const task = { ...options, seed };
-    const learner = await Learner.create(task, layersOf(checked.config), false);
-    const state = learner.restore(file, ALIASES);
-    const lm = new LanguageModel(learner, checked.config, checked.vocabulary);
-    lm.#state = state;
-    const position = file.description?.position;
-    if (position && typeof position.text === 'string') lm.#position = position as unknown as Position;
-    return lm;
+    const given = file.description?.config ?? infer(file, options.vocabulary);
+    const checked = (own: Record<string, unknown>) => {
+      const { config } = checkOptions(own as unknown as LanguageModelOptions);
+      return { config, build: layersOf(config) };
+    };
+    const { learner, config } = await Learner.load(file, given, options, checked, ALIASES);
+    return new LanguageModel(learner, config, new Vocabulary(config.vocabulary));
   }
 
   /** Where training stands: updates so far, and the options they were made with. Null before the first. */
@@ -469,8 +476,9 @@ export class LanguageModel {
     options: OptimizerOptions;
   } | null {
     const { optimizer } = this.#learner;
-    if (!optimizer || !this.#position) return null;
-    const { batchSize, window, stride } = this.#position;
+    const position = this.#learner.position as Position | null;
+    if (!optimizer || !position) return null;
+    const { batchSize, window, stride } = position;
     return { step: optimizer.step, batchSize, window, stride, options: optimizer.options };
   }
 

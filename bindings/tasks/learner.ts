@@ -4,6 +4,7 @@
  */
 import * as check from '../check.js';
 import { RUNTIME_OPTIONS, Runtime, type RuntimeOptions } from '../core/runtime.js';
+import { FormatError } from '../errors.js';
 import { type Builder, Model } from '../nn/model.js';
 import type { State } from '../nn/recurrent.js';
 import * as checkpoint from '../train/checkpoint.js';
@@ -43,10 +44,36 @@ export function checkFitOptions(given: FitOptions, own: readonly string[]): void
   settings(optimizerOptions(given));
 }
 
+/** A task's own file, and what it says that the task was created with. */
+export function openTask(
+  bytes: Uint8Array | ArrayBuffer,
+  task: string,
+  options: Omit<TaskOptions, 'seed'>,
+): { file: checkpoint.Checkpoint; given: Record<string, unknown> } {
+  check.options(
+    'load',
+    options,
+    TASK_OPTIONS.filter((key) => key !== 'seed'),
+  );
+  const file = checkpoint.open(bytes, task);
+  if (!file.description)
+    throw new FormatError(`the file has no description: it was not saved by a ${task} of gatewise`);
+  return { file, given: file.description.config };
+}
+
+/** What a file keeps of a task's options: those of `keys` that were given, in this order. */
+export function storable<T extends object>(options: T, keys: readonly string[]): Record<string, unknown> {
+  const given = options as Record<string, unknown>;
+  return Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
+}
+
 export class Learner<L> {
   readonly model: Model<L>;
   optimizer: Optimizer | null = null;
   schedule: Schedule | null = null;
+  /** Where training stands in its data, and the state it carries: in the words of the task, kept in its file. */
+  position: object | null = null;
+  state: State | null = null;
   #busy = false;
 
   private constructor(
@@ -103,24 +130,43 @@ export class Learner<L> {
     return this.optimizer;
   }
 
-  /** The file. `position` and `state`: where the task's data stand; null: the weights alone. */
-  save(
-    about: { task: string; config: object },
-    training: { position: object; state: State | null } | null,
-  ): Uint8Array<ArrayBuffer> {
-    const { optimizer, schedule } = this;
-    return checkpoint.save(this.model, about, training && { optimizer, schedule, ...training });
+  /**
+   * The model as a safetensors file: with everything that training needs to go on to the same bits, or with the weights alone.
+   *
+   * @param config what the task was created with
+   */
+  save(task: string, config: object, options: { weightsOnly?: boolean }): Uint8Array<ArrayBuffer> {
+    check.options('save', options, ['weightsOnly']);
+    const weightsOnly = check.flag('weightsOnly', options.weightsOnly ?? false);
+    return checkpoint.save(this.model, { task, config }, weightsOnly ? null : this);
   }
 
-  /** Brings a fresh model to where a file stands; gives it up if the file does not fit. */
-  restore(file: checkpoint.Checkpoint, aliases: Readonly<Record<string, readonly string[]>> = {}): State | null {
+  /**
+   * A model from a file.
+   *
+   * @param build layers from what the file says that the task was created with; throws if that is nonsense
+   * @throws FormatError for a file that is damaged or does not fit
+   */
+  static async load<L, C>(
+    file: checkpoint.Checkpoint,
+    config: Record<string, unknown>,
+    options: Omit<TaskOptions, 'seed'>,
+    checked: (options: Record<string, unknown>) => { config: C; build: (b: Builder) => L },
+    aliases: Readonly<Record<string, readonly string[]>> = {},
+  ): Promise<{ learner: Learner<L>; config: C }> {
+    let result: { config: C; build: (b: Builder) => L };
     try {
-      const { optimizer, schedule, state } = checkpoint.restore(this.model, file, aliases);
-      this.optimizer = optimizer;
-      this.schedule = schedule;
-      return state;
+      result = checked(config);
     } catch (error) {
-      this.dispose();
+      throw new FormatError(`the file's description: ${(error as Error).message}`);
+    }
+    const seed = file.description?.seed ?? 0;
+    const learner = await Learner.create({ ...options, seed }, result.build, false);
+    try {
+      Object.assign(learner, checkpoint.restore(learner.model, file, aliases));
+      return { learner, config: result.config };
+    } catch (error) {
+      learner.dispose();
       throw error;
     }
   }

@@ -26,6 +26,29 @@ export class Vocabulary {
     this.characters = this.tokens.every((token) => [...token].length === 1);
   }
 
+  /**
+   * The tokens of sequences, by how often they occur, the most frequent first.
+   *
+   * @param options `minCount`: those that occur less often are left out; `maxSize`: so many at most; `unknown`: a token that comes
+   *   first and stands for all others
+   */
+  static of(
+    sequences: Iterable<string | readonly string[]>,
+    options: { minCount?: number; maxSize?: number; unknown?: string } = {},
+  ): Vocabulary {
+    check.options('Vocabulary.of', options, ['minCount', 'maxSize', 'unknown']);
+    const { minCount = 1, maxSize = Number.MAX_SAFE_INTEGER, unknown } = options;
+    const counts = new Map<string, number>();
+    for (const sequence of sequences)
+      for (const token of sequence as Iterable<string>) counts.set(token, (counts.get(token) ?? 0) + 1);
+    if (unknown !== undefined) counts.delete(unknown);
+    const tokens = [...counts]
+      .filter(([, count]) => count >= minCount)
+      .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+      .map(([token]) => token);
+    return new Vocabulary([...(unknown === undefined ? [] : [unknown]), ...tokens].slice(0, maxSize));
+  }
+
   get size(): number {
     return this.tokens.length;
   }
@@ -37,26 +60,28 @@ export class Vocabulary {
   /**
    * Numbers of the tokens of a text.
    *
-   * @throws RangeError that names the tokens it does not know
+   * @param unknown what stands for tokens that it does not know
+   * @throws RangeError that names the tokens it does not know, where nothing stands for them
    */
-  encode(name: string, input: string | readonly string[]): Int32Array {
+  encode(name: string, input: string | readonly string[], unknown?: string): Int32Array {
     if (typeof input === 'string' && !this.characters) {
       throw new TypeError(`${name}: expected a list of tokens, since the vocabulary's are not single characters`);
     }
     if (typeof input !== 'string' && !Array.isArray(input)) check.fail(name, 'a text or a list of tokens', input);
     const tokens = typeof input === 'string' ? [...input] : input;
-    const unknown = new Set<string>();
+    const strange = new Set<string>();
+    const instead = unknown === undefined ? undefined : this.#ids.get(unknown);
     const ids = Int32Array.from(tokens, (token) => {
-      const id = this.#ids.get(token);
-      if (id === undefined) unknown.add(token);
+      const id = this.#ids.get(token) ?? instead;
+      if (id === undefined) strange.add(token);
       return id ?? -1;
     });
-    if (unknown.size > 0) {
+    if (strange.size > 0) {
       const shown = check.list(
-        [...unknown].map((token) => JSON.stringify(token)),
+        [...strange].map((token) => JSON.stringify(token)),
         10,
       );
-      throw new RangeError(`${name}: ${shown} ${unknown.size > 1 ? 'are' : 'is'} not in the vocabulary`);
+      throw new RangeError(`${name}: ${shown} ${strange.size > 1 ? 'are' : 'is'} not in the vocabulary`);
     }
     return ids;
   }

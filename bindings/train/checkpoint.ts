@@ -40,7 +40,7 @@ export function save(
     optimizer: Optimizer | null;
     schedule: Schedule | null;
     state: State | null;
-    position: object;
+    position: object | null;
   } | null,
 ): Uint8Array<ArrayBuffer> {
   const { runtime, parameters, random } = model;
@@ -63,7 +63,8 @@ export function save(
     build: runtime.build,
     seed: random.seed,
     ...about,
-    ...(training ? { random: { ...random.next }, position: training.position } : {}),
+    ...(training ? { random: { ...random.next } } : {}),
+    ...(training?.position ? { position: training.position } : {}),
     ...(training?.schedule
       ? { schedule: { options: training.schedule.options, memory: training.schedule.memory } }
       : {}),
@@ -97,7 +98,12 @@ export function restore(
   model: Model<unknown>,
   { description, tensors }: Checkpoint,
   aliases: Readonly<Record<string, readonly string[]>>,
-): { optimizer: Optimizer | null; schedule: Schedule | null; state: State | null } {
+): {
+  optimizer: Optimizer | null;
+  schedule: Schedule | null;
+  state: State | null;
+  position: Record<string, unknown> | null;
+} {
   const own = new Map([...tensors].filter(([name]) => !/^(optimizer|state)\./.test(name)));
   const values = match(own, model.parameters, aliases);
   const optimizer = description?.optimizer ? new Optimizer(model, description.optimizer.options) : null;
@@ -121,5 +127,6 @@ export function restore(
   const schedule = description?.schedule
     ? new Schedule(description.schedule.options, description.schedule.memory)
     : null;
-  return { optimizer, schedule, state: states.length > 0 ? new State(batch, of('h'), of('c')) : null };
+  const position = description?.position ?? null;
+  return { optimizer, schedule, position, state: states.length > 0 ? new State(batch, of('h'), of('c')) : null };
 }

@@ -1,0 +1,197 @@
+/**
+ * Connectionist temporal classification: the loss of a labelling of which only the order is known.
+ *
+ *     loss_b = -ln Σ_π Πₜ softmax(x_t)[πₜ]      over the paths π that are the labels once repeats, then blanks, are dropped
+ *
+ * A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, Connectionist temporal classification: labelling unsegmented sequence data with
+ * recurrent neural networks, ICML 2006, https://doi.org/10.1145/1143844.1143891
+ *
+ * The states of a path come in S + 1 pairs: pair k is the blank before label k beside label k. Behind the last blank stands a label
+ * that never comes. A path stays, goes on to the next state, or from a label to the next label if that is another one. States have
+ * scores, sums of the raw x along all paths, as logarithms in double precision:
+ *
+ *     alphaₜ  from the start to step t, with it        betaₜ  from behind step t to the end
+ */
+import { slot } from './at';
+import { addTo, cell, dmath, NEVER } from './double';
+import { vmath } from './math';
+import { tailMask } from './rows';
+import { simd } from './simd';
+
+/** ln Σ eˣ over C floats of a padded row. The largest term is 1 and exact, so that nearly certain classes keep their digits. */
+export function logSumExp(x: usize, C: i32): f64 {
+  const bytes = (<usize>C) << 2;
+  const whole = (<usize>(C & ~3)) << 2;
+  const mask = v128.load(tailMask(C));
+  const lowest = f32x4.splat(-Infinity);
+  let high = lowest;
+  for (let q: usize = 0; q < whole; q += 16) high = f32x4.pmax(high, v128.load(x + q));
+  if (C & 3) high = f32x4.pmax(high, v128.bitselect(v128.load(x + whole), lowest, mask));
+  const max = simd.max(high);
+  const shift = f32x4.splat(max);
+  let sum = f64x2.splat(0);
+  for (let q: usize = 0; q < bytes; q += 16) {
+    let e = vmath.exp(f32x4.sub(v128.load(x + q), shift));
+    if (q === whole) e = v128.and(e, mask);
+    sum = f64x2.add(sum, f64x2.promote_low_f32x4(e));
+    sum = f64x2.add(sum, f64x2.promote_low_f32x4(v128.shuffle<f32>(e, e, 2, 3, 0, 1)));
+  }
+  return <f64>max + dmath.log1(dmath.sum(sum));
+}
+
+/** The scores of pair k by themselves. */
+function own(x: usize, labels: usize, k: i32, S: i32, blank: i32): v128 {
+  const label = k < S ? <f64>load<f32>(slot(x, load<i32>(slot(labels, k)))) : NEVER;
+  const pair = f64x2.replace_lane(f64x2.splat(<f64>load<f32>(slot(x, blank))), 1, label);
+  return f64x2.pmax(pair, f64x2.splat(NEVER));
+}
+
+/** What pair k has from the label state before it, whose score is given: its own label state may have it. */
+function leap(score: f64, labels: usize, k: i32, S: i32): v128 {
+  const never = f64x2.splat(NEVER);
+  if (k < 1 || k >= S || load<i32>(slot(labels, k)) === load<i32>(slot(labels, k - 1))) return never;
+  return f64x2.replace_lane(never, 1, score);
+}
+
+/** n pairs that are never reached. */
+function clear(pairs: usize, n: i32): void {
+  for (const end = pairs + ((<usize>n) << 4); pairs < end; pairs += 16) v128.store(pairs, f64x2.splat(NEVER));
+}
+
+/** The score of all paths, from the last row of alphas. */
+function total(row: usize, S: i32): f64 {
+  const last = row + ((<usize>S) << 4);
+  return dmath.logAdd(load<f64>(last), load<f64>(last - 8));
+}
+
+/** Rows of alphas, from that before the first step on; a pair before them is overwritten, too. Returns the last row. */
+function alphas(alpha: usize, x: usize, step: usize, steps: i32, labels: usize, S: i32, blank: i32): usize {
+  const row = (<usize>(S + 1)) << 4;
+  clear(alpha - 16, S + 2);
+  store<f64>(alpha, 0);
+  for (let t = 0; t < steps; t++, x += step) {
+    for (let k = 0; k <= S; k++, alpha += 16) {
+      const before = load<f64>(alpha - 8);
+      const v = dmath.logSum(v128.load(alpha), v128.load(alpha - 8), leap(before, labels, k, S));
+      v128.store(alpha + row, f64x2.add(v, own(x, labels, k, S, blank)));
+    }
+  }
+  return alpha;
+}
+
+/** What a sequence counts. */
+function weight(mean: i32, S: i32): f64 {
+  return mean ? 1 / <f64>max(S, 1) : 1;
+}
+
+/**
+ * Returns Σ loss_b, with `mean` each divided by max(S_b, 1).
+ *
+ *     norms    [T,B]    doubles, overwritten with ln Σ e^{x_t}, for the backward pass; not behind an end
+ *     alpha    overwritten: one pair and T + 1 rows of S + 1 pairs of doubles, for each sequence `stride` bytes further; 0 where no
+ *              backward pass follows
+ *     x        [T,B,C]
+ *     labels   [Σ S_b]  i32 in 0…C-1, none the blank
+ *     sizes    [B]      i32, S_b
+ *     lengths  [B]      i32, or 0
+ */
+export function ctcForward(
+  norms: usize,
+  alpha: usize,
+  stride: usize,
+  x: usize,
+  ld: usize,
+  labels: usize,
+  sizes: usize,
+  lengths: usize,
+  T: i32,
+  B: i32,
+  C: i32,
+  blank: i32,
+  mean: i32,
+): f64 {
+  const step = <usize>B * ld;
+  let sum: f64 = 0;
+  for (let b = 0; b < B; b++, x += ld, alpha += stride) {
+    const S = load<i32>(slot(sizes, b));
+    const steps = lengths ? load<i32>(slot(lengths, b)) : T;
+    let every: f64 = 0;
+    for (let t = 0; t < steps; t++) {
+      const norm = logSumExp(x + <usize>t * step, C);
+      store<f64>(cell(norms, t * B + b), norm);
+      every += norm;
+    }
+    const paths = total(alphas(alpha + 16, x, step, steps, labels, S, blank), S);
+    sum += weight(mean, S) * (paths < 0.5 * NEVER ? Infinity : every - paths);
+    labels = slot(labels, S);
+  }
+  return sum;
+}
+
+/**
+ *     dx_t += s·w_b·(softmax(x_t) - Σ of e^{alphaₜ + betaₜ} over the states of each class / that over all states)
+ *
+ *     dx      [T,B,C]  accumulated
+ *     beta    max S_b + 2 pairs of doubles, shares [C] doubles, whole pairs: scratch
+ *     norms, alpha     from the forward pass
+ */
+export function ctcBackward(
+  dx: usize,
+  beta: usize,
+  shares: usize,
+  norms: usize,
+  alpha: usize,
+  stride: usize,
+  x: usize,
+  ld: usize,
+  labels: usize,
+  sizes: usize,
+  lengths: usize,
+  T: i32,
+  B: i32,
+  C: i32,
+  blank: i32,
+  mean: i32,
+  scale: f64,
+): void {
+  const step = <usize>B * ld;
+  for (let b = 0; b < B; b++, dx += ld, x += ld, alpha += stride) {
+    const S = load<i32>(slot(sizes, b));
+    const steps = lengths ? load<i32>(slot(lengths, b)) : T;
+    const row = (<usize>(S + 1)) << 4;
+    let from = alpha + 16 + <usize>steps * row;
+    const paths = f64x2.splat(total(from, S));
+    // betas with the scores of their states; a pair behind them is never reached
+    clear(beta, S + 2);
+    store<f64>(beta + row - 16, 0);
+    for (let t = steps - 1; t >= 0; t--, from -= row) {
+      const xt = x + <usize>t * step;
+      memory.fill(shares, 0, (<usize>C) << 3);
+      for (let k = 0; k <= S; k++) {
+        const at = (<usize>k) << 4;
+        const pair = beta + at;
+        const v = dmath.logSum(v128.load(pair), v128.load(pair + 8), leap(load<f64>(pair + 24), labels, k + 1, S));
+        v128.store(pair, f64x2.add(v, own(xt, labels, k, S, blank)));
+        const share = dmath.exp(f64x2.sub(f64x2.add(v128.load(from + at), v), paths));
+        addTo(cell(shares, blank), f64x2.extract_lane(share, 0));
+        if (k < S) addTo(cell(shares, load<i32>(slot(labels, k))), f64x2.extract_lane(share, 1));
+      }
+      const norm = load<f64>(cell(norms, t * B + b));
+      softmaxLess(dx + <usize>t * step, xt, norm, shares, C, scale * weight(mean, S));
+    }
+    labels = slot(labels, S);
+  }
+}
+
+/** dx += s·(e^{x - norm} - shares) */
+function softmaxLess(dx: usize, x: usize, norm: f64, shares: usize, C: i32, s: f64): void {
+  const shift = f64x2.splat(norm);
+  const scale = f64x2.splat(s);
+  const bytes = (<usize>C) << 2;
+  for (let q: usize = 0; q < bytes; q += 8) {
+    const p = dmath.exp(f64x2.sub(f64x2.promote_low_f32x4(v128.load64_zero(x + q)), shift));
+    const d = f32x4.demote_f64x2_zero(f64x2.mul(f64x2.sub(p, v128.load(shares + 2 * q)), scale));
+    v128.store64_lane(dx + q, simd.flush(f32x4.add(v128.load64_zero(dx + q), d)), 0);
+  }
+  if (C & 1) store<f32>(dx + bytes, 0);
+}

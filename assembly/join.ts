@@ -1,0 +1,60 @@
+/** Rows put together: added, side by side, repeated. */
+import { slot } from './at';
+import { simd } from './simd';
+
+/** y [R,F] = a + b */
+export function addForward(y: usize, a: usize, b: usize, ld: usize, R: i32, F: i32): void {
+  const width = (<usize>F) << 2;
+  for (let r = 0; r < R; r++, y += ld, a += ld, b += ld) {
+    for (let q: usize = 0; q < width; q += 16) v128.store(y + q, f32x4.add(v128.load(a + q), v128.load(b + q)));
+  }
+}
+
+/**
+ * One part of rows side by side: F floats of x to column `column` of y. What follows up to the next multiple of four becomes zero, so
+ * that parts written from left to right leave no lane undefined.
+ *
+ *     y  [R, column + F …]  F floats and up to three more overwritten
+ *     x  [R,F]
+ */
+export function besideForward(y: usize, ldy: usize, x: usize, ldx: usize, R: i32, column: i32, F: i32): void {
+  const bytes = (<usize>F) << 2;
+  const rest = (0 - ((<usize>(column + F)) << 2)) & 15;
+  y = slot(y, column);
+  for (let r = 0; r < R; r++, y += ldy, x += ldx) {
+    memory.copy(y, x, bytes);
+    memory.fill(y + bytes, 0, rest);
+  }
+}
+
+/** dx [R,F] += F columns of dy from `column` on. */
+export function besideBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, R: i32, column: i32, F: i32): void {
+  const whole = (<usize>(F & ~3)) << 2;
+  const bytes = (<usize>F) << 2;
+  dy = slot(dy, column);
+  for (let r = 0; r < R; r++, dx += lddx, dy += lddy) {
+    let q: usize = 0;
+    for (; q < whole; q += 16) v128.store(dx + q, simd.flush(f32x4.add(v128.load(dx + q), v128.load(dy + q))));
+    for (; q < bytes; q += 4) store<f32>(dx + q, load<f32>(dx + q) + load<f32>(dy + q));
+  }
+}
+
+/** y [T,B,F]: every step is x [B,F]. */
+export function repeatForward(y: usize, x: usize, ld: usize, T: i32, B: i32): void {
+  const bytes = <usize>B * ld;
+  for (let t = 0; t < T; t++, y += bytes) memory.copy(y, x, bytes);
+}
+
+/** dx [B,F] += Σₜ dy_t, in the order of t */
+export function repeatBackward(dx: usize, dy: usize, ld: usize, T: i32, B: i32, F: i32): void {
+  const width = (<usize>F) << 2;
+  const step = <usize>B * ld;
+  for (let b = 0; b < B; b++, dx += ld, dy += ld) {
+    for (let q: usize = 0; q < width; q += 16) {
+      let sum = v128.load(dx + q);
+      let from = dy + q;
+      for (let t = 0; t < T; t++, from += step) sum = f32x4.add(sum, v128.load(from));
+      v128.store(dx + q, simd.flush(sum));
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/** Attention over the steps of another sequence. */
+import { Attend, GRAD_BLOCK, PANEL, Score } from '../../assembly/layout.js';
+import * as check from '../check.js';
+import { align } from '../core/runtime.js';
+import type { Rows, Tape } from '../tape.js';
+import { Linear } from './linear.js';
+import type { Builder, Parameter } from './model.js';
+import { activation, concat } from './rows.js';
+
+export interface AttentionOptions {
+  /**
+   * How a query is compared with a key: `'dot'` q·k, where both have the same size; `'general'` q·(Wa k) (Luong et al. 2015,
+   * arXiv:1508.04025v5); `'additive'` v·tanh(Wq q + Wk k + b) (Bahdanau et al. 2015, arXiv:1409.0473v7).
+   */
+  score: 'dot' | 'general' | 'additive';
+  /** Fq: features of a query. */
+  querySize: number;
+  /** Fk: features of a key. */
+  keySize: number;
+  /** Fv: features of a value, default as of a key. */
+  valueSize?: number | undefined;
+  /** A, for `'additive'`. */
+  attentionSize?: number | undefined;
+  /** Scores are divided by √Fq (Vaswani et al. 2017, arXiv:1706.03762v5). Default false; not for `'additive'`. */
+  scaled?: boolean | undefined;
+  /** n: puts out tanh(Wc [context; query]) of n features as well (Luong et al. 2015). */
+  output?: number | undefined;
+}
+
+const OPTIONS = ['score', 'querySize', 'keySize', 'valueSize', 'attentionSize', 'scaled', 'output'] as const;
+
+/** Keys and values as `prepare` leaves them: what many queries share is computed once. */
+export interface AttentionMemory {
+  readonly projected: Rows;
+  readonly values: Rows;
+}
+
+export class Attention {
+  readonly #query: Linear | undefined;
+  readonly #keys: Linear | undefined;
+  readonly #v: Parameter | undefined;
+  readonly #output: Linear | undefined;
+  readonly #factor: number;
+
+  /**
+   * @param name prefix of the parameters: `Wa` [Fq,Fk] of `'general'`; `Wq` [A,Fq], `Wk` [A,Fk], `b` [A], `v` [A] of `'additive'`;
+   *   `Wc` [n,Fv+Fq] of the output. All are uniform within 1/√columns
+   */
+  constructor(
+    builder: Builder,
+    name: string,
+    readonly options: AttentionOptions,
+  ) {
+    check.options(name, options, OPTIONS);
+    const { scaled = false, attentionSize, output } = options;
+    const score = check.oneOf('score', options.score, ['dot', 'general', 'additive']);
+    const Fq = check.whole('querySize', options.querySize);
+    const Fk = check.whole('keySize', options.keySize);
+    const Fv = check.whole('valueSize', options.valueSize ?? Fk);
+    check.flag('scaled', scaled);
+    const additive = score === 'additive';
+    if (score === 'dot' && Fq !== Fk) {
+      throw new RangeError(`keySize: expected ${Fq} features as in querySize, since score is 'dot', got ${Fk}`);
+    }
+    if (attentionSize !== undefined && !additive) {
+      throw new RangeError(`attentionSize and score: '${score}' do not go together: nothing has that size`);
+    }
+    if (scaled && additive) {
+      throw new RangeError("scaled and score: 'additive' do not go together: there is no product to scale");
+    }
+    const usual = (columns: number) => ({ kind: 'uniform', bound: 1 / Math.sqrt(columns) }) as const;
+    const project = (tensor: string, rows: number, columns: number, bias: Parameter | false = false) => {
+      const weight = builder.parameter(`${name}.${tensor}`, [rows, columns], usual(columns));
+      return new Linear(builder, weight.name, { inputSize: columns, outputSize: rows, weight, bias });
+    };
+    if (score === 'general') this.#keys = project('Wa', Fq, Fk);
+    if (additive) {
+      const A = check.whole('attentionSize', attentionSize);
+      this.#query = project('Wq', A, Fq);
+      this.#keys = project('Wk', A, Fk, builder.parameter(`${name}.b`, [A], usual(Fk)));
+      this.#v = builder.parameter(`${name}.v`, [A], usual(A));
+    }
+    if (output !== undefined) this.#output = project('Wc', check.whole('output', output), Fv + Fq);
+    this.#factor = scaled ? 1 / Math.sqrt(Fq) : 1;
+  }
+
+  /**
+   * What does not depend on the query, for a decoder that asks step by step.
+   *
+   * @param keys [Tk,B,Fk]
+   * @param values [Tk,B,Fv]
+   */
+  prepare(tape: Tape, keys: Rows, values: Rows = keys): AttentionMemory {
+    const { keySize, valueSize } = this.options;
+    if (keys.F !== keySize) throw new RangeError(`keys: expected ${keySize} features, got ${keys.F}`);
+    if (values.T !== keys.T || values.B !== keys.B) {
+      throw new RangeError(
+        `values: expected T=${keys.T} steps of B=${keys.B} sequences as of the keys, got T=${values.T}, B=${values.B}`,
+      );
+    }
+    const wanted = valueSize ?? (this.#output ? keySize : values.F);
+    if (values.F !== wanted) throw new RangeError(`values: expected ${wanted} features, got ${values.F}`);
+    return { projected: this.#keys?.forward(tape, keys) ?? keys, values };
+  }
+
+  /**
+   * @param query [Tq,B,Fq]; steps behind a sequence's end look at nothing
+   * @param keys [Tk,B,Fk], of which steps behind a sequence's end are not looked at; or what `prepare` made of keys and values
+   * @param values [Tk,B,Fv]
+   * @returns context [Tq,B,Fv], the weights [Tq,B,Tk] of the keys, and the output [Tq,B,n] if there is one
+   */
+  forward(
+    tape: Tape,
+    query: Rows,
+    keys: Rows | AttentionMemory,
+    values?: Rows,
+  ): { context: Rows; weights: Rows; output: Rows | undefined } {
+    const { querySize } = this.options;
+    if (query.F !== querySize) throw new RangeError(`query: expected ${querySize} features, got ${query.F}`);
+    const B = 'projected' in keys ? keys.values.B : keys.B;
+    if (query.B !== B) throw new RangeError(`query: expected B=${B} sequences as of the keys, got ${query.B}`);
+    const memory = 'projected' in keys ? keys : this.prepare(tape, keys, values);
+    const { context, weights } = attend(tape, {
+      score: this.#v ? Score.additive : Score.dot,
+      query: this.#query?.forward(tape, query) ?? query,
+      keys: memory.projected,
+      values: memory.values,
+      v: this.#v,
+      factor: this.#factor,
+    });
+    const output = this.#output && activation(tape, this.#output.forward(tape, concat(tape, [context, query])), 'tanh');
+    return { context, weights, output };
+  }
+}
+
+/** The core's attention, of queries [Tq,B,F] and keys [Tk,B,F] as they are compared. */
+export function attend(
+  tape: Tape,
+  call: { score: Score; query: Rows; keys: Rows; values: Rows; v: Parameter | undefined; factor: number },
+): { context: Rows; weights: Rows } {
+  const { runtime } = tape;
+  const { query, keys, values, v, factor, score } = call;
+  const { T: Tq, B, F } = query;
+  const { T: Tk } = keys;
+  const { F: V } = values;
+  const weights = tape.rows(Tq, B, Tk, true, query.lengths);
+  const context = tape.rows(Tq, B, V, true, query.lengths);
+  const widest = Math.max(F, V);
+  const lines = Math.ceil(Tk / PANEL) * Math.max(widest, Math.ceil(widest / PANEL) * PANEL);
+  const panels = runtime.take(lines * 4 * PANEL);
+  const a = runtime.take(4 * Attend.fields);
+  const { i32, f32 } = runtime;
+  const f = a >>> 2;
+  i32.fill(0, f, f + Attend.fields);
+  i32[f + Attend.score] = score;
+  i32[f + Attend.Tq] = Tq;
+  i32[f + Attend.Tk] = Tk;
+  i32[f + Attend.B] = B;
+  i32[f + Attend.F] = F;
+  i32[f + Attend.V] = V;
+  i32[f + Attend.queryLengths] = query.lengths?.at ?? 0;
+  i32[f + Attend.keyLengths] = keys.lengths?.at ?? 0;
+  i32[f + Attend.query] = query.at;
+  i32[f + Attend.ldq] = query.ld;
+  i32[f + Attend.keys] = keys.at;
+  i32[f + Attend.ldk] = keys.ld;
+  i32[f + Attend.values] = values.at;
+  i32[f + Attend.ldv] = values.ld;
+  i32[f + Attend.weights] = weights.at;
+  i32[f + Attend.ldw] = weights.ld;
+  i32[f + Attend.context] = context.at;
+  i32[f + Attend.ldc] = context.ld;
+  i32[f + Attend.v] = v?.at ?? 0;
+  f32[f + Attend.factor] = factor;
+  i32[f + Attend.panels] = panels;
+  runtime.core.attentionForward(a);
+  tape.record(() => {
+    const scratch = runtime.take(4 * (2 * PANEL + GRAD_BLOCK * PANEL) + GRAD_BLOCK * align(4 * widest));
+    const { i32 } = runtime;
+    i32[f + Attend.dweights] = weights.grad;
+    i32[f + Attend.dcontext] = context.grad;
+    i32[f + Attend.dquery] = query.grad;
+    i32[f + Attend.dkeys] = keys.grad;
+    i32[f + Attend.dvalues] = values.grad;
+    i32[f + Attend.dv] = v?.grad ?? 0;
+    i32[f + Attend.scratch] = scratch;
+    runtime.core.attentionBackward(a);
+  });
+  return { context, weights };
+}

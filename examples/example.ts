@@ -1,0 +1,85 @@
+/** `npm run example NAME`: the ways in which a recurrent network is used, each on real data. */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Example } from './support/stage.js';
+import { Stage } from './support/stage.js';
+import { Terminal } from './support/terminal.js';
+
+/** Loaded when it is asked for: each brings its own data. */
+const examples: Record<string, () => Promise<{ example: Example }>> = {
+  'classify-language': () => import('./classify-language.js'),
+};
+
+const HELP = `npm run example -- NAME [options]
+
+  --out FOLDER   where pictures and files are written   default results/NAME
+  --seed N       same seed, same result                 default 1
+
+Each takes at most three minutes on two slow cores, and exits with 0 if its figures are reached.
+`;
+
+async function list(): Promise<string> {
+  const lines = await Promise.all(
+    Object.entries(examples).map(async ([name, load]) => `  ${name.padEnd(20)} ${(await load()).example.title}`),
+  );
+  return `${HELP}\n${lines.join('\n')}\n`;
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { out: { type: 'string' }, seed: { type: 'string' }, help: { type: 'boolean', default: false } },
+  });
+  const [name, ...words] = positionals;
+  if (name === undefined) {
+    console.log(await list());
+    return 0;
+  }
+  if (!Object.hasOwn(examples, name)) {
+    console.error(`${name}: no such example; there are ${Object.keys(examples).join(', ')}`);
+    return 1;
+  }
+  const { example } = await examples[name]();
+  if (values.help) {
+    console.log(`npm run example -- ${name} ${example.usage ?? ''}\n\n${example.title}\n`);
+    return 0;
+  }
+  if (words.length && !example.usage) {
+    console.error(`${words[0]}: ${name} takes no further words`);
+    return 1;
+  }
+  const seed = Number(values.seed ?? 1);
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    console.error(`--seed: expected a whole number of at least 0, got '${values.seed}'`);
+    return 1;
+  }
+  const stop = new AbortController();
+  const terminal = new Terminal(10);
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort();
+  };
+  process.on('SIGINT', onSignal);
+  const stage = new Stage(values.out ?? join('results', name), words, seed, stop.signal, terminal);
+  console.log(`${name}: ${example.title}`);
+  try {
+    await example.run(stage);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    terminal.stop();
+    console.log('Stopped.');
+    return 130;
+  } finally {
+    terminal.stop();
+    process.off('SIGINT', onSignal);
+  }
+  console.log(`  ${stage.seconds.toFixed(0)} s`);
+  return stage.missed ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}

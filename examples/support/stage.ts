@@ -1,0 +1,78 @@
+/** What an example is given to show itself on: progress, figures, pictures and files. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse, View } from 'vega';
+import { compile, type TopLevelSpec } from 'vega-lite';
+import { writeWhole } from './files.js';
+import type { Terminal } from './terminal.js';
+
+export interface Example {
+  /** One line for the list. */
+  readonly title: string;
+  /** What the words after its name mean, if it takes any. */
+  readonly usage?: string;
+  run(stage: Stage): Promise<void>;
+}
+
+/** A figure that is wanted: at least so much, or at most. */
+export type Wanted = { readonly atLeast: number } | { readonly atMost: number };
+
+export class Stage {
+  /** Figures that did not reach what was wanted. */
+  missed = 0;
+  readonly #began = performance.now();
+
+  constructor(
+    readonly folder: string,
+    /** The words after the example's name. */
+    readonly words: readonly string[],
+    readonly seed: number,
+    readonly signal: AbortSignal,
+    readonly terminal: Terminal,
+  ) {}
+
+  log(text: string): void {
+    this.terminal.log(text);
+  }
+
+  progress(done: number, total: number, text: string): void {
+    this.terminal.update(done, total, text);
+  }
+
+  /** Prints a figure in a unit ('%' multiplies by 100), beside what is wanted of it. */
+  figure(what: string, got: number, unit = '', wanted?: Wanted): void {
+    this.terminal.stop();
+    const shown = (value: number) => (unit === '%' ? `${(100 * value).toFixed(1)} %` : `${value.toFixed(3)} ${unit}`);
+    let goal = '';
+    if (wanted) {
+      const [limit, holds, word] =
+        'atLeast' in wanted
+          ? [wanted.atLeast, got >= wanted.atLeast, 'at least']
+          : [wanted.atMost, got <= wanted.atMost, 'at most'];
+      if (!holds) this.missed++;
+      goal = `   wanted ${word} ${shown(limit).trim()}: ${holds ? 'reached' : 'MISSED'}`;
+    }
+    console.log(`  ${what.padEnd(52)} ${shown(got).trim()}${goal}`);
+  }
+
+  /** Writes a chart that is described in Vega-Lite as NAME.svg. */
+  async picture(name: string, chart: TopLevelSpec): Promise<void> {
+    const view = new View(parse(compile({ background: 'white', ...chart } as TopLevelSpec).spec), { renderer: 'none' });
+    await this.write(`${name}.svg`, new TextEncoder().encode(await view.toSVG()));
+    view.finalize();
+  }
+
+  /** Writes a file of the result, whole or not at all. */
+  async write(name: string, bytes: Uint8Array): Promise<void> {
+    await mkdir(this.folder, { recursive: true });
+    const path = join(this.folder, name);
+    await writeWhole(path, bytes);
+    this.terminal.stop();
+    console.log(`  written: ${path}`);
+  }
+
+  /** Seconds since the start. */
+  get seconds(): number {
+    return (performance.now() - this.#began) / 1000;
+  }
+}

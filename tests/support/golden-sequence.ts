@@ -1,0 +1,73 @@
+/** The golden cases of losses over sequences, by the operation that they are of. */
+import { Crf, ctc, input, type Loss, Model, type Tape } from 'gatewise';
+import { runtime } from './builds.js';
+import { type Case, hold, load } from './golden.js';
+import { packed } from './layers.js';
+
+function ctcCase(c: Case, build: string): void {
+  const t = load(c);
+  const [T, B, F] = c.tensors.logits[1];
+  const S = c.tensors.targets[1][1];
+  const { blank, reduction } = c.config;
+  const targets = Array.from(t.target_lengths, (size, b) => t.targets.subarray(b * S, b * S + size));
+  const r = runtime(build);
+  const model = new Model(r, 0, () => null);
+  let gradient: Float32Array | undefined;
+  const loss = model.backward((tape) => {
+    const logits = input(tape, t.logits, { T, B, F }, { lengths: t.input_lengths, gradient: true });
+    tape.record(() => {
+      gradient = packed(tape, logits, 'gradient');
+    });
+    return ctc(tape, logits, targets, { blank, reduction });
+  });
+  hold(c, `${build} ctc`, 'loss', [loss], t.loss);
+  hold(c, `${build} ctc`, 'dlogits', gradient as Float32Array, t.dlogits);
+  r.dispose();
+}
+
+function crfCase(c: Case, build: string): void {
+  const t = load(c);
+  const [B, T, K] = c.tensors.emissions[1];
+  const steps = Array.from(t.lengths);
+  const r = runtime(build);
+  const model = new Model(r, 0, (b) => new Crf(b, 'crf', { labels: K }));
+  for (const { name } of model.parameters) model.set(name, t[name.slice(4)]);
+  // time-major, the sequences from `from` to `to`
+  const tags = (from: number, to: number) =>
+    Array.from(
+      { length: T * (to - from) },
+      (_, i) => t.tags[(from + (i % (to - from))) * T + Math.floor(i / (to - from))],
+    );
+  const rows = (tape: Tape, from: number, to: number) =>
+    input(
+      tape,
+      t.emissions.subarray(from * T * K, to * T * K),
+      { T, B: to - from, F: K },
+      { lengths: steps.slice(from, to), batchFirst: true, gradient: true },
+    );
+  const got: Record<string, ArrayLike<number>> = {};
+  got.loss = [
+    model.backward((tape, crf): Loss => {
+      const emissions = rows(tape, 0, B);
+      tape.record(() => {
+        const g = packed(tape, emissions, 'gradient');
+        got.demissions = t.emissions.map((_, i) => {
+          const [b, t, k] = [Math.floor(i / K / T), Math.floor(i / K) % T, i % K];
+          return g[(t * B + b) * K + k];
+        });
+      });
+      return crf.loss(tape, emissions, tags(0, B), { reduction: c.config.reduction });
+    }),
+  ];
+  for (const { name } of model.parameters) got[`d${name.slice(4)}`] = model.gradient(name);
+  got.nll = steps.map((_, b) =>
+    model.forward((tape, crf) => crf.loss(tape, rows(tape, b, b + 1), tags(b, b + 1)).value),
+  );
+  const decoded = model.forward((tape, crf) => crf.decode(tape, rows(tape, 0, B)));
+  got.viterbi_path = Array.from({ length: B * T }, (_, i) => decoded.tags[Math.floor(i / T)][i % T] ?? -1);
+  got.viterbi_score = decoded.scores;
+  for (const name of c.config.results) hold(c, `${build} crf`, name, got[name], t[name]);
+  r.dispose();
+}
+
+export const sequenceCases: Record<string, (c: Case, build: string) => void> = { ctc: ctcCase, crf: crfCase };
