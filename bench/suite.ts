@@ -1,11 +1,11 @@
 /** `npm run bench:suite`: SIMD beside scalar code, and a chart of it. */
 import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import Benchmark from 'benchmark';
-import { barChart } from './chart.js';
-import { benchCore, builds, engine, runtimeOf } from './measure.js';
+import { svgOf } from '../examples/support/picture.js';
+import { speedChart } from './charts.js';
+import { benchCore, builds, engine, machine, runtimeOf } from './measure.js';
 import { count, optionsOf } from './options.js';
-import { chartOf, type Measured, runSuite, SUITES } from './suites.js';
+import { type Measured, runSuite, SUITES } from './suites.js';
 
 const HELP = `npm run bench:suite -- [--only TEXT] [--seconds N] [--json]
 
@@ -44,8 +44,7 @@ for (const make of SUITES) {
 }
 if (all.length === 0) console.error(`--only ${values.only}: there is no such suite`);
 else if (!values.only) {
-  const where = `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${engine}`;
-  writeFileSync(new URL('../../docs/bench.svg', import.meta.url), barChart(chartOf(all, where)));
+  writeFileSync(new URL('../../docs/bench.svg', import.meta.url), await svgOf(speedChart(all, machine())));
   if (!values.json) console.log('wrote docs/bench.svg');
 }
 process.exitCode = all.length === 0 ? 1 : 0;

@@ -1,20 +1,21 @@
 /** The benchmarks that a user runs, in Node or in a page: the same work one float at a time, in SIMD, and in relaxed SIMD. */
 import type Benchmark from 'benchmark';
-import { input, Model, Recurrent, type Runtime, read } from 'gatewise';
-import type { BarChart } from './chart.js';
+import { input, LanguageModel, Model, Recurrent, type Runtime, read } from 'gatewise';
 import type { BenchCore } from './measure.js';
+import { numbers } from './numbers.js';
 import { Layer, type Start } from './peers/plain/layer.js';
+import { Head } from './peers/plain/network.js';
 
 export interface Case {
   readonly name: 'scalar' | 'simd' | 'relaxed';
   readonly run: () => void;
-  /** What came out of a run. */
+  /** What the last run gave. */
   readonly result: () => Float32Array;
 }
 
 export interface Suite {
   readonly name: string;
-  /** Shape, and what stands for scalar. */
+  /** Shape. */
   readonly note: string;
   readonly cases: readonly Case[];
 }
@@ -37,15 +38,6 @@ export interface Cores {
 /** Cases may differ by this much of the largest number. */
 const TOLERANCE = 1e-5;
 
-/** Numbers in ±scale that repeat. */
-function numbers(n: number, scale = 1, seed = 1): Float32Array {
-  let a = seed;
-  return Float32Array.from({ length: n }, () => {
-    a = (Math.imul(a, 1664525) + 1013904223) >>> 0;
-    return (a / 2 ** 31 - 1) * scale;
-  });
-}
-
 /** Puts arrays into the memory of the scalar kernels: their addresses, and a way to read. */
 function place(core: BenchCore, arrays: readonly Float32Array[]): number[] {
   let at = 1 << 16;
@@ -63,17 +55,13 @@ function place(core: BenchCore, arrays: readonly Float32Array[]): number[] {
   return addresses;
 }
 
-/** The scalar case works in memory that the next one overwrites: it is to be placed anew whenever it begins. */
+/** A case of the scalar kernels; there is room for one at a time. The result is what lies in the y-th array. */
 function scalarCase(core: BenchCore, arrays: readonly Float32Array[], y: number, work: (at: number[]) => void): Case {
   const at = place(core, arrays);
   return {
     name: 'scalar',
     run: () => work(at),
-    result: () => {
-      place(core, arrays);
-      work(at);
-      return new Float32Array(core.memory.buffer).slice(at[y] >>> 2, (at[y] >>> 2) + arrays[y].length);
-    },
+    result: () => new Float32Array(core.memory.buffer, at[y], arrays[y].length).slice(),
   };
 }
 
@@ -86,7 +74,7 @@ function product(cores: Cores): Suite {
   const [a, b, c] = [numbers(M * K), numbers(N * K), new Float32Array(M * N)];
   const { scalar } = cores;
   return {
-    name: 'product',
+    name: 'gemm',
     note: `${M}×${K} · ${K}×${N}`,
     cases: [
       scalarCase(scalar, [c, a, b], 0, ([c, a, b]) => scalar.scalarGemm(c, a, b, M, N, K)),
@@ -99,7 +87,7 @@ function product(cores: Cores): Suite {
         runtime.write(weights, b);
         core.packWeights(packed, weights, 4 * K, K, N, 1);
         const run = () => core.gemm(to, 4 * N, bias, 0, at, 4 * K, packed, 64 * K, M, N / 16, K);
-        return { name, run, result: () => (run(), runtime.read(to, c.length)) };
+        return { name, run, result: () => runtime.read(to, c.length) };
       }),
     ],
   };
@@ -120,7 +108,7 @@ function elementwise(cores: Cores, name: 'sigmoid' | 'tanh'): Suite {
         const [y, at] = [runtime.alloc(4 * n, name), runtime.alloc(4 * n, name)];
         runtime.write(at, x);
         const run = () => (name === 'sigmoid' ? core.sigmoidArray(y, at, n) : core.tanhArray(y, at, n));
-        return { name: build, run, result: () => (run(), runtime.read(y, n)) };
+        return { name: build, run, result: () => runtime.read(y, n) };
       }),
     ],
   };
@@ -172,20 +160,17 @@ function lstmForward(cores: Cores): Suite {
       { ...first, result: () => first.result().slice(B * H) },
       ...builds(cores).map(({ name, runtime }): Case => {
         const own = model(runtime);
-        const result = () =>
-          own.forward((tape, rnn) => read(tape, rnn.forward(tape, input(tape, x, { T, B, F: I })).output));
+        let outputs: Float32Array = new Float32Array();
         const run = () => {
-          own.forward((tape, rnn) => {
-            rnn.forward(tape, input(tape, x, { T, B, F: I }));
-          });
+          outputs = own.forward((tape, rnn) => read(tape, rnn.forward(tape, input(tape, x, { T, B, F: I })).output));
         };
-        return { name, run, result };
+        return { name, run, result: () => outputs };
       }),
     ],
   };
 }
 
-/** There is no scalar kernel for the way back: plain JavaScript stands for it. */
+/** There is no scalar kernel for the way back: plain JavaScript stands for it, as it does in `generate`. */
 function lstmTraining(cores: Cores): Suite {
   const { T, B, I, H } = SHAPE;
   const x = numbers(T * B * I);
@@ -198,9 +183,9 @@ function lstmTraining(cores: Cores): Suite {
   };
   return {
     name: 'LSTM training step',
-    note: 'the same; scalar: JavaScript',
+    note: `T=${T} B=${B} I=${I} H=${H}`,
     cases: [
-      { name: 'scalar', run: plain, result: () => (plain(), layer.weights.hh.gradient.slice() as Float32Array) },
+      { name: 'scalar', run: plain, result: () => layer.weights.hh.gradient.slice() as Float32Array },
       ...builds(cores).map(({ name, runtime }): Case => {
         const own = model(runtime);
         const run = () => {
@@ -214,7 +199,50 @@ function lstmTraining(cores: Cores): Suite {
         };
         const upstream = runtime.alloc(4 * dy.length, 'gradient of the outputs');
         runtime.write(upstream, dy);
-        return { name, run, result: () => (run(), own.gradient('rnn.weight_hh_l0')) };
+        return { name, run, result: () => own.gradient('rnn.weight_hh_l0') };
+      }),
+    ],
+  };
+}
+
+/** The likeliest character each time: there is nothing to draw, so that all cases write the same. */
+function generation(cores: Cores): Suite {
+  const [V, E, H, length] = [65, 64, 128, 64];
+  const vocabulary = Array.from({ length: V }, (_, i) => String.fromCharCode(33 + i));
+  const own = builds(cores).map(({ name, runtime }) => ({
+    name,
+    lm: LanguageModel.createSync({ vocabulary, runtime, seed: 1, embeddingSize: E, hiddenSize: H }),
+  }));
+  const of = (tensor: string) => own[0].lm.model.get(tensor);
+  const table = of('embedding.weight');
+  const parts = ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'] as const;
+  const weights = Object.fromEntries(parts.map((part) => [part, of(`rnn.${part}_l0`)])) as unknown as Start;
+  const layer = new Layer(Float32Array, 'lstm', { T: 1, B: 1, I: E, H }, weights);
+  const head = new Head(Float32Array, 1, H, V, { weight: of('head.weight'), bias: of('head.bias') });
+  const written = new Float32Array(length);
+  const plain = () => {
+    layer.h.fill(0);
+    layer.c.fill(0);
+    for (let n = 0, token = 0; n < length; n++) {
+      layer.forward(table, token * E);
+      head.forward(layer.h, layer.outputs);
+      token = head.y.indexOf(Math.max(...head.y));
+      written[n] = token;
+      layer.h.copyWithin(0, H);
+      layer.c.copyWithin(0, H);
+    }
+  };
+  return {
+    name: 'generate',
+    note: `${length} characters, V=${V} H=${H}`,
+    cases: [
+      { name: 'scalar', run: plain, result: () => written },
+      ...own.map(({ name, lm }): Case => {
+        let text = '';
+        const run = () => {
+          text = lm.generate({ prompt: vocabulary[0], length, temperature: 0 });
+        };
+        return { name, run, result: () => Float32Array.from(text, (char) => vocabulary.indexOf(char)) };
       }),
     ],
   };
@@ -226,10 +254,12 @@ export const SUITES: readonly ((cores: Cores) => Suite)[] = [
   (cores) => elementwise(cores, 'tanh'),
   lstmForward,
   lstmTraining,
+  generation,
 ];
 
-/** Every case gives what the first one gives, or this throws. */
+/** Runs every case once; throws unless each gives what the first one gives. */
 export function check({ name, cases }: Suite): void {
+  for (const { run } of cases) run();
   const want = cases[0].result();
   const largest = want.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
   for (const other of cases.slice(1)) {
@@ -270,35 +300,4 @@ export function runSuite(
       .on('complete', () => resolve(measured))
       .run({ async: true });
   });
-}
-
-function rate(hz: number): string {
-  return hz >= 1e6
-    ? `${(hz / 1e6).toFixed(2)}M/s`
-    : hz >= 1e4
-      ? `${(hz / 1e3).toFixed(1)}k/s`
-      : `${Number(hz.toPrecision(3))}/s`;
-}
-
-export function chartOf(all: readonly Measured[], where: string): BarChart {
-  const names = [...new Set(all.map(({ suite }) => suite))];
-  return {
-    title: 'Times as fast as scalar code',
-    axis: 'times the runs a second of the scalar case',
-    series: ['scalar', 'simd', 'relaxed'].filter((name) => all.some((m) => m.name === name)),
-    groups: names.map((name) => {
-      const own = all.filter(({ suite }) => suite === name);
-      const base = own.find((m) => m.name === 'scalar')?.hz ?? Number.NaN;
-      return {
-        name,
-        note: own[0].note,
-        bars: own.map(({ name: series, hz }) => ({
-          series,
-          value: hz / base,
-          label: `${(hz / base).toFixed(hz / base < 10 ? 1 : 0)}×  ${rate(hz)}`,
-        })),
-      };
-    }),
-    caption: where,
-  };
 }
