@@ -3,6 +3,7 @@
  * median of their ratio.
  */
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { Runtime } from '#dist/bindings/core/runtime.js';
 
 const root = new URL('../../', import.meta.url);
@@ -69,6 +70,11 @@ export const engine = (() => {
   return `${name} ${versions[name]}`;
 })();
 
+/** Date, processor and engine, for a chart. */
+export function machine(): string {
+  return `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${engine}`;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -88,6 +94,8 @@ export interface Row {
   /** The peak beside it, and the median of their ratio. */
   readonly peak: number;
   readonly ofPeak: number;
+  /** Peak memory of a process that does nothing else, 10⁶ bytes, where it is told. */
+  readonly peakMb?: number;
 }
 
 export interface Work {
@@ -97,6 +105,8 @@ export interface Work {
   /** How many such one run makes, default 1; whether to tell microseconds. */
   readonly per?: number;
   readonly micros?: boolean;
+  /** Whether to tell the peak memory of a process that does nothing else. */
+  readonly memory?: boolean;
   /** Prepares the work and returns one run of it. */
   readonly prepare: (build: Build) => { run: () => void; end: () => void };
 }
@@ -143,6 +153,7 @@ export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 }
   };
 }
 
-function round(x: number, digits: number): number {
+/** To so many digits behind the point. */
+export function round(x: number, digits: number): number {
   return Number(x.toFixed(digits));
 }

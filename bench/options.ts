@@ -3,7 +3,8 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
-function refuse(sentence: string): never {
+/** Ends the process with a sentence about what cannot be done. */
+export function refuse(sentence: string): never {
   console.error(sentence);
   process.exit(1);
 }
