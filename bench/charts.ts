@@ -55,33 +55,32 @@ export function speedChart(measured: readonly Measured[], where: string): TopLev
   };
 }
 
-/** One point of a curve: what was measured, and what the operations or the formula foretell. */
-export interface Point {
-  /** Which curve, and what its axis is called. */
-  readonly curve: string;
-  readonly x: number;
-  readonly measured: number;
-  readonly expected: number;
+/** What was measured, and what the operations or the formula foretell. */
+export interface Curve {
+  readonly title: string;
+  /** A line below the title. */
+  readonly note: string;
+  readonly unit: string;
+  readonly points: readonly { readonly x: number; readonly measured: number; readonly expected: number }[];
 }
 
-/** Curves with logarithmic axes: dots are measured, lines foretold. `notes`: a line below the title of each curve. */
-export function curvesChart(
-  title: string,
-  unit: string,
-  points: readonly Point[],
-  notes: Record<string, string>,
-  where: string,
-): TopLevelSpec {
-  const axis = { type: 'quantitative', scale: { type: 'log' } } as const;
+/** Curves with logarithmic axes, two a row: dots are measured, lines foretold. */
+export function curvesChart(title: string, curves: readonly Curve[], where: string): TopLevelSpec {
+  const axis = {
+    type: 'quantitative',
+    scale: { type: 'log', nice: false, padding: 12 },
+    axis: { tickCount: 4 },
+  } as const;
   return {
     title: { text: title, subtitle: where, anchor: 'start', offset: 12 },
     columns: 2,
-    resolve: { scale: { x: 'independent', y: 'independent' } },
-    concat: Object.entries(notes).map(([curve, note]) => ({
-      title: { text: curve, subtitle: note, anchor: 'start' },
+    bounds: 'flush',
+    spacing: { row: 80, column: 70 },
+    concat: curves.map(({ title, note, unit, points }) => ({
+      title: { text: title, subtitle: note, anchor: 'start' },
       width: 300,
-      height: 200,
-      data: { values: points.filter((point) => point.curve === curve) },
+      height: 180,
+      data: { values: points },
       encoding: { x: { field: 'x', ...axis, title: null } },
       layer: [
         {
@@ -89,10 +88,10 @@ export function curvesChart(
           encoding: { y: { field: 'expected', ...axis, title: unit } },
         },
         {
-          mark: { type: 'point', filled: true, size: 50, color: COLOURS.simd },
+          mark: { type: 'point', filled: true, size: 50, color: COLOURS.simd, opacity: 1 },
           encoding: { y: { field: 'measured', ...axis } },
         },
       ],
     })),
-  };
+  } as TopLevelSpec;
 }
