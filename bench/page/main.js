@@ -1,4 +1,4 @@
-/** The suite of `npm run bench:suite` in a page. `?seconds=N`: at most so long a case, default 2. */
+/** The suite of `npm run bench:suite` in a page. `?seconds=N`: at most so long a case, default 2; `?only=TEXT`: suites whose name contains it. */
 import Benchmark from 'benchmark';
 import { Runtime } from 'gatewise';
 import lodash from 'lodash';
@@ -8,7 +8,9 @@ import { svgOf } from '../../build/examples/support/picture.js';
 import scalar from '../../build/wasm/bench-simd.wasm?url';
 
 const log = document.getElementById('log');
-const seconds = Number(new URLSearchParams(location.search).get('seconds') ?? 2);
+const options = new URLSearchParams(location.search);
+const seconds = Number(options.get('seconds') ?? 2);
+const only = options.get('only') ?? '';
 
 /** Name and version of the engine, and how many processors there are; a page is not told more of its machine. */
 function where() {
@@ -33,6 +35,7 @@ try {
   const all = [];
   for (const make of SUITES) {
     const suite = make(cores);
+    if (!suite.name.includes(only)) continue;
     log.append(`${suite.name}, ${suite.note}\n`);
     all.push(...(await runSuite(Bench, suite, (line) => log.append(`  ${line}\n`), seconds)));
   }
