@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { Runtime } from '#dist/bindings/core/runtime.js';
+import { instantiateSync } from '@assemblyscript/loader';
+import { Runtime } from 'gatewise';
 
 const root = new URL('../../', import.meta.url);
 
@@ -44,8 +45,7 @@ export function runtimeOf(build: Build): Runtime {
 }
 
 export function benchCore(build: Build): BenchCore {
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes(`bench-${build}`)));
-  return exports as unknown as BenchCore;
+  return instantiateSync(bytes(`bench-${build}`)).instance.exports as unknown as BenchCore;
 }
 
 /** Milliseconds of processor that this process has had: what others took meanwhile does not count. */

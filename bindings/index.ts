@@ -5,8 +5,10 @@
  */
 
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
-export { Runtime, type RuntimeOptions } from './core/runtime.js';
+export type { RuntimeOptions } from './core/runtime.js';
+export { Runtime } from './core/train.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { loadWeights, saveWeights } from './files/weights.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
 export { Crf, type CrfDecoded, type CrfLossOptions } from './nn/crf.js';
@@ -15,6 +17,7 @@ export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
 export { input, read } from './nn/input.js';
+export { inspect, type Trace } from './nn/inspect.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export {
   bceWithLogits,
@@ -34,7 +37,7 @@ export { LayerNorm } from './nn/norm.js';
 export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, type Drawing, drawRows, softmaxRows, topKRows } from './nn/predict.js';
-export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
+export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
 export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
 export type { EpochProgress } from './tasks/examples.js';

@@ -1,5 +1,15 @@
 /** What holds for every recurrent layer, whatever its cell: steps and sequences, batches and rows, padding, options, odd numbers. */
-import { type Builder, CELL_NAMES, input, Model, Recurrent, type RecurrentOptions, read, type State } from 'gatewise';
+import {
+  type Builder,
+  CELL_NAMES,
+  input,
+  inspect,
+  Model,
+  Recurrent,
+  type RecurrentOptions,
+  read,
+  type State,
+} from 'gatewise';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { exact, Graph, type Matrix } from './reference/autodiff.js';
@@ -185,28 +195,20 @@ for (const build of builds) {
 
     test(`${build}: ${cell}: denormal data costs at most three times as much`, () => {
       const [T, B, F, U] = [150, 4, 32, 48];
-      const time = (scale: number, weights: number, up: number) => {
+      const stepper = (scale: number, weights: number, up: number) => {
         const options: RecurrentOptions = { cell, inputSize: F, hiddenSize: U, bias: false };
         const m = new Model(runtime(build), 1, (b) => new Recurrent(b, 'rnn', options));
         for (const { name, size } of m.parameters) m.set(name, uniform(random(6), size, weights));
         // after the first step nothing comes in: a state that fades must not become slow
         const x = uniform(random(7), T * B * F, scale || 1).map((v, i) => (scale || i < B * F ? v : 0));
         const u = uniform(random(8), T * B * U, up);
-        const step = () =>
+        return () =>
           m.backward((tape, rnn) => {
             const { output } = rnn.forward(tape, input(tape, x, { T, B, F }, { gradient: true }));
             return project(tape, { y: output }, { y: u });
           });
-        for (let i = 0; i < 5; i++) step();
-        let best = Infinity;
-        for (let i = 0; i < 9; i++) {
-          const began = performance.now();
-          step();
-          best = Math.min(best, performance.now() - began);
-        }
-        return best;
       };
-      const normal = time(1, 0.1, 1);
+      const normal = stepper(1, 0.1, 1);
       for (const [x, w, u] of [
         [1e-40, 0.1, 1],
         [1, 1e-40, 1],
@@ -215,8 +217,14 @@ for (const build of builds) {
         [1e-21, 1e-21, 1],
         [0, 0.1, 1],
       ]) {
-        const slow = time(x, w, u) / normal;
-        ok(slow <= 3, `x ±${x}, weights ±${w}, gradients ±${u}: ${slow.toFixed(1)} times as long`);
+        const slow = stepper(x, w, u);
+        // in turn, until it shows once: another process may hold the core, denormals are slow every time
+        let [usual, other] = [Infinity, Infinity];
+        for (let round = 0; round < 60 && (round < 5 || other > 3 * usual); round++) {
+          usual = Math.min(usual, milliseconds(normal));
+          other = Math.min(other, milliseconds(slow));
+        }
+        ok(other <= 3 * usual, `x ±${x}, weights ±${w}, gradients ±${u}: ${(other / usual).toFixed(1)} times as long`);
       }
     });
   }
@@ -227,7 +235,7 @@ test('inspect shows gates between 0 and 1, and the states that forward gives', (
     const m = model('simd', { ...options, bidirectional: true });
     const x = uniform(random(2), 4 * 3 * I);
     const y = forward(m, x, 4, 3);
-    const traces = m.layers.inspect(x, { T: 4, B: 3 });
+    const traces = inspect(m, m.layers, x, { T: 4, B: 3 });
     is(traces.length, 2 * m.layers.numLayers);
     const [last, back] = traces.slice(-2);
     const P = m.layers.outputSize / 2;
@@ -249,7 +257,7 @@ test('inspect shows gates between 0 and 1, and the states that forward gives', (
   }
   const m = model('simd', { cell: 'lstm' });
   const x = uniform(random(2), 4 * 3 * I);
-  const [{ gates, h, c }] = m.layers.inspect(x, { T: 4, B: 3 });
+  const [{ gates, h, c }] = inspect(m, m.layers, x, { T: 4, B: 3 });
   equal(Object.keys(gates), ['i', 'f', 'g', 'o']);
   const state = m.layers.state(3);
   forward(m, x, 4, 3, state);
@@ -432,15 +440,18 @@ test('initializers', () => {
 });
 
 test('an orthogonal block of 512 units takes less than 100 ms', () => {
-  const make = () => {
-    const began = performance.now();
+  const make = () =>
     model('simd', { cell: 'rnn', hiddenSize: 512, initializers: { recurrent: { kind: 'orthogonal' } } });
-    return performance.now() - began;
-  };
-  make();
-  const best = Math.min(make(), make(), make());
+  let best = Infinity;
+  for (let i = 0; i < 20 && (i < 3 || best >= 100); i++) best = Math.min(best, milliseconds(make));
   console.log(`  orthogonal, H=512: ${best.toFixed(0)} ms a block, the rest of the layer included`);
   ok(best < 100, `${best} ms`);
 });
+
+function milliseconds(work: () => unknown): number {
+  const began = performance.now();
+  work();
+  return performance.now() - began;
+}
 
 test.run();

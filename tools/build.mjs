@@ -24,7 +24,7 @@ const quiet = process.argv.includes('--quiet');
 const packageOnly = process.argv.includes('--package');
 
 /** The modules that are in the package. */
-const PACKAGED = ['simd', 'relaxed'];
+const PACKAGED = ['simd', 'relaxed', 'infer'];
 
 function files(...paths) {
   return paths.flatMap((path) => {
@@ -70,8 +70,8 @@ async function main() {
   const todo = wanted.filter((target) => stale([`build/wasm/${target}.wasm`], assembly));
   const worker = async () => {
     for (let target = todo.shift(); target; target = todo.shift()) {
-      // bench-simd is assembly/bench.ts, simd the core itself
-      const entry = target.includes('-') ? target.split('-')[0] : 'index';
+      // bench-simd is assembly/bench.ts, infer assembly/infer.ts, simd the core itself
+      const entry = ['bench', 'infer'].find((name) => target.startsWith(name)) ?? 'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
     }
   };

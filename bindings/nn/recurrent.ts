@@ -6,6 +6,7 @@ import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
 import { type Call, Direction, type LayerSettings } from './direction.js';
+import { backward } from './direction-backward.js';
 import { dropout as dropoutLayer } from './dropout.js';
 import { checkInitializer, type Initializer } from './initializer.js';
 import { input } from './input.js';
@@ -100,17 +101,9 @@ export interface StateRows {
   readonly c: readonly Rows[];
 }
 
-/** What went on inside a layer in one direction: gates by name, and states after each step, [T,B,H]. */
-export interface Trace {
-  readonly layer: number;
-  readonly reverse: boolean;
-  readonly gates: Record<string, Float32Array>;
-  readonly h: Float32Array;
-  readonly c: Float32Array | null;
-}
-
 /** A layer in one direction, as it stood in a call. */
 interface Run {
+  readonly layer: number;
   readonly direction: Direction;
   readonly call: Call;
   readonly reverse: boolean;
@@ -202,41 +195,8 @@ export class Recurrent {
         throw new RangeError('carry: goes with training forward in time, sequences of equal lengths only');
       }
     }
-    const { output, h, c } = this.#forward(tape, x, state, tape.training, carry);
+    const { output, h, c } = this.run(tape, x, state, tape.training, carry);
     return { output, h, c };
-  }
-
-  /**
-   * The same without a way back, to look inside.
-   *
-   * @param values [T,B,I]
-   */
-  inspect(
-    values: ArrayLike<number>,
-    shape: { T: number; B: number; lengths?: ArrayLike<number> },
-    state?: State,
-  ): Trace[] {
-    const { T, B, lengths } = shape;
-    return this.#builder.forward((tape) => {
-      const x = input(tape, values, { T, B, F: this.inputSize }, lengths ? { lengths } : {});
-      const { runs } = this.#forward(tape, x, state?.clone(), true);
-      return runs.map(({ direction, call, reverse }, i) => {
-        const { H, P, ldh, ldc } = direction;
-        const copy = (at: number, ld: number, F: number) => {
-          const out = new Float32Array(T * B * F);
-          leave(tape, out, { at, ld, B: T * B, F });
-          return out;
-        };
-        const cells = call.cT - (reverse ? 0 : (T - 1) * B * ldc);
-        return {
-          layer: Math.floor(i / this.#layers[0].length),
-          reverse,
-          gates: direction.readGates(tape, call),
-          h: copy(call.outputs, ldh, P),
-          c: call.cT ? copy(cells, ldc, H) : null,
-        };
-      });
-    });
   }
 
   /**
@@ -257,12 +217,13 @@ export class Recurrent {
     }
     return this.#builder.forward((tape) => {
       const rows = input(tape, x, { T: 1, B, F: this.inputSize });
-      leave(tape, output, this.#forward(tape, rows, state, false).output);
+      leave(tape, output, this.run(tape, rows, state, false).output);
       return output;
     });
   }
 
-  #forward(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
+  /** What `forward`, `step` and `inspect` do; with `keep` all states and activations are kept. */
+  run(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
     if (x.F !== this.inputSize) throw new RangeError(`x: expected ${this.inputSize} features, got ${x.F}`);
     const batch = state instanceof State ? state.batch : state?.h[0]?.B;
     if (state && state.h.length !== this.#directions.length) {
@@ -287,7 +248,7 @@ export class Recurrent {
         const i = l * directions.length + d;
         const reverse = d === 1 || this.#options.reverse === true;
         const result = this.#run(tape, direction, inputRows, state && { h: state.h[i], c: state.c[i] }, reverse, keep);
-        runs.push({ direction, call: result.call, reverse });
+        runs.push({ layer: l, direction, call: result.call, reverse });
         h.push(result.h);
         if (result.c) c.push(result.c);
         if (state instanceof State) {
@@ -335,7 +296,7 @@ export class Recurrent {
     const h = rows(call.hT, ldh, P, 1);
     const c = call.cT ? rows(call.cT, ldc, H, 1) : undefined;
     tape.record(() => {
-      direction.backward(tape, call, x, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
+      backward(direction, tape, call, x, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
       // the gradients of the final states have become those of the initial ones
       for (const [from, to] of [
         [h, initial?.h],
@@ -516,7 +477,7 @@ function enter(
 }
 
 /** Rows into packed numbers [B,F]. */
-function leave(tape: Tape, values: Float32Array, { at, ld, B, F }: Pick<Rows, 'at' | 'ld' | 'B' | 'F'>): void {
+export function leave(tape: Tape, values: Float32Array, { at, ld, B, F }: Pick<Rows, 'at' | 'ld' | 'B' | 'F'>): void {
   const { f32 } = tape.runtime;
   for (let b = 0; b < B; b++) {
     const from = (at + b * ld) >>> 2;
