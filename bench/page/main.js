@@ -1,4 +1,5 @@
 /** The suite of `npm run bench:suite` in a page. `?seconds=N`: at most so long a case, default 2; `?only=TEXT`: suites whose name contains it. */
+import { instantiate } from '@assemblyscript/loader';
 import Benchmark from 'benchmark';
 import { Runtime } from 'gatewise';
 import lodash from 'lodash';
@@ -21,7 +22,7 @@ function where() {
 }
 
 try {
-  const { instance } = await WebAssembly.instantiate(await (await fetch(scalar)).arrayBuffer());
+  const { instance } = await instantiate(fetch(scalar));
   const cores = {
     scalar: instance.exports,
     simd: await Runtime.create(),

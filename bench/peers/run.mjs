@@ -51,9 +51,9 @@ A peer that differs by more than 1e-4 of the largest number is not timed.
   --all          brain.js too
   --rounds N     turns of each, default 7
 
-ms is the median over the rounds; ratio the median of the ratios to gatewise simd in the same round, above 1
-where the peer is slower; maxRss the peak memory of the process in KiB. The peers are installed into
-bench/peers/node_modules on first use; onnxruntime-node is native code, all others run in a page too.
+ms is the median over the rounds, by the processor's time; ratio the median of the ratios to gatewise simd in
+the same round, above 1 where the peer is slower; maxRss the peak memory of the process in KiB. The peers are
+installed into bench/peers/node_modules on first use; onnxruntime-node is native code, all others run in a page too.
 
 ${workloads.map(({ id, task, B, T, I, H, L, V }) => `  ${id.padEnd(18)} ${task}, B=${B} T=${T} I=${I} H=${H}${L > 1 ? ` L=${L}` : ''}${V ? ` V=${V}` : ''}`).join('\n')}
 
