@@ -117,17 +117,16 @@ export interface Work {
   readonly prepare: (build: Build) => { run: () => void; end: () => void };
 }
 
-/** Medians over paired samples of at least `sampleMs` each. */
-export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 } = {}): Row {
-  const { per = 1 } = work;
-  const peak = peakOf(build);
-  const { run, end } = work.prepare(build);
+/** Milliseconds of single runs, in samples of at least `sampleMs`, and the peak beside each, in operations per millisecond. */
+export function paired(
+  run: () => void,
+  peak: () => number,
+  { samples = 25, sampleMs = 4, warmMs = 300 } = {},
+): { times: number[]; peaks: number[] } {
   // warm until the optimising compiler has had its say
-  const warm = clock() + 300;
-  let runs = 0;
-  while (clock() < warm || runs < 10) {
+  const warm = clock() + warmMs;
+  for (let runs = 1; runs <= 10 || clock() < warm; runs++) {
     run();
-    runs++;
     if (runs % 4 === 0) peak();
   }
   let began = clock();
@@ -139,14 +138,22 @@ export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 }
   for (let i = 0; i < samples; i++) {
     began = clock();
     for (let k = 0; k < repeats; k++) run();
-    times.push((clock() - began) / repeats / per);
+    times.push((clock() - began) / repeats);
     const after = peak();
     peaks.push((before + after) / 2);
     before = after;
   }
+  return { times, peaks };
+}
+
+/** Medians over paired samples. */
+export function measure(work: Work, build: Build, samples: number): Row {
+  const { per = 1 } = work;
+  const { run, end } = work.prepare(build);
+  const { times, peaks } = paired(run, peakOf(build), { samples });
   end();
-  const shares = times.map((ms, i) => work.flops / ms / peaks[i]);
-  const ms = median(times);
+  const shares = times.map((ms, i) => (per * work.flops) / ms / peaks[i]);
+  const ms = median(times) / per;
   return {
     id: work.id,
     build,

@@ -53,7 +53,7 @@ function* rows(): Generator<Row | FunctionRow> {
   for (const build of chosen) {
     for (const work of chosenWorks) {
       const peakMb = memory.get(`${build} ${work.id}`);
-      yield { ...measure(work, build, { samples }), ...(peakMb === undefined ? {} : { peakMb }) };
+      yield { ...measure(work, build, samples), ...(peakMb === undefined ? {} : { peakMb }) };
     }
     for (const id of chosenFunctions) yield measureFunction(id, build, { samples });
   }

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { input, Model, Optimizer, Recurrent } from 'gatewise';
 import { svgOf } from '../examples/support/picture.js';
 import { type Curve, curvesChart } from './charts.js';
-import { builds, clock, engine, machine, median, peakOf, round, runtimeOf } from './measure.js';
+import { builds, engine, machine, median, paired, peakOf, round, runtimeOf } from './measure.js';
 import { numbers } from './numbers.js';
 import { count, optionsOf } from './options.js';
 import { bytesOf, flopsOf, type Shape, slope } from './shapes.js';
@@ -63,30 +63,9 @@ function measure(shape: Shape): { ms: number; bytes: number } {
     });
     optimizer.update();
   };
-  const ms = timed(step);
+  const { times, peaks } = paired(step, peak, { samples, warmMs: 150 });
   runtime.dispose();
-  return { ms, bytes };
-}
-
-/** The median of the ratio to the peak beside each sample, in milliseconds at the best peak seen. */
-function timed(step: () => void): number {
-  const warm = clock() + 150;
-  do step();
-  while (clock() < warm);
-  let began = clock();
-  step();
-  const repeats = Math.max(1, Math.ceil(4 / Math.max(clock() - began, 1e-3)));
-  const operations: number[] = [];
-  let before = peak();
-  for (let i = 0; i < samples; i++) {
-    began = clock();
-    for (let k = 0; k < repeats; k++) step();
-    const ms = (clock() - began) / repeats;
-    const after = peak();
-    operations.push((ms * (before + after)) / 2);
-    before = after;
-  }
-  return median(operations) / best;
+  return { ms: median(times.map((ms, i) => ms * peaks[i])) / best, bytes };
 }
 
 const peak = peakOf(build);
