@@ -5,7 +5,6 @@ export { embeddingForward } from './embedding';
 export { gemm, packBias, packTransposed, packWeights } from './gemm';
 export { abi, build, heapBase } from './index';
 export { addForward, besideForward, repeatForward } from './join';
-export { sigmoidArray, tanhArray } from './math';
 export { layerNormForward } from './norm';
 export { lastForward, maxForward, meanForward } from './pool';
 export { argmaxRows, softmaxRows, topKRows } from './predict';

@@ -1,6 +1,7 @@
 /** The benchmarks that a user runs, in Node or in a page: the same work one float at a time, in SIMD, and in relaxed SIMD. */
 import type Benchmark from 'benchmark';
-import { input, LanguageModel, Model, Recurrent, type Runtime, read } from 'gatewise';
+import { input, Model, Recurrent, type Runtime, read } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import type { BenchCore } from './measure.js';
 import { numbers } from './numbers.js';
 import { Layer, type Start } from './peers/plain/layer.js';

@@ -4,7 +4,6 @@ import {
   crossEntropy,
   Embedding,
   input,
-  LanguageModel,
   Linear,
   Model,
   Optimizer,
@@ -12,6 +11,7 @@ import {
   type Rows,
   type Tape,
 } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import type { Work } from './measure.js';
 import { runtimeOf } from './measure.js';
 import { numbers } from './numbers.js';

@@ -41,6 +41,12 @@ export function flag(name: string, value: unknown): boolean {
   return typeof value === 'boolean' ? value : fail(name, 'true or false', value);
 }
 
+export function signal(name: string, value: unknown): void {
+  const known =
+    value === undefined || (typeof value === 'object' && typeof (value as AbortSignal | null)?.aborted === 'boolean');
+  if (!known) fail(name, 'an AbortSignal', value);
+}
+
 export function text(name: string, value: unknown): string {
   return typeof value === 'string' ? value : fail(name, 'a string', value);
 }

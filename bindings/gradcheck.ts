@@ -17,15 +17,18 @@ export interface GradientCheck {
     readonly measured: number;
     /** How far one moved, in the norm of the parameter. */
     readonly step: number;
-    /** |claimed - measured|, relative to the norm of the gradient. */
+    /** |claimed - measured|, relative to the norm of the gradient; where that is 0, to a hundredth of that of all. */
     readonly error: number;
   }[];
 }
 
+/** Lengths of the steps that are tried, over the first guess, each half of the one before. */
+const STEPS = [32, 16, 8, 4, 2, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16];
+
 /**
  * Compares directional derivatives with central differences of fourth order of the model's own loss, parameter by parameter: along its
- * gradient and along one random direction. Single precision bounds what can be seen: a step changes the loss by about one percent, and
- * a gradient that is off by half a percent is caught.
+ * gradient, unless that is 0, and along one random direction. Single precision bounds what can be seen: steps of several lengths
+ * change the loss by about one percent, and a gradient that is off by half a percent is caught.
  *
  * @param work what `Model.backward` takes: the forward pass, returning the loss. Dropout draws the same masks each time
  * @param options `bound`: largest error that passes, default 2e-3; `seed` of the random directions
@@ -52,6 +55,8 @@ export function gradcheck<L>(
     });
   const value = model.backward(work);
   const parameters: GradientCheck['parameters'][number][] = [];
+  const normOf = ({ grad, size }: Parameter) => Math.sqrt(core.sumSquares(grad, Math.ceil(size / 4) * 4));
+  const total = Math.sqrt(core.sumSquares(model.gradients, model.slabBytes / 4)) || 1;
 
   const measure = (parameter: Parameter, along: 'gradient' | 'random', norm: number, block: number) => {
     const { at, grad, size, name } = parameter;
@@ -83,19 +88,24 @@ export function gradcheck<L>(
       model.changed();
       return loss();
     };
-    const slope = (8 * (moved(step) - moved(-step)) - (moved(2 * step) - moved(-2 * step))) / (12 * step);
+    // long steps see the curvature, short ones the rounding: what two neighbours agree on is the slope
+    const differences = STEPS.map((factor) => moved(factor * step) - moved(-factor * step));
+    const slopes = differences.slice(1).map((d, i) => (8 * d - differences[i]) / (12 * STEPS[i + 1] * step));
+    const gap = (i: number) => Math.abs(slopes[i] - slopes[i - 1]);
+    const best = slopes.reduce((at, _, i) => (i > 1 && gap(i) < gap(at) ? i : at), 1);
+    const slope = (slopes[best] + slopes[best - 1]) / 2;
     runtime.write(at, before);
     runtime.write(grad, gradient);
     model.changed();
     const error = Math.abs(claimed - slope) / norm;
-    parameters.push({ name, along, claimed, measured: slope, step, error });
+    parameters.push({ name, along, claimed, measured: slope, step: STEPS[best + 1] * step, error });
   };
 
   model.parameters.forEach((parameter, i) => {
-    const norm = Math.sqrt(core.sumSquares(parameter.grad, Math.ceil(parameter.size / 4) * 4));
-    if (norm === 0) return;
-    measure(parameter, 'gradient', norm, 0);
-    measure(parameter, 'random', norm, i * 2 ** 24);
+    const norm = normOf(parameter);
+    if (norm > 0) measure(parameter, 'gradient', norm, 0);
+    // whether a gradient that is 0 should not be
+    measure(parameter, 'random', norm || total / 100, i * 2 ** 24);
   });
   rewind();
   const worst = parameters.reduce((most, { error }) => (error > most || Number.isNaN(error) ? error : most), 0);

@@ -1,5 +1,6 @@
 /**
- * gatewise: recurrent networks in WebAssembly SIMD.
+ * gatewise: layers of recurrent networks in WebAssembly SIMD, their losses and their training. The models made of them are in
+ * gatewise/tasks, inference alone in gatewise/infer.
  *
  * @module
  */
@@ -40,42 +41,6 @@ export { argmaxRows, type Drawing, drawRows, softmaxRows, topKRows } from './nn/
 export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
 export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
-export type { EpochProgress } from './tasks/examples.js';
-export type { InputOptions, Sequence, Vectors } from './tasks/inputs.js';
-export {
-  type GenerateOptions,
-  LanguageModel,
-  type LanguageModelFitOptions,
-  type LanguageModelOptions,
-  type LanguageModelProgress,
-} from './tasks/language-model.js';
-export { spanFigures, spansOf } from './tasks/metrics.js';
-export {
-  Seq2Seq,
-  type Seq2SeqExample,
-  type Seq2SeqFitOptions,
-  type Seq2SeqOptions,
-  type Seq2SeqReport,
-  type TranslateOptions,
-  type Translation,
-} from './tasks/seq2seq.js';
-export {
-  type ClassifierExample,
-  type ClassifierFitOptions,
-  type ClassifierReport,
-  type ClassPrediction,
-  SequenceClassifier,
-  type SequenceClassifierOptions,
-} from './tasks/sequence-classifier.js';
-export {
-  type Labels,
-  SequenceTagger,
-  type SequenceTaggerOptions,
-  type TaggerExample,
-  type TaggerReport,
-  type TagPrediction,
-} from './tasks/sequence-tagger.js';
-export { Vocabulary } from './text/vocabulary.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions } from './train/optimizer.js';
 export type { Run } from './train/run.js';

@@ -4,7 +4,7 @@
  * @module
  */
 
-export { CELL_NAMES, type CellName, cells } from './cells/index.js';
+export { CELL_NAMES, type CellName } from './cells/index.js';
 export { Runtime } from './core/infer.js';
 export type { RuntimeOptions } from './core/runtime.js';
 export { FormatError, MemoryError, UnsupportedError } from './errors.js';
@@ -13,7 +13,7 @@ export { Attention, type AttentionMemory, type AttentionOptions } from './nn/att
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export { input, read } from './nn/input.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
-export { Builder, Model, Parameter } from './nn/model.js';
+export { type Builder, Model, type Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
 export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';

@@ -1,6 +1,7 @@
 /** The language model: learning, writing, saving, going on exactly, and what it says to bad input. */
 import { execFileSync } from 'node:child_process';
-import { FormatError, LanguageModel, NonFiniteError, Runtime } from 'gatewise';
+import { FormatError, NonFiniteError, Runtime } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { builds, runtime } from './support/builds.js';
@@ -114,7 +115,7 @@ test('ten steps equal five, save, five more in a new process', async () => {
   const file = Buffer.from(lm.save()).toString('base64');
   await lm.fit(TEXT, { ...FIT, steps: 5 });
   const script = `
-    import { LanguageModel } from 'gatewise';
+    import { LanguageModel } from 'gatewise/tasks';
     const lm = await LanguageModel.load(Buffer.from(process.env.MODEL, 'base64'));
     await lm.fit(process.env.TEXT, { ...${JSON.stringify(FIT)}, steps: 5 });
     process.stdout.write(Buffer.from(lm.save()).toString('base64'));`;

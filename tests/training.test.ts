@@ -4,7 +4,6 @@ import {
   Embedding,
   gradcheck,
   input,
-  LanguageModel,
   Linear,
   Model,
   Optimizer,
@@ -15,6 +14,7 @@ import {
   type Tape,
   train,
 } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { builds, runtime } from './support/builds.js';
@@ -230,6 +230,14 @@ for (const build of builds) {
       });
       ok(!wrong.ok, `${name}: ${wrong.worst}`);
       ok(wrong.parameters.every((p) => p.name === name || p.error <= wrong.bound));
+      const none = gradcheck(model, (tape, layers) => {
+        tape.record(() => {
+          const { grad, size } = model.parameter(name);
+          r.f32.fill(0, grad >>> 2, (grad >>> 2) + size);
+        });
+        return work(tape, layers);
+      });
+      ok(!none.ok, `${name}: a gradient of 0 passes`);
     }
     console.log(`  ${build} gradcheck: worst error ${right.worst.toExponential(1)}, bound ${right.bound}`);
   });

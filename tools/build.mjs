@@ -1,6 +1,6 @@
 /**
  * Builds everything that is older than its sources: AssemblyScript to build/wasm, from it the generated files in
- * bindings/core/wasm, TypeScript to dist (the package) and build (tests, benchmarks, examples).
+ * bindings/core/wasm, TypeScript to dist (the package) and build (tests, benchmarks, examples), and of it the entry for inference.
  *
  *     node tools/build.mjs [--quiet] [--package]    --package leaves out the modules that only tests and benchmarks use
  */
@@ -55,6 +55,28 @@ function run(bin, args) {
   });
 }
 
+/**
+ * gatewise/infer as one file without what only training needs: no step back is recorded, no parameter initialised, and nothing asks
+ * whether it trains.
+ */
+async function bundleInfer() {
+  const { build } = await import('vite');
+  await build({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    plugins: [{ name: 'infer', transform: (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false') }],
+    build: {
+      outDir: join(root, 'dist'),
+      emptyOutDir: false,
+      target: 'es2022',
+      minify: false,
+      lib: { entry: join(root, 'dist/bindings/infer.js'), formats: ['es'], fileName: () => 'infer.js' },
+      rollupOptions: { treeshake: { manualPureFunctions: ['tape.record', 'initialize', 'checkInitializer'] } },
+    },
+  });
+}
+
 /** The declarations that asc writes, as one interface. */
 function coreInterface(declarations) {
   const lines = [...declarations.matchAll(/export function (\w+)\(([^)]*)\): (\w+);/g)].map(
@@ -100,6 +122,7 @@ async function main() {
     for (const build of PACKAGED) {
       copyFileSync(join(root, `build/wasm/${build}.wasm`), join(root, `dist/${build}.wasm`));
     }
+    await bundleInfer();
   }
   if (existsSync(join(root, 'tests/tsconfig.json'))) {
     if (stale(['build/tests/.stamp'], [...files('tests', 'bench', 'examples'), join(root, stamp)])) {

@@ -5,7 +5,12 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export default {
   cacheDir: `${root}build/vite`,
-  resolve: { alias: { gatewise: `${root}dist/bindings/index.js` } },
+  resolve: {
+    alias: {
+      'gatewise/tasks': `${root}dist/bindings/tasks/index.js`,
+      gatewise: `${root}dist/bindings/index.js`,
+    },
+  },
   server: { fs: { allow: [root] } },
   build: { outDir: `${root}build/page`, emptyOutDir: true },
 };

@@ -3,7 +3,6 @@ import { Merge } from '../../assembly/layout.js';
 import { CELL_DEFAULTS, type CellOptions, type CellSettings } from '../cells/cell.js';
 import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
 import * as check from '../check.js';
-import { align } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
 import { type Call, Direction, type LayerSettings } from './direction.js';
 import { backward } from './direction-backward.js';
@@ -119,7 +118,8 @@ export class Recurrent {
   readonly #options: RecurrentOptions;
   /** Layer by layer, direction by direction. */
   readonly #layers: Direction[][];
-  readonly #directions: Direction[];
+  /** The same in a row. */
+  readonly directions: readonly Direction[];
   readonly #builder: Builder;
 
   /** @param name prefix of the parameters: `weight_ih_l0` [G·H,I] and so on, as in PyTorch */
@@ -140,7 +140,7 @@ export class Recurrent {
       I = directions[0].P * (bidirectional && merge === 'concat' ? 2 : 1);
       return directions;
     });
-    this.#directions = this.#layers.flat();
+    this.directions = this.#layers.flat();
     this.outputSize = I;
     this.finalSize = this.#layers[widths.length - 1].reduce((n, { P }) => n + P, 0);
   }
@@ -152,8 +152,8 @@ export class Recurrent {
   /** Features of the states of each layer and direction. */
   get stateSizes(): { h: number[]; c: number[] } {
     return {
-      h: this.#directions.map(({ P }) => P),
-      c: this.#hasC ? this.#directions.map(({ H }) => H) : [],
+      h: this.directions.map(({ P }) => P),
+      c: this.#hasC ? this.directions.map(({ H }) => H) : [],
     };
   }
 
@@ -168,8 +168,8 @@ export class Recurrent {
     };
     return new State(
       batch,
-      this.#directions.map(({ P, initial }) => of(initial[0], P)),
-      this.#hasC ? this.#directions.map(({ H, initial }) => of(initial[1], H)) : [],
+      this.directions.map(({ P, initial }) => of(initial[0], P)),
+      this.#hasC ? this.directions.map(({ H, initial }) => of(initial[1], H)) : [],
     );
   }
 
@@ -222,18 +222,24 @@ export class Recurrent {
     });
   }
 
+  /** That a state is of B sequences, and of these layers. */
+  #checkState(state: State | StateRows, B: number): void {
+    const batch = state instanceof State ? state.batch : (state.h[0]?.B ?? B);
+    if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
+    const sizes = this.stateSizes;
+    for (const kind of ['h', 'c'] as const) {
+      const want = sizes[kind];
+      const have = state[kind].map((s) => (s instanceof Float32Array ? s.length / B : s.F));
+      if (want.length && want.join() !== have.join()) {
+        throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, got [${have}]`);
+      }
+    }
+  }
+
   /** What `forward`, `step` and `inspect` do; with `keep` all states and activations are kept. */
   run(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
     if (x.F !== this.inputSize) throw new RangeError(`x: expected ${this.inputSize} features, got ${x.F}`);
-    const batch = state instanceof State ? state.batch : state?.h[0]?.B;
-    if (state && state.h.length !== this.#directions.length) {
-      throw new RangeError(
-        `state: expected h of ${this.#directions.length} layers and directions, got ${state.h.length}`,
-      );
-    }
-    if (batch !== undefined && batch !== x.B) {
-      throw new RangeError(`state: is of ${batch} sequences, the batch has ${x.B}`);
-    }
+    if (state) this.#checkState(state, x.B);
     const { dropout = 0, variationalDropout = 0, merge = 'concat' } = this.#options;
     const h: Rows[] = [];
     const c: Rows[] = [];
@@ -306,32 +312,6 @@ export class Recurrent {
       }
     });
     return { output, h, c, call };
-  }
-
-  /**
-   * The calls of one step of one sequence without a backward pass, for the core to repeat: each layer reads what the one below
-   * puts out. The states are entered; `leave` takes them out again.
-   */
-  stepCalls(tape: Tape, x: number, state: State): { calls: number[]; leave: () => void } {
-    let rows = { at: x, ld: align(4 * this.inputSize), T: 1, B: 1, lengths: undefined };
-    const ends: (() => void)[] = [];
-    const calls = this.#directions.map((layer, l) => {
-      const call = layer.call(tape, rows, false, false);
-      enter(tape, call.h0, layer.ldh, layer.P, 1, state.h[l]);
-      if (call.c0) enter(tape, call.c0, layer.ldc, layer.H, 1, state.c[l]);
-      ends.push(() => {
-        leave(tape, state.h[l], { at: call.h0, ld: layer.ldh, B: 1, F: layer.P });
-        if (call.c0) leave(tape, state.c[l], { at: call.c0, ld: layer.ldc, B: 1, F: layer.H });
-      });
-      rows = { ...rows, at: call.hT, ld: layer.ldh };
-      return call.s;
-    });
-    return {
-      calls,
-      leave: () => {
-        for (const end of ends) end();
-      },
-    };
   }
 }
 
@@ -459,7 +439,7 @@ function mergeRows(tape: Tape, a: Rows, b: Rows | undefined, how: Merge): Rows {
 }
 
 /** An initial state, one that is learned, or zeros, into its slot. */
-function enter(
+export function enter(
   tape: Tape,
   at: number,
   ld: number,

@@ -89,7 +89,9 @@ export class Passes {
 
   /** Batches that are left until so many passes from now have been made; one that was interrupted counts. */
   stepsFor(passes: number): number {
-    return passes * this.#batches.length - this.position.batch;
+    const n = this.#batches.length;
+    // a pass that has just been completed is not one that was interrupted
+    return passes * n - (this.position.batch % n);
   }
 
   /** The examples of the next batch. */
@@ -126,8 +128,8 @@ export interface EpochProgress extends Progress {
 
 /** Checks the options of such a fit; `own` names those that the task adds. */
 export function checkEpochs(options: EpochOptions, own: readonly string[] = []): void {
-  if ('steps' in options) throw new TypeError('steps: passes over the examples are counted here; see epochs');
   checkFitOptions(options, ['epochs', 'batchSize', ...own]);
+  if ('steps' in options) throw new TypeError('steps: passes over the examples are counted here; see epochs');
   checkFit(options);
   check.whole('epochs', options.epochs ?? 10);
   check.whole('batchSize', options.batchSize ?? 32);
@@ -167,18 +169,20 @@ function fingerprint(lengths: ArrayLike<number>): string {
   return `${lengths.length}-${(hash >>> 0).toString(16)}`;
 }
 
-/**
- * Goes through sequences without training, a batch at a time, longest first; `work` is given indices and puts its results where they
- * belong.
- */
+/** Options of going through sequences without training. */
 export interface BatchOptions {
   /** Sequences at a time, default 64. */
   batchSize?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 
+/** Sequences done, and how many there are. */
 export type BatchProgress = { readonly done: number; readonly total: number };
 
+/**
+ * Goes through sequences without training, a batch at a time, longest first, so that memory is taken at the beginning; `work` is given
+ * indices and puts its results where they belong. The signal is looked at before each batch.
+ */
 export function inBatches<Result>(
   lengths: ArrayLike<number>,
   options: BatchOptions,
@@ -188,6 +192,7 @@ export function inBatches<Result>(
   check.options('options', options, ['batchSize', 'signal']);
   const { batchSize = 64, signal } = options;
   check.whole('batchSize', batchSize);
+  check.signal('signal', signal);
   const order = Int32Array.from({ length: lengths.length }, (_, i) => i).sort((a, b) => lengths[b] - lengths[a]);
   async function* go(): AsyncGenerator<BatchProgress, Result, void> {
     const breather = new Breather();

@@ -56,33 +56,42 @@ export type InputConfig =
     }
   | { readonly kind: 'vectors'; readonly inputSize: number };
 
-/** Checks the options; which of the three it is. */
-export function inputConfig(options: InputOptions): InputConfig {
+/**
+ * Checks the options; which of the three it is.
+ *
+ * @param place what errors put before their names, say `source.`
+ */
+export function inputConfig(options: InputOptions, place = ''): InputConfig {
   const { vocabulary, embeddingSize, unknown, features, inputSize } = options;
   const given = (['vocabulary', 'features', 'inputSize'] as const).filter((key) => options[key] !== undefined);
   if (given.length !== 1) {
     const what = given.length ? `${given.join(' and ')} do not go together` : 'none was given';
-    throw new TypeError(`vocabulary, features or inputSize: one says what is read at each step; ${what}`);
+    throw new TypeError(`${place}vocabulary, features or inputSize: one says what is read at each step; ${what}`);
   }
-  if (inputSize !== undefined) {
-    if (embeddingSize !== undefined)
-      throw new TypeError('embeddingSize and inputSize do not go together: vectors are not looked up');
-    return { kind: 'vectors', inputSize: check.whole('inputSize', inputSize) };
+  if (vocabulary !== undefined) {
+    return {
+      kind: 'tokens',
+      features: [feature('', place, { vocabulary, embeddingSize: embeddingSize ?? 64, unknown })],
+    };
   }
-  if (features === undefined) {
-    const own = { vocabulary: vocabulary as string, embeddingSize: embeddingSize ?? 64, unknown };
-    return { kind: 'tokens', features: [feature('', own)] };
+  for (const [key, value] of Object.entries({ embeddingSize, unknown })) {
+    if (value !== undefined)
+      throw new TypeError(`${place}${key} and ${given[0]} do not go together: it is of a vocabulary`);
   }
-  check.options('features', features, Object.keys(features));
-  const list = Object.entries(features).map(([name, own]) => feature(name, own));
-  if (list.length === 0) throw new RangeError('features: there are none');
+  if (inputSize !== undefined) return { kind: 'vectors', inputSize: check.whole(`${place}inputSize`, inputSize) };
+  check.options(`${place}features`, features, Object.keys(features ?? {}));
+  const list = Object.entries(features ?? {}).map(([name, own]) => {
+    check.options(`${place}features.${name}`, own, ['vocabulary', 'embeddingSize', 'unknown']);
+    return feature(name, `${place}features.${name}.`, own);
+  });
+  if (list.length === 0) throw new RangeError(`${place}features: there are none`);
+  if (list[0].name === '') throw new RangeError(`${place}features: one has no name`);
   return { kind: 'tokens', features: list };
 }
 
-function feature(name: string, { vocabulary, embeddingSize, unknown }: FeatureOptions) {
-  const place = name && `features.${name}.`;
+function feature(name: string, place: string, { vocabulary, embeddingSize, unknown }: FeatureOptions) {
   check.whole(`${place}embeddingSize`, embeddingSize);
-  const { tokens } = new Vocabulary(vocabulary);
+  const { tokens } = new Vocabulary(vocabulary, `${place}vocabulary`);
   if (unknown !== undefined && !tokens.includes(unknown)) {
     throw new RangeError(`${place}unknown: ${check.show(unknown)} is not in the vocabulary`);
   }

@@ -13,6 +13,7 @@ import { Linear } from '../nn/linear.js';
 import { crossEntropy } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
 import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
+import { stepCalls } from '../nn/step-calls.js';
 import { Random } from '../random.js';
 import type { Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
@@ -409,7 +410,7 @@ export class LanguageModel {
       const V = this.vocabulary.size;
       const { embeddingSize } = this.config;
       const x = runtime.take(align(4 * embeddingSize));
-      const { calls, leave } = rnn.stepCalls(tape, x, state);
+      const { calls, finish } = stepCalls(tape, rnn, x, state);
       const logits = runtime.take(align(4 * V));
       const scratch = runtime.take(2 * align(4 * V));
       const seqs = runtime.take(4 * calls.length);
@@ -433,7 +434,7 @@ export class LanguageModel {
         runtime.core.generate(g, out, count, temperature, topK, topP, seed, stream, block);
         return block + count;
       });
-      leave();
+      finish();
       return runtime.i32.slice(out >> 2, (out >> 2) + count);
     });
   }

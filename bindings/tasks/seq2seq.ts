@@ -39,6 +39,7 @@ import {
 } from './examples.js';
 import {
   type Encoded,
+  INPUT_OPTIONS,
   type InputConfig,
   type InputOptions,
   inputConfig,
@@ -99,7 +100,8 @@ export interface Seq2SeqExample {
 export interface Seq2SeqFitOptions extends EpochOptions {
   /**
    * Share of the steps at which the decoder reads the right token and not the one it would have written, default 1; or from one share
-   * to another over so many updates (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099v3).
+   * to another over so many updates (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099v3). Below 1 it goes step by step, and
+   * not together with `variationalDropout` or `weightDrop`, whose masks are one for all steps.
    */
   teacherForcing?: number | { readonly from: number; readonly to: number; readonly steps: number } | undefined;
 }
@@ -124,7 +126,10 @@ export interface Translation {
   readonly logProbability: number;
   /** Whether it came to its end before `maxLength`. */
   readonly complete: boolean;
-  /** With attention and without a beam: [tokens][source steps] of each encoder, by their names, '' where there is one. */
+  /**
+   * With attention and without a beam: [tokens][source steps] of each encoder, by their names, '' where there is one. Each row adds up
+   * to 1; a last one, where it came to its end, is that of the end.
+   */
   readonly attention: Readonly<Record<string, readonly Float32Array[]>>;
 }
 
@@ -277,9 +282,14 @@ function checkOptions(options: Seq2SeqOptions): { settings: Settings; config: Se
     check.fail('source', 'options of an input, or several by their names', source);
   const single = ['vocabulary', 'features', 'inputSize'].some((key) => key in source);
   const named = single ? { '': source as InputOptions } : (source as Record<string, InputOptions>);
-  const sources = Object.entries(named).map(([name, own]) => ({ name, input: inputConfig(own) }));
+  const sources = Object.entries(named).map(([name, own]) => {
+    if (!single && name === '') throw new RangeError('source: one has no name');
+    const place = single ? 'source' : `source.${name}`;
+    check.options(place, own, INPUT_OPTIONS);
+    return { name, input: inputConfig(own, `${place}.`) };
+  });
   if (sources.length === 0) throw new RangeError('source: there is none');
-  const target = new Vocabulary(options.target).tokens;
+  const target = new Vocabulary(options.target, 'target').tokens;
   check.whole('embeddingSize', embeddingSize);
   check.oneOf('context', context, ['last', 'affine', 'mean']);
   check.oneOf('pass', pass, ['state', 'input', 'both']);
@@ -288,7 +298,9 @@ function checkOptions(options: Seq2SeqOptions): { settings: Settings; config: Se
     if (check.number(key, rate, 0) >= 1) check.fail(key, 'a number below 1', rate);
   }
   const encoder = { ...storable(options, STACK), cell, hiddenSize } as Omit<RecurrentOptions, 'inputSize'>;
-  const { bidirectional, merge, ...decoder } = encoder;
+  const { bidirectional, merge, initialState, ...others } = encoder;
+  // what c makes need not be learned
+  const decoder = pass === 'input' && initialState ? { ...others, initialState } : others;
   for (const { input: own } of sources) checkRecurrent('options', { ...encoder, inputSize: inputWidth(own) });
   const widths = [hiddenSize].flat();
   const width = (options.projectionSize || widths[widths.length - 1]) as number;
@@ -357,6 +369,13 @@ export class Seq2Seq {
     checkEpochs(options, ['teacherForcing']);
     const { teacherForcing = 1, ...rest } = options;
     const share = forcing(teacherForcing);
+    const { variationalDropout, weightDrop } = this.config;
+    if (teacherForcing !== 1 && (variationalDropout || weightDrop)) {
+      const [key] = Object.entries({ variationalDropout, weightDrop }).find(([, rate]) => rate) as [string, number];
+      throw new RangeError(
+        `teacherForcing and ${key} do not go together: a decoder that reads what it wrote is run step by step, and would drop anew at each`,
+      );
+    }
     const { sources, targets } = this.#encode(examples);
     const lengths = targets.map((target, i) => target.length + sources.reduce((n, all) => n + all[i].length, 0));
     return fitExamples(this.#learner, lengths, rest, (tape, layers, indices) => {
@@ -379,6 +398,7 @@ export class Seq2Seq {
     examples: readonly Seq2SeqExample[],
     options: BatchOptions & { maxLength?: number } = {},
   ): Run<BatchProgress, Seq2SeqReport> {
+    check.options('evaluate', options, ['maxLength', 'batchSize', 'signal']);
     const { maxLength = 100, ...rest } = options;
     check.whole('maxLength', maxLength);
     const { sources, targets } = this.#encode(examples);
@@ -440,7 +460,7 @@ export class Seq2Seq {
     if (sample && beamWidth > 1)
       throw new RangeError('sample and beamWidth do not go together: a beam keeps the likeliest');
     if (!Array.isArray(sources)) check.fail('sources', 'a list of sources', sources);
-    const encoded = this.#sources(sources, 'sources');
+    const encoded = this.#sources(sources, (i) => `sources[${i}]`);
     const random =
       seed === undefined ? this.model.random : new Random(check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER));
     const results: Translation[] = new Array(sources.length);
@@ -486,7 +506,7 @@ export class Seq2Seq {
     check.whole('beamWidth', beamWidth);
     check.whole('maxLength', maxLength);
     check.number('lengthNormalization', lengthNormalization, 0);
-    const encoded = this.#sources([source], 'source').map(([first]) => first);
+    const encoded = this.#sources([source], () => 'source').map(([first]) => first);
     return this.#beam(encoded, beamWidth, maxLength, lengthNormalization).map((h) =>
       this.#translation(h, h.logProbability),
     );
@@ -572,18 +592,17 @@ export class Seq2Seq {
     const { vocabulary } = this.model.layers;
     const sources = this.#sources(
       examples.map((example) => example?.source),
-      'examples',
-      '.source',
+      (i) => `examples[${i}].source`,
     );
     return { sources, targets: examples.map(({ target }, i) => vocabulary.encode(`examples[${i}].target`, target)) };
   }
 
   /** Sources as numbers, encoder by encoder. */
-  #sources(sources: readonly Seq2SeqExample['source'][], name: string, end = ''): Encoded[][] {
+  #sources(sources: readonly Seq2SeqExample['source'][], placeOf: (i: number) => string): Encoded[][] {
     const { inputs, settings } = this.model.layers;
     return settings.sources.map(({ name: own }, k) =>
       sources.map((source, i) => {
-        const place = `${name}[${i}]${end}`;
+        const place = placeOf(i);
         if (own === '') return inputs[k].encode(place, source as Sequence);
         check.options(
           place,

@@ -90,7 +90,7 @@ export interface ClassifierExample {
 }
 
 export interface ClassifierFitOptions extends EpochOptions {
-  /** [classes] weight of each in the loss, or `'balanced'`: in inverse proportion to how often they occur. Classes only. */
+  /** [classes] weight above 0 of each in the loss, or `'balanced'`: in inverse proportion to how often they occur. Classes only. */
   classWeights?: readonly number[] | 'balanced' | undefined;
 }
 
@@ -406,7 +406,7 @@ export class SequenceClassifier {
   }
 
   /**
-   * A stream: what it would say if the sequence ended here, step by step. For models that read in one direction and look at the final
+   * A stream: what it would say if the sequence ended here, step by step. For models that read forward in time only and look at the final
    * state. Each stream has a state of its own, to be cloned, reset, saved.
    */
   stream(state: State = this.model.layers.rnn.state(1)): {
@@ -414,8 +414,8 @@ export class SequenceClassifier {
     step(input: Sequence): ClassPrediction;
   } {
     const { pooling, stack } = this.#settings;
-    if (stack.bidirectional || pooling !== 'last') {
-      throw new TypeError("stream: needs a model that reads in one direction, with pooling: 'last'");
+    if (stack.bidirectional || stack.reverse || pooling !== 'last') {
+      throw new TypeError("stream: needs a model that reads forward in time only, with pooling: 'last'");
     }
     return {
       state,
@@ -445,7 +445,7 @@ export class SequenceClassifier {
       return i;
     };
     if (kind === 'classes') return Float32Array.of(place(label));
-    if (typeof label !== 'object')
+    if (typeof label !== 'object' || label === null)
       check.fail(name, kind === 'labels' ? 'a list of classes' : `${outputs} numbers`, label);
     if (kind === 'labels') {
       const values = new Float32Array(outputs);
@@ -464,8 +464,9 @@ export class SequenceClassifier {
     if (given === undefined) return undefined;
     if (kind !== 'classes') throw new RangeError('classWeights: go with classes only');
     if (given !== 'balanced') {
-      if (given.length !== classes.length) check.fail('classWeights', `${classes.length} numbers or 'balanced'`, given);
-      return Float32Array.from(given, (w, c) => check.number(`classWeights[${c}]`, w, 0));
+      if (typeof given !== 'object' || given?.length !== classes.length)
+        check.fail('classWeights', `${classes.length} numbers or 'balanced'`, given);
+      return Float32Array.from(given, (w, c) => check.number(`classWeights[${c}]`, w, 0, Infinity, true));
     }
     const counts = new Float32Array(classes.length);
     for (const [c] of labels) counts[c]++;

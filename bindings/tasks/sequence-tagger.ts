@@ -157,6 +157,8 @@ function checkOptions(options: SequenceTaggerOptions): {
     return { name, labels: checkClasses(place, list) };
   });
   if (sets.length === 0) throw new RangeError('labels: there are none');
+  if (!Array.isArray(labels) && sets.some(({ name }) => name === ''))
+    throw new RangeError('labels: one set has no name');
   for (const [key, rate] of Object.entries({ inputDropout, outputDropout })) {
     if (check.number(key, rate, 0) >= 1) check.fail(key, 'a number below 1', rate);
   }
@@ -362,7 +364,7 @@ export class SequenceTagger {
   }
 
   /**
-   * A stream: the labels of steps as they come. For models that read in one direction, without a CRF. Each stream has a state of its
+   * A stream: the labels of steps as they come. For models that read forward in time only, without a CRF. Each stream has a state of its
    * own, to be cloned, reset, saved.
    */
   stream(state: State = this.model.layers.rnn.state(1)): {
@@ -371,7 +373,7 @@ export class SequenceTagger {
   } {
     const { stack, crf } = this.#settings;
     if (stack.bidirectional || stack.reverse || crf) {
-      throw new TypeError('stream: needs a model that reads in one direction, without a CRF');
+      throw new TypeError('stream: needs a model that reads forward in time only, without a CRF');
     }
     return {
       state,
@@ -392,8 +394,10 @@ export class SequenceTagger {
     const { sets } = this.#settings;
     const inputs = examples.map((example, i) => input.encode(`examples[${i}].input`, example?.input));
     const places = sets.map(({ labels }) => new Map(labels.map((label, c) => [label, c])));
-    const labels = examples.map(({ labels: given }, i) =>
-      sets.map(({ name, labels: names }, k) => {
+    const names = sets.map(({ name }) => name);
+    const labels = examples.map(({ labels: given }, i) => {
+      if (names[0] !== '') check.options(`examples[${i}].labels`, given, names);
+      return sets.map(({ name, labels: names }, k) => {
         const place = `examples[${i}].labels${name && `.${name}`}`;
         const list = name ? (given as Record<string, readonly string[]>)?.[name] : given;
         if (!Array.isArray(list)) return check.fail(place, 'a list of labels', list);
@@ -407,8 +411,8 @@ export class SequenceTagger {
           }
           return c;
         });
-      }),
-    );
+      });
+    });
     return { inputs, labels };
   }
 

@@ -9,18 +9,21 @@ export class Vocabulary {
   /** Whether every token is one character: text is then taken apart and put together without separators. */
   readonly characters: boolean;
 
-  /** @param source a text, whose characters are taken in the order of their code points, or a list of tokens in the order given */
-  constructor(source: string | readonly string[]) {
+  /**
+   * @param source a text, whose characters are taken in the order of their code points, or a list of tokens in the order given
+   * @param name what errors call it
+   */
+  constructor(source: string | readonly string[], name = 'vocabulary') {
     if (typeof source === 'string') {
-      if (source === '') throw new RangeError('vocabulary: the text is empty');
+      if (source === '') throw new RangeError(`${name}: the text is empty`);
       this.tokens = [...new Set(source)].sort((a, b) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number));
     } else {
-      if (!Array.isArray(source)) check.fail('vocabulary', 'a text or a list of tokens', source);
-      if (source.length === 0) throw new RangeError('vocabulary: the list is empty');
-      this.tokens = source.map((token, i) => check.text(`vocabulary[${i}]`, token));
+      if (!Array.isArray(source)) check.fail(name, 'a text or a list of tokens', source);
+      if (source.length === 0) throw new RangeError(`${name}: the list is empty`);
+      this.tokens = source.map((token, i) => check.text(`${name}[${i}]`, token));
     }
     this.tokens.forEach((token, i) => {
-      if (this.#ids.has(token)) throw new RangeError(`vocabulary: ${check.show(token)} is there twice`);
+      if (this.#ids.has(token)) throw new RangeError(`${name}: ${check.show(token)} is there twice`);
       this.#ids.set(token, i);
     });
     this.characters = this.tokens.every((token) => [...token].length === 1);
@@ -61,7 +64,7 @@ export class Vocabulary {
    * Numbers of the tokens of a text.
    *
    * @param unknown what stands for tokens that it does not know
-   * @throws RangeError that names the tokens it does not know, where nothing stands for them
+   * @throws RangeError that names the tokens it does not know, where nothing stands for them; TypeError for what is no token
    */
   encode(name: string, input: string | readonly string[], unknown?: string): Int32Array {
     if (typeof input === 'string' && !this.characters) {
@@ -71,8 +74,9 @@ export class Vocabulary {
     const tokens = typeof input === 'string' ? [...input] : input;
     const strange = new Set<string>();
     const instead = unknown === undefined ? undefined : this.#ids.get(unknown);
-    const ids = Int32Array.from(tokens, (token) => {
+    const ids = Int32Array.from(tokens, (token, t) => {
       const id = this.#ids.get(token) ?? instead;
+      if (typeof token !== 'string') check.fail(`${name}[${t}]`, 'a token', token);
       if (id === undefined) strange.add(token);
       return id ?? -1;
     });

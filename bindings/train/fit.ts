@@ -62,9 +62,7 @@ export function checkFit(options: FitOptions): { steps: number; clipNorm: number
       check.fail('schedule', "an object such as { kind: 'cosine', steps }", options.schedule);
     new Schedule(options.schedule);
   }
-  if (signal !== undefined && !(typeof signal === 'object' && typeof signal?.aborted === 'boolean')) {
-    check.fail('signal', 'an AbortSignal', signal);
-  }
+  check.signal('signal', signal);
   return { steps, clipNorm, clipValue };
 }
 
