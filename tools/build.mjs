@@ -33,7 +33,8 @@ function files(...paths) {
     if (!statSync(full).isDirectory()) return [full];
     return readdirSync(full, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+      .filter((path) => !path.slice(root.length).includes('node_modules'));
   });
 }
 
