@@ -80,7 +80,7 @@ const HELP = `npm run test:learning [-- WORD...]
 
 Trains Seq2Seq on four small tasks with texts of 1 to 5 letters, in every way its parts can be joined:
 
-    copy, reverse, count, sort     the task; count writes how often each letter occurs
+    copy, reverse, count, sort     the task; count writes how often a and b occur
     gru, lstm, rnn                 the cell
     none, dot, general, additive   the attention
     last, affine, mean             what the encoder leaves

@@ -318,9 +318,9 @@ test('wider beams find what is as likely or likelier', async () => {
   scaleWeights(task.model, 4);
   let better = 0;
   for (const source of texts(30)) {
-    const options = { maxLength: 6, lengthNormalization: 0 };
+    const options = { maxLength: 4, lengthNormalization: 0 };
     const one = task.beam(source, { ...options, beamWidth: 1 })[0].logProbability;
-    const all = task.beam(source, { ...options, beamWidth: 3 ** 6 + 364 })[0].logProbability;
+    const all = task.beam(source, { ...options, beamWidth: 121 })[0].logProbability;
     ok(all >= one - 1e-9);
     if (all > one + 1e-3) better++;
     is(task.beam(source, options).length, 5);
