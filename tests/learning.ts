@@ -25,7 +25,7 @@ interface Outcome {
 const WANTED = 0.99;
 
 /** Learning rates of the cells. */
-const RATES = { gru: 1e-2, lstm: 5e-3, rnn: 3e-3 };
+const RATES = { gru: 5e-3, lstm: 5e-3, rnn: 3e-3 };
 
 const CONTEXTS = ['last', 'affine', 'mean'] as const;
 const PASSES = ['state', 'input', 'both'] as const;
@@ -62,7 +62,7 @@ async function attempt({ name, options }: Way): Promise<Outcome> {
     ...options,
   });
   const batchSize = 32;
-  const epochs = 60;
+  const epochs = 90;
   const steps = epochs * Math.ceil(seen.length / batchSize);
   const fit = {
     epochs,
