@@ -1,9 +1,11 @@
 /**
- * Timing on a noisy machine: the work and the peak of this build's multiply-add take turns in one process, and what counts is the
- * median of their ratio.
+ * Timing on a noisy machine: the work and the peak of this build's multiply-add take turns in one process, by the processor's time,
+ * and what counts is the median of their ratio.
  */
 import { readFileSync } from 'node:fs';
-import { Runtime } from '#dist/bindings/core/runtime.js';
+import { cpus } from 'node:os';
+import { instantiateSync } from '@assemblyscript/loader';
+import { Runtime } from 'gatewise';
 
 const root = new URL('../../', import.meta.url);
 
@@ -43,8 +45,13 @@ export function runtimeOf(build: Build): Runtime {
 }
 
 export function benchCore(build: Build): BenchCore {
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes(`bench-${build}`)));
-  return exports as unknown as BenchCore;
+  return instantiateSync(bytes(`bench-${build}`)).instance.exports as unknown as BenchCore;
+}
+
+/** Milliseconds of processor that this process has had: what others took meanwhile does not count. */
+export function clock(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 const ROUNDS = 4000;
@@ -57,9 +64,9 @@ export function peakOf(build: Build): () => number {
   const first = at >> 2;
   f32.fill(0.5, first, first + 18 * 4);
   return () => {
-    const began = performance.now();
+    const began = clock();
     for (let i = 0; i < 4; i++) core.peak(at, ROUNDS);
-    return (4 * ROUNDS * 16 * 4 * 2) / (performance.now() - began);
+    return (4 * ROUNDS * 16 * 4 * 2) / (clock() - began);
   };
 }
 
@@ -68,6 +75,11 @@ export const engine = (() => {
   const name = versions.bun ? 'bun' : versions.deno ? 'deno' : 'node';
   return `${name} ${versions[name]}`;
 })();
+
+/** Date, processor and engine, for a chart. */
+export function machine(): string {
+  return `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${engine}`;
+}
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -88,6 +100,8 @@ export interface Row {
   /** The peak beside it, and the median of their ratio. */
   readonly peak: number;
   readonly ofPeak: number;
+  /** Peak memory of a process that does nothing else, 10⁶ bytes, where it is told. */
+  readonly peakMb?: number;
 }
 
 export interface Work {
@@ -97,40 +111,49 @@ export interface Work {
   /** How many such one run makes, default 1; whether to tell microseconds. */
   readonly per?: number;
   readonly micros?: boolean;
+  /** Whether to tell the peak memory of a process that does nothing else. */
+  readonly memory?: boolean;
   /** Prepares the work and returns one run of it. */
   readonly prepare: (build: Build) => { run: () => void; end: () => void };
 }
 
-/** Medians over paired samples of at least `sampleMs` each. */
-export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 } = {}): Row {
-  const { per = 1 } = work;
-  const peak = peakOf(build);
-  const { run, end } = work.prepare(build);
+/** Milliseconds of single runs, in samples of at least `sampleMs`, and the peak beside each, in operations per millisecond. */
+export function paired(
+  run: () => void,
+  peak: () => number,
+  { samples = 25, sampleMs = 4, warmMs = 300 } = {},
+): { times: number[]; peaks: number[] } {
   // warm until the optimising compiler has had its say
-  const warm = performance.now() + 300;
-  let runs = 0;
-  while (performance.now() < warm || runs < 10) {
+  const warm = clock() + warmMs;
+  for (let runs = 1; runs <= 10 || clock() < warm; runs++) {
     run();
-    runs++;
     if (runs % 4 === 0) peak();
   }
-  let began = performance.now();
+  let began = clock();
   run();
-  const repeats = Math.max(1, Math.ceil(sampleMs / Math.max(performance.now() - began, 1e-3)));
+  const repeats = Math.max(1, Math.ceil(sampleMs / Math.max(clock() - began, 1e-3)));
   const times: number[] = [];
   const peaks: number[] = [];
   let before = peak();
   for (let i = 0; i < samples; i++) {
-    began = performance.now();
+    began = clock();
     for (let k = 0; k < repeats; k++) run();
-    times.push((performance.now() - began) / repeats / per);
+    times.push((clock() - began) / repeats);
     const after = peak();
     peaks.push((before + after) / 2);
     before = after;
   }
+  return { times, peaks };
+}
+
+/** Medians over paired samples. */
+export function measure(work: Work, build: Build, samples: number): Row {
+  const { per = 1 } = work;
+  const { run, end } = work.prepare(build);
+  const { times, peaks } = paired(run, peakOf(build), { samples });
   end();
-  const shares = times.map((ms, i) => work.flops / ms / peaks[i]);
-  const ms = median(times);
+  const shares = times.map((ms, i) => (per * work.flops) / ms / peaks[i]);
+  const ms = median(times) / per;
   return {
     id: work.id,
     build,
@@ -143,6 +166,7 @@ export function measure(work: Work, build: Build, { samples = 25, sampleMs = 4 }
   };
 }
 
-function round(x: number, digits: number): number {
+/** To so many digits behind the point. */
+export function round(x: number, digits: number): number {
   return Number(x.toFixed(digits));
 }

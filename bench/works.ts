@@ -4,7 +4,6 @@ import {
   crossEntropy,
   Embedding,
   input,
-  LanguageModel,
   Linear,
   Model,
   Optimizer,
@@ -12,17 +11,10 @@ import {
   type Rows,
   type Tape,
 } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import type { Work } from './measure.js';
 import { runtimeOf } from './measure.js';
-
-/** Numbers in ±scale that repeat. */
-function numbers(n: number, scale = 1, seed = 1): Float32Array {
-  let a = seed;
-  return Float32Array.from({ length: n }, () => {
-    a = (Math.imul(a, 1664525) + 1013904223) >>> 0;
-    return (a / 2 ** 31 - 1) * scale;
-  });
-}
+import { numbers } from './numbers.js';
 
 /** The product alone, weights packed. */
 function gemm(M: number, N: number, K: number): Work {
@@ -125,6 +117,7 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
   return {
     id: `charlm${cell === 'lstm' ? '' : `-${cell}`}-step-b${B}-${L > 1 ? `${L}x` : ''}h${H}`,
     flops: 3 * (forwardFlops(cell, { B, T, I: E, H, L }) + 2 * T * B * H * V),
+    memory: L === 1,
     prepare: (build) => {
       const runtime = runtimeOf(build);
       const model = new Model(runtime, 1, (b) => ({

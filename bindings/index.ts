@@ -1,12 +1,16 @@
 /**
- * gatewise: recurrent networks in WebAssembly SIMD.
+ * gatewise: layers of recurrent networks in WebAssembly SIMD, their losses and their training. The models made of them are in
+ * gatewise/tasks, inference alone in gatewise/infer.
  *
  * @module
  */
 
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
-export { Runtime, type RuntimeOptions } from './core/runtime.js';
+export type { RuntimeOptions } from './core/runtime.js';
+export { Runtime } from './core/train.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { loadState, saveState } from './files/state.js';
+export { loadWeights, saveWeights } from './files/weights.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
 export { Crf, type CrfDecoded, type CrfLossOptions } from './nn/crf.js';
@@ -15,6 +19,7 @@ export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
 export { input, read } from './nn/input.js';
+export { inspect, type Trace } from './nn/inspect.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export {
   bceWithLogits,
@@ -34,45 +39,9 @@ export { LayerNorm } from './nn/norm.js';
 export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, type Drawing, drawRows, softmaxRows, topKRows } from './nn/predict.js';
-export { Recurrent, type RecurrentOptions, State, type StateRows, type Trace } from './nn/recurrent.js';
+export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
 export { activation, add, concat, repeat, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
-export type { EpochProgress } from './tasks/examples.js';
-export type { InputOptions, Sequence, Vectors } from './tasks/inputs.js';
-export {
-  type GenerateOptions,
-  LanguageModel,
-  type LanguageModelFitOptions,
-  type LanguageModelOptions,
-  type LanguageModelProgress,
-} from './tasks/language-model.js';
-export { spanFigures, spansOf } from './tasks/metrics.js';
-export {
-  Seq2Seq,
-  type Seq2SeqExample,
-  type Seq2SeqFitOptions,
-  type Seq2SeqOptions,
-  type Seq2SeqReport,
-  type TranslateOptions,
-  type Translation,
-} from './tasks/seq2seq.js';
-export {
-  type ClassifierExample,
-  type ClassifierFitOptions,
-  type ClassifierReport,
-  type ClassPrediction,
-  SequenceClassifier,
-  type SequenceClassifierOptions,
-} from './tasks/sequence-classifier.js';
-export {
-  type Labels,
-  SequenceTagger,
-  type SequenceTaggerOptions,
-  type TaggerExample,
-  type TaggerReport,
-  type TagPrediction,
-} from './tasks/sequence-tagger.js';
-export { Vocabulary } from './text/vocabulary.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions } from './train/optimizer.js';
 export type { Run } from './train/run.js';

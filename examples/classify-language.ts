@@ -1,5 +1,5 @@
 /** Sequence → class: which language 30 characters are in. */
-import { SequenceClassifier } from 'gatewise';
+import { SequenceClassifier } from 'gatewise/tasks';
 import { Chance } from './support/chance.js';
 import { articles } from './support/declaration.js';
 import type { Example } from './support/stage.js';

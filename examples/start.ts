@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
-import { LanguageModel, type LanguageModelFitOptions } from 'gatewise';
+import { LanguageModel, type LanguageModelFitOptions } from 'gatewise/tasks';
 import { checkWritable, writeWhole } from './support/files.js';
 import { clock, short, Terminal } from './support/terminal.js';
 

@@ -9,18 +9,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
 import { test } from 'uvu';
 import { equal, is, ok } from 'uvu/assert';
 import { build } from 'vite';
 import { type Outcome, trainOnce } from './browser/train.js';
+import { hasChromium, launch } from './support/chromium.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const site = join(root, 'build/browser');
-const browser = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => path && existsSync(path),
-);
-
 const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>gatewise</title><pre id="log">…</pre>
 <script type="module" src="/main.js"></script>`;
 const MAIN = `import { trainOnce, trainLong } from './train.js';
@@ -99,25 +95,10 @@ test('the package is built by Vite without configuration, the wasm inside the Ja
 
 test('a page in Chromium trains to the same bits as Node, and stays alive', async () => {
   ok(built);
-  if (!browser) {
-    console.log('  SKIPPED: there is no Chromium (Debian: apt install chromium; elsewhere name it in CHROMIUM)');
-    return;
-  }
+  if (!hasChromium()) return;
   const here = await trainOnce();
   const { url, close } = await serve(join(site, 'dist'));
-  const chrome = await chromium.launch({
-    executablePath: browser,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  const chrome = await launch();
   try {
     const page = await chrome.newPage();
     const problems: string[] = [];

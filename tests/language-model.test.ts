@@ -1,6 +1,7 @@
 /** The language model: learning, writing, saving, going on exactly, and what it says to bad input. */
 import { execFileSync } from 'node:child_process';
-import { FormatError, LanguageModel, NonFiniteError, Runtime } from 'gatewise';
+import { FormatError, loadState, NonFiniteError, Runtime, saveState } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { builds, runtime } from './support/builds.js';
@@ -114,7 +115,7 @@ test('ten steps equal five, save, five more in a new process', async () => {
   const file = Buffer.from(lm.save()).toString('base64');
   await lm.fit(TEXT, { ...FIT, steps: 5 });
   const script = `
-    import { LanguageModel } from 'gatewise';
+    import { LanguageModel } from 'gatewise/tasks';
     const lm = await LanguageModel.load(Buffer.from(process.env.MODEL, 'base64'));
     await lm.fit(process.env.TEXT, { ...${JSON.stringify(FIT)}, steps: 5 });
     process.stdout.write(Buffer.from(lm.save()).toString('base64'));`;
@@ -188,6 +189,36 @@ test('generate follows the probabilities that the model gives', async () => {
   near(shares({ topK: 3, topP: 0.6 }), [2 / 3, 1 / 3, 0, 0]);
   const squares = [0.25, 0.0625, 0.04, 0.0025].map((p) => p / 0.355);
   near(shares({ temperature: 0.5 }), squares);
+});
+
+test('streams: one set of weights, states that are cloned, reset, saved and loaded', async () => {
+  using lm = await LanguageModel.create({ ...SMALL, numLayers: 2 });
+  const text = 'of beer on 7';
+  const probabilities = (at: string, state = lm.state()) => [...lm.step(at, state)];
+  const whole = probabilities(text);
+  ok(Math.abs(whole.reduce((a, b) => a + b) - 1) < 1e-6);
+  // two streams take turns
+  const [one, other] = [lm.state(), lm.state()];
+  let last: number[] = [];
+  for (const [i, c] of [...text].entries()) {
+    last = probabilities(c, one);
+    probabilities([...text][text.length - 1 - i], other);
+  }
+  equal(last, whole);
+  const middle = lm.state();
+  lm.step(text.slice(0, 5), middle);
+  const copy = middle.clone();
+  const file = saveState(middle);
+  equal(probabilities(text.slice(5), middle), whole);
+  equal(probabilities(text.slice(5), copy), whole);
+  equal(probabilities(text.slice(5), loadState(file)), whole);
+  middle.reset();
+  equal(probabilities(text, middle), whole);
+  throws(() => lm.step('', lm.state()), /input: is empty/);
+  throws(() => lm.step('ab!', lm.state()), /input: "!" is not in the vocabulary/);
+  throws(() => loadState(lm.save()), /the file holds no state/);
+  using narrow = await LanguageModel.create({ ...SMALL, hiddenSize: 4 });
+  throws(() => lm.step('a', narrow.state()), /state: expected h of \[/);
 });
 
 test('words as tokens', async () => {

@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import { Seq2Seq, type Seq2SeqOptions } from 'gatewise';
+import { Seq2Seq, type Seq2SeqOptions } from 'gatewise/tasks';
 import { ALPHABET, PUZZLES, type PuzzleName, puzzle, symbols } from './support/puzzles.js';
 import { learn } from './support/tasks.js';
 

@@ -1,7 +1,8 @@
 /** Memory: a step leaves nothing behind, and neither does a model. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { LanguageModel, Runtime } from 'gatewise';
+import { Runtime } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
 

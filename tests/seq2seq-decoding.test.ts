@@ -1,5 +1,6 @@
 /** What Seq2Seq writes: beams against greedy and against the whole tree, drawing, its bound, weights of attention. */
-import { type Seq2Seq, type Seq2SeqExample, softmaxRows } from 'gatewise';
+import { softmaxRows } from 'gatewise';
+import type { Seq2Seq, Seq2SeqExample } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok } from 'uvu/assert';
 import { close } from './support/numbers.js';

@@ -2,7 +2,8 @@
  * Sequence to sequence: gradients through encoder and decoder in every way they are joined, scheduled sampling, files,
  * padding, what it says to bad input, and small tasks learned.
  */
-import { FormatError, Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions, type Translation } from 'gatewise';
+import { FormatError } from 'gatewise';
+import { Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions, type Translation } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { close, random, uniform } from './support/numbers.js';

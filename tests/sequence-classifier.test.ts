@@ -2,18 +2,13 @@
  * Sequence to class: gradients of every pooling, output and input, padding, weights of classes, figures counted by hand, streams,
  * files, ten thousand sequences, what it says to bad input, and small tasks learned.
  */
+import { bceWithLogits, crossEntropy, type Loss, mse, State, type Tape } from 'gatewise';
 import {
-  bceWithLogits,
   type ClassifierExample,
   type ClassPrediction,
-  crossEntropy,
-  type Loss,
-  mse,
   SequenceClassifier,
   type SequenceClassifierOptions,
-  State,
-  type Tape,
-} from 'gatewise';
+} from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { close, random, uniform } from './support/numbers.js';
@@ -279,9 +274,15 @@ test('streams are for models that read forward and look at the final state', asy
       h.map((n) => new Float32Array(n)),
       c.map((n) => new Float32Array(n)),
     );
-  throws(() => task.stream(other([4], [4])).step('a'), /state: expected h\[0\] of 5 features, got 4/);
-  throws(() => task.stream(other([5], [])).step('a'), /state: expected c of 1 layers and directions, got 0/);
-  throws(() => task.stream(other([5, 5], [5, 5])).step('a'), /state: expected h of 1 layers and directions, got 2/);
+  throws(
+    () => task.stream(other([4], [4])).step('a'),
+    /state: expected h of \[5\] features, layer by layer, got \[4\]/,
+  );
+  throws(() => task.stream(other([5], [])).step('a'), /state: expected c of \[5\] features, layer by layer, got \[\]/);
+  throws(
+    () => task.stream(other([5, 5], [5, 5])).step('a'),
+    /state: expected h of \[5\] features, layer by layer, got \[5,5\]/,
+  );
   throws(() => task.stream(task.model.layers.rnn.state(2)).step('a'), /state: is of 2 sequences, the batch has 1/);
   throws(() => task.stream().step('ad'), /input: "d" is not in the vocabulary/);
   throws(() => task.stream().step(''), /input: is empty/);

@@ -2,15 +2,8 @@
  * Sequence to labels: gradients with a softmax and with a CRF, several sets of labels, several features, frames, padding, the best
  * path against all paths, figures counted by hand, streams, files, what it says to bad input, and small tasks learned.
  */
-import {
-  crossEntropy,
-  read,
-  type Sequence,
-  SequenceTagger,
-  type SequenceTaggerOptions,
-  type TaggerExample,
-  type Tape,
-} from 'gatewise';
+import { crossEntropy, read, type Tape } from 'gatewise';
+import { type Sequence, SequenceTagger, type SequenceTaggerOptions, type TaggerExample } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
 import { close, random, uniform } from './support/numbers.js';

@@ -4,7 +4,6 @@ import {
   Embedding,
   gradcheck,
   input,
-  LanguageModel,
   Linear,
   Model,
   Optimizer,
@@ -15,6 +14,7 @@ import {
   type Tape,
   train,
 } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { builds, runtime } from './support/builds.js';

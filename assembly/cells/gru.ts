@@ -108,7 +108,7 @@ export function gruStepBackward(
     const from = h0 + row * ldh;
     for (let q: usize = 0; q < width; q += 16) {
       let d = v128.load(dhr + q);
-      if (dy) d = f32x4.add(d, v128.load(dyr + q));
+      if (dy) d = f32x4.add(d, simd.flush(v128.load(dyr + q)));
       const n = v128.load(a + q);
       const y = v128.load(g + 2 * q, 16);
       const rest = f32x4.sub(one, y);

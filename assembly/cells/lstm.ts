@@ -178,7 +178,7 @@ export function lstmStepBackward(
       const t = v128.load(er + q);
       const f = coupled ? f32x4.sub(one, i) : v128.load(a, 16);
       let d = v128.load(dhr + q);
-      if (dy) d = f32x4.add(d, v128.load(dyr + q));
+      if (dy) d = f32x4.add(d, simd.flush(v128.load(dyr + q)));
       const dao = simd.flush(f32x4.mul(f32x4.mul(d, t), f32x4.mul(o, f32x4.sub(one, o))));
       let ds = v128.load(dcr + q);
       ds = norm ? f32x4.add(ds, v128.load(hat + q)) : simd.fma(f32x4.mul(d, o), simd.fnma(t, t, one), ds);

@@ -45,7 +45,7 @@ export function residualStepBackward(s: usize, rows: i32, z: usize, dy: usize, d
     const dyr = dy + row * lddy;
     for (let q: usize = 0; q < width; q += 16) {
       let d = v128.load(dhr + q);
-      if (dy) d = f32x4.add(d, v128.load(dyr + q));
+      if (dy) d = f32x4.add(d, simd.flush(v128.load(dyr + q)));
       const g = v128.load(a + q);
       v128.store(a + q, simd.flush(f32x4.mul(d, simd.fnma(g, g, f32x4.splat(1)))));
       v128.store(dhr + q, d);

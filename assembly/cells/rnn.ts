@@ -46,7 +46,7 @@ export function rnnStepBackward(s: usize, rows: i32, z: usize, dy: usize, dh: us
     const dyr = dy + row * lddy;
     for (let q: usize = 0; q < width; q += 16) {
       let d = v128.load(dhr + q);
-      if (dy) d = f32x4.add(d, v128.load(dyr + q));
+      if (dy) d = f32x4.add(d, simd.flush(v128.load(dyr + q)));
       v128.store(a + q, simd.flush(f32x4.mul(d, activation.slope(f, v128.load(a + q)))));
       v128.store(dhr + q, f32x4.splat(0));
     }

@@ -1,6 +1,6 @@
 /** A character model of tiny Shakespeare beside the same training in PyTorch. */
 import { readFile } from 'node:fs/promises';
-import { LanguageModel } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 import type { Reference } from './run.js';
 
 interface Curve {

@@ -49,12 +49,16 @@ export const CELL_DEFAULTS: CellSettings = {
   forgetBias: 0,
   feedback: true,
 };
-export interface CellDescription {
-  readonly code: Cell;
-  /** For the README. */
+
+/** What the README says of it. */
+export interface CellAbout {
   readonly title: string;
   readonly formula: string;
   readonly source: string;
+}
+
+export interface CellDescription {
+  readonly code: Cell;
   /** The options that mean something to it. */
   readonly options: readonly (keyof CellOptions)[];
   /** Gates in the order of their rows in the weights. */

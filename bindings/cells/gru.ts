@@ -1,11 +1,14 @@
 import { Activation, Cell, Seq } from '../../assembly/layout.js';
-import type { CellDescription } from './cell.js';
+import type { CellAbout, CellDescription } from './cell.js';
 
-export const gru: CellDescription = {
-  code: Cell.gru,
+export const about: CellAbout = {
   title: 'gated recurrent unit',
   formula: 'r, z = σ(W x + U h + b); n = tanh(W x + b + r ⊙ (U h + b)); h ← (1 - z) ⊙ n + z ⊙ h',
   source: "Cho et al. 2014, arXiv:1406.1078v1; reset: 'before': arXiv:1406.1078v3, n = tanh(W x + U (r ⊙ h) + b)",
+};
+
+export const gru: CellDescription = {
+  code: Cell.gru,
   options: ['reset', 'activation'],
   gates: () => ['r', 'z', 'n'],
   hasC: false,

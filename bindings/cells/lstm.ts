@@ -1,14 +1,17 @@
 import { Cell, Seq } from '../../assembly/layout.js';
-import type { CellDescription } from './cell.js';
+import type { CellAbout, CellDescription } from './cell.js';
 
 const whole = (n: number) => Math.ceil(n / 4) * 4;
 
-export const lstm: CellDescription = {
-  code: Cell.lstm,
+export const about: CellAbout = {
   title: 'long short-term memory',
   formula: 'i, f, o = σ(W x + U h + b), g = tanh(W x + U h + b); c ← f ⊙ c + i ⊙ g; h ← o ⊙ tanh(c)',
   source:
     'Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; forget gate: Gers et al. 2000, doi:10.1162/089976600300015015',
+};
+
+export const lstm: CellDescription = {
+  code: Cell.lstm,
   options: ['projectionSize', 'peepholes', 'coupled', 'cellClip', 'forgetBias'],
   gates: ({ coupled }) => (coupled ? ['i', 'g', 'o'] : ['i', 'f', 'g', 'o']),
   hasC: true,

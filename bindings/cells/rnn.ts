@@ -1,11 +1,14 @@
 import { Activation, Cell, Seq } from '../../assembly/layout.js';
-import type { CellDescription } from './cell.js';
+import type { CellAbout, CellDescription } from './cell.js';
 
-export const rnn: CellDescription = {
-  code: Cell.rnn,
+export const about: CellAbout = {
   title: "Elman's network",
   formula: 'h ← f(W x + U h + b), f = tanh, σ, ReLU or the identity',
   source: 'Elman 1990, doi:10.1207/s15516709cog1402_1',
+};
+
+export const rnn: CellDescription = {
+  code: Cell.rnn,
   options: ['activation'],
   gates: () => ['h'],
   hasC: false,

@@ -1,5 +1,5 @@
 /**
- * The boundary: the only file that knows there is WebAssembly. It instantiates a build of the core, owns its memory and makes the
+ * The boundary: nothing else knows that there is WebAssembly. It instantiates a build of the core, owns its memory and makes the
  * views over it.
  *
  *     | static data | heap: parameters, gradients, optimizer state, packed weights … |  arena: activations of one step  |
@@ -8,12 +8,10 @@
  * The heap gives blocks that last; the arena is a stack that a scope takes from and gives back as a whole. A step allocates
  * nothing but from the arena, so it cannot leak. Nothing grows while a kernel runs; views are made anew once the memory has grown.
  */
-import { instantiate, instantiateSync } from '@assemblyscript/loader';
-import { ABI } from '../../assembly/layout.js';
+import { ABI, Activation } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { MemoryError, UnsupportedError } from '../errors.js';
 import type { Core } from './wasm/core.js';
-import simd from './wasm/simd.js';
 
 export type { Core };
 
@@ -36,8 +34,6 @@ const PAGE = 65536;
 /** What an address of 32 bits reaches. */
 const MAX_BYTES = 2 ** 32;
 
-const compiled = new Map<string, WebAssembly.Module>();
-
 export class Runtime {
   /** Which build runs: `'simd'`, `'relaxed'`, or `'debug'` (simd with assertions; not in the package). */
   readonly build: (typeof BUILDS)[number];
@@ -53,7 +49,8 @@ export class Runtime {
   #top: number;
   #depth = 0;
 
-  private constructor(exports: object) {
+  /** @param exports those of an instance of the core; see core/train.ts and core/infer.ts */
+  constructor(exports: object) {
     const core = exports as Core;
     if (core.abi?.() !== ABI)
       throw new UnsupportedError(`module: not the core of this version of gatewise (interface ${ABI})`);
@@ -62,43 +59,6 @@ export class Runtime {
     this.#heapEnd = this.#top = align(core.heapBase());
     this.#view();
     selfCheck(this);
-  }
-
-  /**
-   * Starts a core of its own.
-   *
-   * @throws UnsupportedError where the engine has no WebAssembly, no SIMD, or may not compile
-   */
-  static async create(options: RuntimeOptions = {}): Promise<Runtime> {
-    const { build, module } = checked(options);
-    if (module) return guard(async () => new Runtime((await instantiate(await asModule(module))).instance.exports));
-    const hex = build === 'simd' ? simd : (await import('./wasm/relaxed.js')).default;
-    return guard(async () => {
-      const ready = compiled.get(build) ?? (await WebAssembly.compile(decode(build, hex)));
-      compiled.set(build, ready);
-      return new Runtime((await instantiate(ready)).instance.exports);
-    });
-  }
-
-  /** The same at once, for workers, worklets and scripts. `build: 'relaxed'` needs its `module` given. */
-  static createSync(options: RuntimeOptions = {}): Runtime {
-    const { build, module } = checked(options);
-    if (!module && build !== 'simd') {
-      throw new TypeError(
-        "build: 'relaxed' is loaded on demand; use create(), or give its bytes or module as `module`",
-      );
-    }
-    try {
-      const ready = module
-        ? module instanceof WebAssembly.Module
-          ? module
-          : new WebAssembly.Module(module)
-        : (compiled.get(build) ?? new WebAssembly.Module(decode(build, simd)));
-      if (!module) compiled.set(build, ready);
-      return new Runtime(instantiateSync(ready).instance.exports);
-    } catch (error) {
-      throw explained(error);
-    }
   }
 
   /** The kernels. */
@@ -259,7 +219,63 @@ export function align(bytes: number): number {
   return Math.ceil(bytes / LINE) * LINE;
 }
 
-function checked(options: RuntimeOptions): { build: 'simd' | 'relaxed'; module: RuntimeOptions['module'] } {
+/** How a module becomes an instance. */
+export interface Linker {
+  instantiate(module: WebAssembly.Module): Promise<{ exports: object }>;
+  instantiateSync(module: WebAssembly.Module): { exports: object };
+}
+
+/** What starts runtimes, for an entry of the package that brings a build with it. */
+export interface Runtimes {
+  /**
+   * Starts a core of its own.
+   *
+   * @throws UnsupportedError where the engine has no WebAssembly, no SIMD, or may not compile
+   */
+  create(options?: RuntimeOptions): Promise<Runtime>;
+  /** The same at once, for workers, worklets and scripts. A build that is loaded on demand needs its `module` given. */
+  createSync(options?: RuntimeOptions): Runtime;
+}
+
+/**
+ * @param simd the simd build, as `hex` below decodes it
+ * @param relaxed loads the other; null where it can only be given as `module`
+ */
+export function runtimes(simd: string, relaxed: (() => Promise<string>) | null, linker: Linker): Runtimes {
+  const compiled = new Map<string, WebAssembly.Module>();
+  return {
+    async create(options = {}) {
+      const { build, module } = checked(options, relaxed !== null);
+      try {
+        let ready = module ? await asModule(module) : compiled.get(build);
+        if (!ready) {
+          const text = build === 'relaxed' && relaxed ? await relaxed() : simd;
+          ready = await WebAssembly.compile(decode(text));
+          compiled.set(build, ready);
+        }
+        return new Runtime((await linker.instantiate(ready)).exports);
+      } catch (error) {
+        throw explained(error, module ? 'given' : build);
+      }
+    },
+    createSync(options = {}) {
+      const { build, module } = checked(options, false);
+      try {
+        let ready = module instanceof WebAssembly.Module ? module : compiled.get(build);
+        if (module && module !== ready) ready = new WebAssembly.Module(module as BufferSource);
+        if (!ready) {
+          ready = new WebAssembly.Module(decode(simd));
+          compiled.set(build, ready);
+        }
+        return new Runtime(linker.instantiateSync(ready).exports);
+      } catch (error) {
+        throw explained(error, module ? 'given' : build);
+      }
+    },
+  };
+}
+
+function checked(options: RuntimeOptions, onDemand: boolean): { build: string; module: RuntimeOptions['module'] } {
   check.options('runtime', options, RUNTIME_OPTIONS);
   const { build = 'simd', module } = options;
   check.oneOf('build', build, ['simd', 'relaxed']);
@@ -270,6 +286,9 @@ function checked(options: RuntimeOptions): { build: 'simd' | 'relaxed'; module: 
   ) {
     check.fail('module', 'a WebAssembly.Module or its bytes', module);
   }
+  if (!module && build !== 'simd' && !onDemand) {
+    throw new TypeError("build: 'relaxed' is not in this entry at once; give its bytes or module as `module`");
+  }
   return { build, module };
 }
 
@@ -277,16 +296,8 @@ async function asModule(module: WebAssembly.Module | BufferSource): Promise<WebA
   return module instanceof WebAssembly.Module ? module : WebAssembly.compile(module);
 }
 
-async function guard<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw explained(error);
-  }
-}
-
-/** What an engine says when it cannot, in words that help. */
-function explained(error: unknown): unknown {
+/** What an engine says when it cannot start a build, or a module that was given, in words that help. */
+function explained(error: unknown, build: string): unknown {
   if (error instanceof WebAssembly.LinkError)
     return new UnsupportedError(`module: not a core of gatewise (${error.message})`);
   if (!(error instanceof WebAssembly.CompileError)) {
@@ -296,23 +307,23 @@ function explained(error: unknown): unknown {
         )
       : error;
   }
-  const refused = /policy|unsafe-eval|disallowed|not allowed/i.test(error.message);
-  const why = refused
+  const why = /policy|unsafe-eval|disallowed|not allowed/i.test(error.message)
     ? "the page's content security policy wants 'wasm-unsafe-eval' in script-src, or the engine a precompiled `module`"
-    : 'are the bytes whole, and of this version?';
+    : {
+        given: 'are the bytes whole, and of this version?',
+        simd: 'this engine has no SIMD; it is there from Chrome 91, Firefox 89, Safari 16.4 and Node 16.4 on',
+        relaxed: "this engine has no relaxed SIMD for build: 'relaxed'; 'simd' runs everywhere",
+      }[build];
   return new UnsupportedError(`WebAssembly could not be compiled: ${why} (${error.message})`);
 }
 
 /** Two hexadecimal digits a byte: text that keeps to whole bytes compresses almost as well as the bytes themselves. */
-function decode(build: string, hex: string): Uint8Array<ArrayBuffer> {
+function decode(hex: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
-  if (WebAssembly.validate(bytes)) return bytes;
-  throw new UnsupportedError(
-    build === 'simd'
-      ? 'this engine has no WebAssembly SIMD; it is there from Chrome 91, Firefox 89, Safari 16.4 and Node 16.4 on'
-      : "build: this engine has no relaxed SIMD for 'relaxed'; 'simd' runs everywhere",
-  );
+  // '0' is 48, 'a' 97
+  const digit = (i: number) => (hex.charCodeAt(i) % 39) - 9;
+  for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * digit(2 * i) + digit(2 * i + 1);
+  return bytes;
 }
 
 /**
@@ -345,14 +356,11 @@ function selfCheck(runtime: Runtime): void {
       }
     }
     f32.set([0, 1, -30, 9.5], a >> 2);
-    core.sigmoidArray(b, a, 4);
-    core.tanhArray(c, a, 4);
+    core.activationForward(b, a, LINE, 1, 4, Activation.sigmoid);
+    core.activationForward(c, a, LINE, 1, 4, Activation.tanh);
     const near = (at: number, want: number[]) =>
       want.every((v, i) => Math.abs(f32[(at >> 2) + i] - v) <= 1e-6 * Math.abs(v));
     return !near(b, [0.5, 0.7310585786, 9.357622969e-14, 0.9999251538]) || !near(c, [0, 0.7615941559, -1, 1]);
   });
-  if (wrong)
-    throw new UnsupportedError(
-      'this engine computes WebAssembly SIMD wrongly (iOS before 17 does); the self-check failed',
-    );
+  if (wrong) throw new UnsupportedError('this engine computes WebAssembly SIMD wrongly (iOS before 17 does)');
 }

@@ -1,8 +1,8 @@
 /**
- * One recurrent layer in one direction: its parameters, how they are packed, the memory of a call, the gradients of its weights. All
- * of it follows from the cell's description.
+ * One recurrent layer in one direction: its parameters, how they are packed, the memory of a call. All of it follows from the cell's
+ * description. The way back is in direction-backward.ts.
  */
-import { GRAD_BLOCK, PANEL, Seq } from '../../assembly/layout.js';
+import { PANEL, Seq } from '../../assembly/layout.js';
 import type { CellDescription, CellSettings, Segment } from '../cells/cell.js';
 import { align } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
@@ -10,7 +10,7 @@ import type { Initializer } from './initializer.js';
 import type { Builder, Parameter, Start } from './model.js';
 
 /** Bytes of a line of a panel. */
-const LINE = 4 * PANEL;
+export const LINE = 4 * PANEL;
 
 /** What a layer is made of, all defaults filled in. */
 export interface LayerSettings extends CellSettings {
@@ -108,7 +108,7 @@ export class Direction {
   readonly #peephole: number;
   readonly #gains: number;
   readonly #normC: number;
-  readonly #parts: readonly Part[];
+  readonly parts: readonly Part[];
   #packed = -1;
 
   constructor(
@@ -121,7 +121,7 @@ export class Direction {
     const { cell, initializers, bias, layerNorm, learnedState } = settings;
     this.gates = cell.gates(settings);
     this.segments = cell.segments(settings);
-    this.#parts = partsOf(this.segments, H);
+    this.parts = partsOf(this.segments, H);
     const P = settings.projectionSize || H;
     this.P = P;
     const G = this.gates.length;
@@ -190,7 +190,7 @@ export class Direction {
     const { runtime } = this.builder;
     const { core } = runtime;
     const { I, H, P, ldc } = this;
-    for (const { panels, row, z, x, h, xAt, gates } of this.#parts) {
+    for (const { panels, row, z, x, h, xAt, gates } of this.parts) {
       const bias = (b: Parameter | undefined, wanted: boolean) => (b && wanted ? b.at + 4 * row : 0);
       core.packBias(this.#bias + z, bias(this.bih, x), bias(this.bhh, h !== false), H, gates);
       if (x) core.packWeights(this.#wx + xAt * I * LINE, this.wih.at + 4 * row * I, 4 * I, I, H, gates);
@@ -209,7 +209,7 @@ export class Direction {
         const ones = runtime.take(4 * this.gates.length * H);
         runtime.f32.fill(1, ones >>> 2, (ones >>> 2) + this.gates.length * H);
         const { gainX, gainH, maskX, maskH } = this.#gainRows();
-        for (const { row, x, h, xAt, hAt, gates } of this.#parts) {
+        for (const { row, x, h, xAt, hAt, gates } of this.parts) {
           const pack = (to: number, from: number) => core.packBias(to, from + 4 * row, 0, H, gates);
           if (x) pack(gainX + xAt * LINE, this.gainX?.at ?? 0);
           if (x) pack(maskX + xAt * LINE, ones);
@@ -237,39 +237,10 @@ export class Direction {
   #packRecurrent(wh: number, wr: number, weights: number): void {
     const { core } = this.builder.runtime;
     const { H, P } = this;
-    for (const { row, h, hAt, gates } of this.#parts) {
+    for (const { row, h, hAt, gates } of this.parts) {
       if (h === 'product') core.packWeights(wh + hAt * P * LINE, weights + 4 * row * P, 4 * P, P, H, gates);
       if (h === 'cell') core.packWeights(wr, weights + 4 * row * P, 4 * P, P, H, gates);
     }
-  }
-
-  /** Packs the transposes that the way back needs into the arena. `whh`: the recurrent weights, or what dropping left of them. */
-  #packTransposed(tape: Tape, whh: number): { wxT: number; whT: number; wrT: number } {
-    const { runtime } = tape;
-    const { core } = runtime;
-    const { I, H, P } = this;
-    const take = (features: number, panels: number) =>
-      panels && runtime.take(Math.ceil(features / PANEL) * panels * PANEL * LINE);
-    const xLine = this.xPanels * PANEL * LINE;
-    const hLine = this.hPanels * PANEL * LINE;
-    const wxT = take(I, this.xPanels);
-    const whT = take(P, this.hPanels);
-    let wrT = 0;
-    for (const { row, x, h, xAt, hAt, gates, panels } of this.#parts) {
-      if (x) core.packTransposed(wxT + xAt * PANEL * LINE, xLine, this.wih.at + 4 * row * I, 4 * I, I, H, gates);
-      const w = whh + 4 * row * P;
-      if (h === 'product') core.packTransposed(whT + hAt * PANEL * LINE, hLine, w, 4 * P, P, H, gates);
-      if (h === 'cell') {
-        wrT = take(P, panels);
-        core.packTransposed(wrT, panels * PANEL * LINE, w, 4 * P, P, H, gates);
-      }
-    }
-    if (this.whr) {
-      const panels = Math.ceil(P / PANEL);
-      wrT = take(H, panels);
-      core.packTransposed(wrT, panels * PANEL * LINE, this.whr.at, 4 * H, H, P, 1);
-    }
-    return { wxT, whT, wrT };
   }
 
   /**
@@ -398,136 +369,5 @@ export class Direction {
       normH,
       weightMask,
     };
-  }
-
-  /**
-   * The way back through a call: gradients of x (accumulated), of the weights, and in dh and dc those of the initial state.
-   *
-   * @param dy rows of the gradient of the outputs
-   * @param dh, dc gradients of the final state
-   * @param learned whether the learned initial state was used
-   */
-  backward(
-    tape: Tape,
-    call: Call,
-    x: Rows,
-    dy: { at: number; ld: number },
-    dh: number,
-    dc: number,
-    learned: boolean,
-  ): void {
-    const { runtime } = tape;
-    const { core } = runtime;
-    const { ldh, ldc, settings } = this;
-    const { B } = x;
-    let whh = this.whh?.at ?? 0;
-    const bytes = align(4 * (this.whh?.size ?? 0));
-    if (call.weightMask) {
-      whh = runtime.takeZeroed(bytes);
-      core.multiplyAdd(whh, this.whh?.at ?? 0, call.weightMask, bytes / 4);
-    }
-    const { wxT, whT, wrT } = this.#packTransposed(tape, whh);
-    const scratch = (wanted: unknown, ld: number) => (wanted ? runtime.take(B * ld) : 0);
-    const dm = scratch(wrT, Math.max(ldh, ldc));
-    const du = scratch(call.u, ldh);
-    const kept = scratch(settings.zoneoutHidden, ldh);
-    const row = (wanted: unknown, size: number) => (wanted ? runtime.takeZeroed(size) : 0);
-    const dpeephole = row(this.peephole, 3 * ldc);
-    const dgainX = row(this.gainX, this.xPanels * LINE);
-    const dgainH = row(this.gainH, this.hPanels * LINE);
-    const dnormC = row(this.gainC, 2 * ldc);
-    const { i32 } = runtime;
-    const f = call.s >>> 2;
-    i32[f + Seq.wxT] = wxT;
-    i32[f + Seq.whT] = whT;
-    i32[f + Seq.wrT] = wrT;
-    i32[f + Seq.dy] = dy.at;
-    i32[f + Seq.lddy] = dy.ld;
-    i32[f + Seq.dh] = dh;
-    i32[f + Seq.dc] = dc;
-    i32[f + Seq.dm] = dm;
-    i32[f + Seq.du] = du;
-    i32[f + Seq.kept] = kept;
-    i32[f + Seq.dx] = x.grad;
-    i32[f + Seq.lddx] = x.ld;
-    i32[f + Seq.dpeephole] = dpeephole;
-    i32[f + Seq.dgainX] = dgainX;
-    i32[f + Seq.dgainH] = dgainH;
-    i32[f + Seq.dnormC] = dnormC;
-    core.backward(call.s);
-    this.#weightGradients(tape, call, x);
-    const { H } = this;
-    if (this.peephole) {
-      const to = this.peephole.grad;
-      core.biasGrad(to, 0, dpeephole, ldc, 1, H, 1);
-      if (!settings.coupled) core.biasGrad(to + 4 * H, 0, dpeephole + ldc, ldc, 1, H, 1);
-      core.biasGrad(to + (settings.coupled ? 4 : 8) * H, 0, dpeephole + 2 * ldc, ldc, 1, H, 1);
-    }
-    for (const { row: r, x: fromX, h, xAt, hAt, gates } of this.#parts) {
-      if (this.gainX && fromX) core.biasGrad(this.gainX.grad + 4 * r, 0, dgainX + xAt * LINE, LINE, 1, H, gates);
-      if (this.gainH && h) core.biasGrad(this.gainH.grad + 4 * r, 0, dgainH + hAt * LINE, LINE, 1, H, gates);
-    }
-    if (this.gainC) core.biasGrad(this.gainC.grad, 0, dnormC, ldc, 1, H, 1);
-    if (this.biasC) core.biasGrad(this.biasC.grad, 0, dnormC + ldc, ldc, 1, H, 1);
-    const [h0, c0] = learned ? this.initial : [];
-    if (h0) core.biasGrad(h0.grad, 0, dh, ldh, B, this.P, 1);
-    if (c0) core.biasGrad(c0.grad, 0, dc, ldc, B, H, 1);
-  }
-
-  /** Gradients of the weights and biases, from dz. */
-  #weightGradients(tape: Tape, call: Call, x: Rows): void {
-    const { runtime } = tape;
-    const { core } = runtime;
-    const { I, H, P, ldz, ldh, lde, whh, bih, bhh } = this;
-    const R = x.T * x.B;
-    const widest = Math.max(align(4 * I), ldh, this.ldc);
-    const scratch = runtime.take(2 * LINE + GRAD_BLOCK * (LINE + widest));
-    // under normalisation the products have gradients of their own
-    const zx = call.normX || call.z;
-    const ldzx = call.normX ? this.xPanels * LINE : ldz;
-    let dwhh = whh?.grad ?? 0;
-    const bytes = align(4 * (whh?.size ?? 0));
-    if (call.weightMask) dwhh = runtime.takeZeroed(bytes);
-    for (const { row, x: fromX, h, z, xAt, hAt, gates } of this.#parts) {
-      const dz = call.z + z;
-      core.biasGrad(fromX && bih ? bih.grad + 4 * row : 0, h && bhh ? bhh.grad + 4 * row : 0, dz, ldz, R, H, gates);
-      if (fromX) {
-        const from = call.normX ? zx + xAt * LINE : dz;
-        core.weightGrad(this.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, R, I, H, gates);
-      }
-      const to = dwhh + 4 * row * P;
-      if (h === 'cell') core.weightGrad(to, 4 * P, scratch, dz, ldz, call.e, lde, R, P, H, gates);
-      else if (h && call.normH) {
-        const from = call.normH + hAt * LINE;
-        core.weightGrad(to, 4 * P, scratch, from, this.hPanels * LINE, call.previous, ldh, R, P, H, gates);
-      } else if (h) core.weightGrad(to, 4 * P, scratch, dz, ldz, call.previous, ldh, R, P, H, gates);
-    }
-    if (call.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, call.weightMask, bytes / 4);
-    if (this.whr) {
-      const width = Math.ceil(H / 4) * 16;
-      core.weightGrad(this.whr.grad, 4 * H, scratch, call.e + 2 * width, lde, call.e + width, lde, R, H, P, 1);
-    }
-  }
-
-  /** What the gates were, [T,B,H] each, by their names. Of a call with `keep`, before its way back. */
-  readGates(tape: Tape, { z, T, B }: Call): Record<string, Float32Array> {
-    const { f32 } = tape.runtime;
-    const { H, ldz } = this;
-    const out: Record<string, Float32Array> = {};
-    for (const { first, gates, x, z: column } of this.#parts) {
-      // the part of the state in a candidate that is reset after its product is no gate of its own
-      if (!x) continue;
-      for (let g = 0; g < gates; g++) {
-        const values = new Float32Array(T * B * H);
-        for (let r = 0; r < T * B; r++) {
-          for (let u = 0; u < H; u++) {
-            const at = (Math.floor(u / 4) * gates + g) * 4 + (u % 4);
-            values[r * H + u] = f32[((z + r * ldz + column) >>> 2) + at];
-          }
-        }
-        out[this.gates[first + g]] = values;
-      }
-    }
-    return out;
   }
 }

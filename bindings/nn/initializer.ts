@@ -2,6 +2,7 @@
 import * as check from '../check.js';
 import { align, type Runtime } from '../core/runtime.js';
 import type { Random } from '../random.js';
+import type { Parameter } from './model.js';
 
 export type Initializer =
   /** Uniform within ± bound. */
@@ -40,15 +41,21 @@ export function checkInitializer(name: string, value: unknown): Initializer {
   return value as Initializer;
 }
 
+/** Fills a parameter, block by block. */
+export function initialize(runtime: Runtime, random: Random, { at, size, shape, start }: Parameter): void {
+  const columns = shape.length > 1 ? shape[shape.length - 1] : 1;
+  const rows = size / columns;
+  const block = start.blockRows ?? rows;
+  for (let row = 0; row < rows; row += block) {
+    fill(runtime, random, at + 4 * row * columns, block, columns, start.initializer);
+  }
+  const { f32 } = runtime;
+  const { from = 0, to = 0, value = 0 } = start.offset ?? {};
+  for (let i = (at >>> 2) + from; i < (at >>> 2) + to; i++) f32[i] += value;
+}
+
 /** Fills a matrix [rows, columns] of packed floats. */
-export function initialize(
-  runtime: Runtime,
-  random: Random,
-  at: number,
-  rows: number,
-  columns: number,
-  how: Initializer,
-): void {
+function fill(runtime: Runtime, random: Random, at: number, rows: number, columns: number, how: Initializer): void {
   const { core } = runtime;
   const n = rows * columns;
   const uniform = (bound: number) => random.use('initialise', (...r) => core.fillUniform(at, n, -bound, bound, ...r));

@@ -89,7 +89,7 @@ export class Linear {
     const { weight, bias } = this.packed();
     clearPadding(tape, x, x.at); // it enters the gradient of the weights, times zero
     core.gemm(y.at, y.ld, bias, 0, x.at, x.ld, weight, I * 4 * PANEL, R, this.panels, I);
-    return finish(tape, y, () => {
+    tape.record(() => {
       const K = this.panels * PANEL;
       if (x.grad) {
         const panels = Math.ceil(I / PANEL);
@@ -101,6 +101,7 @@ export class Linear {
       core.weightGrad(this.weight.grad, 4 * I, scratch, y.grad, y.ld, x.at, x.ld, R, I, O, 1);
       if (this.bias) core.biasGrad(this.bias.grad, 0, y.grad, y.ld, R, O, 1);
     });
+    return finish(tape, y);
   }
 }
 

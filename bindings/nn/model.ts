@@ -4,6 +4,7 @@
  */
 import * as check from '../check.js';
 import { align, type Runtime } from '../core/runtime.js';
+import { UnsupportedError } from '../errors.js';
 import { Random } from '../random.js';
 import { type Loss, Tape } from '../tape.js';
 import { type Initializer, initialize } from './initializer.js';
@@ -97,7 +98,7 @@ export class Model<L> {
       parameter.at = at;
       at += align(4 * parameter.size);
     }
-    if (initialise) for (const parameter of builder.parameters) this.#initialise(parameter);
+    if (initialise) for (const parameter of builder.parameters) initialize(runtime, builder.random, parameter);
   }
 
   readonly layers: L;
@@ -108,19 +109,6 @@ export class Model<L> {
 
   get random(): Random {
     return this.#builder.random;
-  }
-
-  #initialise({ at, size, shape, start }: Parameter): void {
-    const { runtime, random } = this;
-    const columns = shape.length > 1 ? shape[shape.length - 1] : 1;
-    const rows = size / columns;
-    const block = start.blockRows ?? rows;
-    for (let row = 0; row < rows; row += block) {
-      initialize(runtime, random, at + 4 * row * columns, block, columns, start.initializer);
-    }
-    const { f32 } = runtime;
-    const { from = 0, to = 0, value = 0 } = start.offset ?? {};
-    for (let i = (at >>> 2) + from; i < (at >>> 2) + to; i++) f32[i] += value;
   }
 
   /** To be called after the parameters have changed. */
@@ -191,6 +179,7 @@ export class Model<L> {
   /** Makes room for the gradients. */
   prepare(): void {
     if (this.gradients) return;
+    if (!this.runtime.core.backward) throw new UnsupportedError('gatewise/infer cannot train; gatewise can');
     this.gradients = this.#builder.alloc(this.slabBytes, 'gradients');
     for (const parameter of this.parameters) parameter.grad = parameter.at - this.slab + this.gradients;
   }

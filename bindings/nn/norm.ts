@@ -43,8 +43,9 @@ export class LayerNorm {
     // parameters lie in lines of their own, padded with zeros: they are rows as they stand
     const { weight, bias } = this;
     core.layerNormForward(y.at, hat, roots, x.at, ld, weight.at, bias.at, this.#mask, R, F);
-    return finish(tape, y, () =>
+    tape.record(() =>
       core.layerNormBackward(x.grad, weight.grad, bias.grad, y.grad, hat, roots, ld, weight.at, this.#mask, R, F),
     );
+    return finish(tape, y);
   }
 }

@@ -6,19 +6,10 @@ export function clearPadding(tape: Tape, { ld, lengths, T, B }: Rows, at: number
   if (lengths) tape.runtime.core.clearPadding(at, ld, lengths.at, T, B);
 }
 
-/**
- * Ends the forward pass of a layer: `y` has been written, and `back` takes its gradient on.
- *
- * @returns y
- */
-export function finish(tape: Tape, y: Rows, back: () => void): Rows {
+/** Ends the forward pass of a layer, once `y` has been written and its way back recorded. */
+export function finish(tape: Tape, y: Rows): Rows {
   clearPadding(tape, y, y.at);
-  if (y.grad) {
-    tape.record(() => {
-      clearPadding(tape, y, y.grad);
-      back();
-    });
-  }
+  if (y.grad) tape.record(() => clearPadding(tape, y, y.grad));
   return y;
 }
 

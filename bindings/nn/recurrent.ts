@@ -3,9 +3,9 @@ import { Merge } from '../../assembly/layout.js';
 import { CELL_DEFAULTS, type CellOptions, type CellSettings } from '../cells/cell.js';
 import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
 import * as check from '../check.js';
-import { align } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
 import { type Call, Direction, type LayerSettings } from './direction.js';
+import { backward } from './direction-backward.js';
 import { dropout as dropoutLayer } from './dropout.js';
 import { checkInitializer, type Initializer } from './initializer.js';
 import { input } from './input.js';
@@ -100,17 +100,9 @@ export interface StateRows {
   readonly c: readonly Rows[];
 }
 
-/** What went on inside a layer in one direction: gates by name, and states after each step, [T,B,H]. */
-export interface Trace {
-  readonly layer: number;
-  readonly reverse: boolean;
-  readonly gates: Record<string, Float32Array>;
-  readonly h: Float32Array;
-  readonly c: Float32Array | null;
-}
-
 /** A layer in one direction, as it stood in a call. */
 interface Run {
+  readonly layer: number;
   readonly direction: Direction;
   readonly call: Call;
   readonly reverse: boolean;
@@ -126,7 +118,8 @@ export class Recurrent {
   readonly #options: RecurrentOptions;
   /** Layer by layer, direction by direction. */
   readonly #layers: Direction[][];
-  readonly #directions: Direction[];
+  /** The same in a row. */
+  readonly directions: readonly Direction[];
   readonly #builder: Builder;
 
   /** @param name prefix of the parameters: `weight_ih_l0` [G·H,I] and so on, as in PyTorch */
@@ -147,7 +140,7 @@ export class Recurrent {
       I = directions[0].P * (bidirectional && merge === 'concat' ? 2 : 1);
       return directions;
     });
-    this.#directions = this.#layers.flat();
+    this.directions = this.#layers.flat();
     this.outputSize = I;
     this.finalSize = this.#layers[widths.length - 1].reduce((n, { P }) => n + P, 0);
   }
@@ -159,8 +152,8 @@ export class Recurrent {
   /** Features of the states of each layer and direction. */
   get stateSizes(): { h: number[]; c: number[] } {
     return {
-      h: this.#directions.map(({ P }) => P),
-      c: this.#hasC ? this.#directions.map(({ H }) => H) : [],
+      h: this.directions.map(({ P }) => P),
+      c: this.#hasC ? this.directions.map(({ H }) => H) : [],
     };
   }
 
@@ -175,8 +168,8 @@ export class Recurrent {
     };
     return new State(
       batch,
-      this.#directions.map(({ P, initial }) => of(initial[0], P)),
-      this.#hasC ? this.#directions.map(({ H, initial }) => of(initial[1], H)) : [],
+      this.directions.map(({ P, initial }) => of(initial[0], P)),
+      this.#hasC ? this.directions.map(({ H, initial }) => of(initial[1], H)) : [],
     );
   }
 
@@ -202,41 +195,8 @@ export class Recurrent {
         throw new RangeError('carry: goes with training forward in time, sequences of equal lengths only');
       }
     }
-    const { output, h, c } = this.#forward(tape, x, state, tape.training, carry);
+    const { output, h, c } = this.run(tape, x, state, tape.training, carry);
     return { output, h, c };
-  }
-
-  /**
-   * The same without a way back, to look inside.
-   *
-   * @param values [T,B,I]
-   */
-  inspect(
-    values: ArrayLike<number>,
-    shape: { T: number; B: number; lengths?: ArrayLike<number> },
-    state?: State,
-  ): Trace[] {
-    const { T, B, lengths } = shape;
-    return this.#builder.forward((tape) => {
-      const x = input(tape, values, { T, B, F: this.inputSize }, lengths ? { lengths } : {});
-      const { runs } = this.#forward(tape, x, state?.clone(), true);
-      return runs.map(({ direction, call, reverse }, i) => {
-        const { H, P, ldh, ldc } = direction;
-        const copy = (at: number, ld: number, F: number) => {
-          const out = new Float32Array(T * B * F);
-          leave(tape, out, { at, ld, B: T * B, F });
-          return out;
-        };
-        const cells = call.cT - (reverse ? 0 : (T - 1) * B * ldc);
-        return {
-          layer: Math.floor(i / this.#layers[0].length),
-          reverse,
-          gates: direction.readGates(tape, call),
-          h: copy(call.outputs, ldh, P),
-          c: call.cT ? copy(cells, ldc, H) : null,
-        };
-      });
-    });
   }
 
   /**
@@ -257,31 +217,27 @@ export class Recurrent {
     }
     return this.#builder.forward((tape) => {
       const rows = input(tape, x, { T: 1, B, F: this.inputSize });
-      leave(tape, output, this.#forward(tape, rows, state, false).output);
+      leave(tape, output, this.run(tape, rows, state, false).output);
       return output;
     });
   }
 
-  /** That a state is of so many sequences, and of these layers. */
+  /** That a state is of B sequences, and of these layers. */
   #checkState(state: State | StateRows, B: number): void {
     const batch = state instanceof State ? state.batch : (state.h[0]?.B ?? B);
-    const widths = (kind: 'h' | 'c') =>
-      state instanceof State ? state[kind].map(({ length }) => length / batch) : state[kind].map(({ F }) => F);
+    if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
     const sizes = this.stateSizes;
-    for (const kind of this.#hasC ? (['h', 'c'] as const) : (['h'] as const)) {
-      const [want, have] = [sizes[kind], widths(kind)];
-      if (have.length !== want.length) {
-        throw new RangeError(`state: expected ${kind} of ${want.length} layers and directions, got ${have.length}`);
-      }
-      if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
-      const wrong = want.findIndex((F, i) => F !== have[i]);
-      if (wrong >= 0) {
-        throw new RangeError(`state: expected ${kind}[${wrong}] of ${want[wrong]} features, got ${have[wrong]}`);
+    for (const kind of ['h', 'c'] as const) {
+      const want = sizes[kind];
+      const have = state[kind].map((s) => (s instanceof Float32Array ? s.length / B : s.F));
+      if (want.length && want.join() !== have.join()) {
+        throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, got [${have}]`);
       }
     }
   }
 
-  #forward(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
+  /** What `forward`, `step` and `inspect` do; with `keep` all states and activations are kept. */
+  run(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
     if (x.F !== this.inputSize) throw new RangeError(`x: expected ${this.inputSize} features, got ${x.F}`);
     if (state) this.#checkState(state, x.B);
     const { dropout = 0, variationalDropout = 0, merge = 'concat' } = this.#options;
@@ -298,7 +254,7 @@ export class Recurrent {
         const i = l * directions.length + d;
         const reverse = d === 1 || this.#options.reverse === true;
         const result = this.#run(tape, direction, inputRows, state && { h: state.h[i], c: state.c[i] }, reverse, keep);
-        runs.push({ direction, call: result.call, reverse });
+        runs.push({ layer: l, direction, call: result.call, reverse });
         h.push(result.h);
         if (result.c) c.push(result.c);
         if (state instanceof State) {
@@ -346,7 +302,7 @@ export class Recurrent {
     const h = rows(call.hT, ldh, P, 1);
     const c = call.cT ? rows(call.cT, ldc, H, 1) : undefined;
     tape.record(() => {
-      direction.backward(tape, call, x, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
+      backward(direction, tape, call, x, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
       // the gradients of the final states have become those of the initial ones
       for (const [from, to] of [
         [h, initial?.h],
@@ -356,32 +312,6 @@ export class Recurrent {
       }
     });
     return { output, h, c, call };
-  }
-
-  /**
-   * The calls of one step of one sequence without a backward pass, for the core to repeat: each layer reads what the one below
-   * puts out. The states are entered; `leave` takes them out again.
-   */
-  stepCalls(tape: Tape, x: number, state: State): { calls: number[]; leave: () => void } {
-    let rows = { at: x, ld: align(4 * this.inputSize), T: 1, B: 1, lengths: undefined };
-    const ends: (() => void)[] = [];
-    const calls = this.#directions.map((layer, l) => {
-      const call = layer.call(tape, rows, false, false);
-      enter(tape, call.h0, layer.ldh, layer.P, 1, state.h[l]);
-      if (call.c0) enter(tape, call.c0, layer.ldc, layer.H, 1, state.c[l]);
-      ends.push(() => {
-        leave(tape, state.h[l], { at: call.h0, ld: layer.ldh, B: 1, F: layer.P });
-        if (call.c0) leave(tape, state.c[l], { at: call.c0, ld: layer.ldc, B: 1, F: layer.H });
-      });
-      rows = { ...rows, at: call.hT, ld: layer.ldh };
-      return call.s;
-    });
-    return {
-      calls,
-      leave: () => {
-        for (const end of ends) end();
-      },
-    };
   }
 }
 
@@ -509,7 +439,7 @@ function mergeRows(tape: Tape, a: Rows, b: Rows | undefined, how: Merge): Rows {
 }
 
 /** An initial state, one that is learned, or zeros, into its slot. */
-function enter(
+export function enter(
   tape: Tape,
   at: number,
   ld: number,
@@ -527,7 +457,7 @@ function enter(
 }
 
 /** Rows into packed numbers [B,F]. */
-function leave(tape: Tape, values: Float32Array, { at, ld, B, F }: Pick<Rows, 'at' | 'ld' | 'B' | 'F'>): void {
+export function leave(tape: Tape, values: Float32Array, { at, ld, B, F }: Pick<Rows, 'at' | 'ld' | 'B' | 'F'>): void {
   const { f32 } = tape.runtime;
   for (let b = 0; b < B; b++) {
     const from = (at + b * ld) >>> 2;

@@ -19,7 +19,8 @@ export function activation(tape: Tape, x: Rows, name: 'tanh' | 'sigmoid' | 'relu
   const { T, B, F, ld } = x;
   const y = tape.rows(T, B, F, x.grad !== 0, x.lengths);
   core.activationForward(y.at, x.at, ld, T * B, F, f);
-  return finish(tape, y, () => core.activationBackward(x.grad, y.grad, y.at, ld, T * B, F, f));
+  if (y.grad) tape.record(() => core.activationBackward(x.grad, y.grad, y.at, ld, T * B, F, f));
+  return finish(tape, y);
 }
 
 /** The same T and B in all of them. */
@@ -45,7 +46,7 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
   const { core } = tape.runtime;
   const [{ T, B }] = parts;
   const F = parts.reduce((n, part) => n + part.F, 0);
-  const some = parts.some((part) => part.grad);
+  const some = parts.some((part) => part.grad !== 0);
   const y = tape.rows(T, B, F, some, sharedLengths(parts, names));
   let column = 0;
   const columns = parts.map((x) => {
@@ -53,11 +54,14 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
     column += x.F;
     return column - x.F;
   });
-  return finish(tape, y, () => {
-    parts.forEach((x, i) => {
-      if (x.grad) core.besideBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
+  if (some) {
+    tape.record(() => {
+      parts.forEach((x, i) => {
+        if (x.grad) core.besideBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
+      });
     });
-  });
+  }
+  return finish(tape, y);
 }
 
 /**
@@ -74,9 +78,12 @@ export function add(tape: Tape, a: Rows, b: Rows): Rows {
   const { T, B, F, ld } = a;
   const y = tape.rows(T, B, F, a.grad !== 0 || b.grad !== 0, sharedLengths([a, b], ['a', 'b']));
   core.addForward(y.at, a.at, b.at, ld, T * B, F);
-  return finish(tape, y, () => {
-    for (const { grad } of [a, b]) if (grad) core.rowsAdd(grad, ld, y.grad, ld, T * B, F);
-  });
+  if (y.grad) {
+    tape.record(() => {
+      for (const { grad } of [a, b]) if (grad) core.rowsAdd(grad, ld, y.grad, ld, T * B, F);
+    });
+  }
+  return finish(tape, y);
 }
 
 /**
@@ -94,7 +101,8 @@ export function repeat(tape: Tape, x: Rows, T: number, lengths?: ArrayLike<numbe
   const { B, F, ld } = x;
   const y = tape.rows(T, B, F, x.grad !== 0, lengths && lengthsOf(tape, lengths, T, B));
   core.repeatForward(y.at, x.at, ld, T, B);
-  return finish(tape, y, () => core.repeatBackward(x.grad, y.grad, ld, T, B, F));
+  if (y.grad) tape.record(() => core.repeatBackward(x.grad, y.grad, ld, T, B, F));
+  return finish(tape, y);
 }
 
 /**

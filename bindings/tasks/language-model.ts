@@ -12,7 +12,9 @@ import { Embedding } from '../nn/embedding.js';
 import { Linear } from '../nn/linear.js';
 import { crossEntropy } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
+import { softmaxRows } from '../nn/predict.js';
 import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
+import { stepCalls } from '../nn/step-calls.js';
 import { Random } from '../random.js';
 import type { Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
@@ -343,6 +345,39 @@ export class LanguageModel {
     return { loss: sum / total, bits: sum / total / Math.LN2, count: total };
   }
 
+  /** A state for a stream of its own: as many as are wanted share the weights. It can be cloned, reset, saved (`saveState`). */
+  state(): State {
+    return this.model.layers.rnn.state(1);
+  }
+
+  /**
+   * Reads on in a stream.
+   *
+   * @param input a text or a list of tokens
+   * @param state moved on
+   * @returns [V] the probability of each token of the vocabulary to come next
+   */
+  step(input: string | readonly string[], state: State): Float32Array {
+    const tokens = this.#encode('input', input);
+    if (tokens.length === 0) throw new RangeError('input: is empty');
+    const last = tokens.length - 1;
+    this.#read(tokens.subarray(0, last), state);
+    return this.model.forward((tape, { embedding, rnn, head }) => {
+      const x = embedding.forward(tape, tokens.subarray(last), 1, 1);
+      return softmaxRows(tape, head.forward(tape, rnn.forward(tape, x, state).output));
+    });
+  }
+
+  /** Moves a state on over tokens. */
+  #read(tokens: Int32Array, state: State): void {
+    for (let at = 0; at < tokens.length; at += CHUNK) {
+      const part = tokens.subarray(at, at + CHUNK);
+      this.model.forward((tape, { embedding, rnn }) =>
+        rnn.forward(tape, embedding.forward(tape, part, part.length, 1), state),
+      );
+    }
+  }
+
   /** Writes on from the prompt; returns what it wrote, without the prompt. */
   generate(options: GenerateOptions = {}): string {
     const writer = this.#write(options);
@@ -377,14 +412,9 @@ export class LanguageModel {
     if (prompt.length === 0) throw new RangeError('prompt: is empty; leave it out to begin with a line break');
     const random =
       seed === undefined ? model.random : new Random(check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER));
-    const state = model.layers.rnn.state(1);
+    const state = this.state();
     const last = prompt.length - 1;
-    for (let at = 0; at < last; at += CHUNK) {
-      const part = prompt.subarray(at, Math.min(at + CHUNK, last));
-      model.forward((tape, { embedding, rnn }) =>
-        rnn.forward(tape, embedding.forward(tape, part, part.length, 1), state),
-      );
-    }
+    this.#read(prompt.subarray(0, last), state);
     let token = prompt[last];
     for (let left = length; left > 0; left -= CHUNK) {
       const count = Math.min(CHUNK, left);
@@ -409,7 +439,7 @@ export class LanguageModel {
       const V = this.vocabulary.size;
       const { embeddingSize } = this.config;
       const x = runtime.take(align(4 * embeddingSize));
-      const { calls, leave } = rnn.stepCalls(tape, x, state);
+      const { calls, finish } = stepCalls(tape, rnn, x, state);
       const logits = runtime.take(align(4 * V));
       const scratch = runtime.take(2 * align(4 * V));
       const seqs = runtime.take(4 * calls.length);
@@ -433,7 +463,7 @@ export class LanguageModel {
         runtime.core.generate(g, out, count, temperature, topK, topP, seed, stream, block);
         return block + count;
       });
-      leave();
+      finish();
       return runtime.i32.slice(out >> 2, (out >> 2) + count);
     });
   }

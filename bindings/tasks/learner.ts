@@ -3,7 +3,8 @@
  * its file. A task holds a learner; it adds data, layers and words.
  */
 import * as check from '../check.js';
-import { RUNTIME_OPTIONS, Runtime, type RuntimeOptions } from '../core/runtime.js';
+import { RUNTIME_OPTIONS, Runtime as Running, type RuntimeOptions } from '../core/runtime.js';
+import { Runtime } from '../core/train.js';
 import { FormatError } from '../errors.js';
 import { type Builder, Model } from '../nn/model.js';
 import type { State } from '../nn/recurrent.js';
@@ -24,7 +25,7 @@ export const TASK_OPTIONS: readonly string[] = ['seed', 'runtime', ...RUNTIME_OP
 
 /** Checks what every task takes; returns the seed. */
 export function checkTask({ seed = 0, runtime, build, module }: TaskOptions): number {
-  if (runtime !== undefined && !(runtime instanceof Runtime)) check.fail('runtime', 'a Runtime', runtime);
+  if (runtime !== undefined && !(runtime instanceof Running)) check.fail('runtime', 'a Runtime', runtime);
   if (runtime && (build ?? module) !== undefined) {
     throw new TypeError('runtime: goes with neither build nor module, which are for a runtime of its own');
   }

@@ -91,3 +91,17 @@ export function spanFigures(said: readonly (readonly string[])[], so: readonly (
   });
   return { ...shares(right, claimed, support), support };
 }
+
+/** Fewest tokens to be changed, taken out and put in that make one sequence of another (Levenshtein 1966). */
+export function editDistance(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
+  let row = Int32Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = new Int32Array(b.length + 1);
+    next[0] = i;
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

@@ -4,6 +4,7 @@
  */
 import { FormatError } from '../errors.js';
 import { decode, encode, match, type Tensor } from '../files/safetensors.js';
+import { ownTensors, weightsOf } from '../files/weights.js';
 import type { Model } from '../nn/model.js';
 import { State } from '../nn/recurrent.js';
 import type { Stream } from '../random.js';
@@ -44,8 +45,7 @@ export function save(
   } | null,
 ): Uint8Array<ArrayBuffer> {
   const { runtime, parameters, random } = model;
-  const tensors = new Map<string, Tensor>();
-  for (const { name, shape, at, size } of parameters) tensors.set(name, { shape, data: runtime.read(at, size) });
+  const tensors = weightsOf(model);
   const optimizer = training?.optimizer;
   for (const [moment, slab] of Object.entries(optimizer?.moments ?? {})) {
     for (const { name, shape, at, size } of parameters) {
@@ -104,8 +104,7 @@ export function restore(
   state: State | null;
   position: Record<string, unknown> | null;
 } {
-  const own = new Map([...tensors].filter(([name]) => !/^(optimizer|state)\./.test(name)));
-  const values = match(own, model.parameters, aliases);
+  const values = match(ownTensors(tensors), model.parameters, aliases);
   const optimizer = description?.optimizer ? new Optimizer(model, description.optimizer.options) : null;
   if (optimizer) optimizer.step = description?.optimizer?.step ?? 0;
 

@@ -1,9 +1,9 @@
 /** What an example is given to show itself on: progress, figures, pictures and files. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse, View } from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
+import type { TopLevelSpec } from 'vega-lite';
 import { writeWhole } from './files.js';
+import { svgOf } from './picture.js';
 import type { Terminal } from './terminal.js';
 
 export interface Example {
@@ -57,9 +57,7 @@ export class Stage {
 
   /** Writes a chart that is described in Vega-Lite as NAME.svg. */
   async picture(name: string, chart: TopLevelSpec): Promise<void> {
-    const view = new View(parse(compile({ background: 'white', ...chart } as TopLevelSpec).spec), { renderer: 'none' });
-    await this.write(`${name}.svg`, new TextEncoder().encode(await view.toSVG()));
-    view.finalize();
+    await this.write(`${name}.svg`, new TextEncoder().encode(await svgOf(chart)));
   }
 
   /** Writes a file of the result, whole or not at all. */

@@ -1,5 +1,5 @@
 /** One training, the same in a page and in Node: a page must give the very bits that Node gives. */
-import { LanguageModel } from 'gatewise';
+import { LanguageModel } from 'gatewise/tasks';
 
 export interface Outcome {
   /** SHA-256 of the saved model. */

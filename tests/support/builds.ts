@@ -1,7 +1,7 @@
 /** The builds of the core that this engine can run, and runtimes of them that catch a kernel out of bounds. */
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import { Runtime } from '#dist/bindings/core/runtime.js';
+import { Runtime } from 'gatewise';
 
 const root = new URL('../../../', import.meta.url);
 

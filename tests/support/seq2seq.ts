@@ -1,13 +1,6 @@
 /** Small models of sequence to sequence, with every kind of encoder and cell, and the examples that they read. */
-import {
-  crossEntropy,
-  type Loss,
-  Seq2Seq,
-  type Seq2SeqExample,
-  type Seq2SeqOptions,
-  type Sequence,
-  type Tape,
-} from 'gatewise';
+import { crossEntropy, type Loss, type Tape } from 'gatewise';
+import { Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions, type Sequence } from 'gatewise/tasks';
 import { random, uniform } from './numbers.js';
 
 export type Layers = Seq2Seq['model']['layers'];

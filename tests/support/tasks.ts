@@ -1,5 +1,6 @@
 /** What the tests of task models share: gradients, trainings, and models that are told something wrong. */
-import { type EpochProgress, gradcheck, type Loss, type Model, type Run, type Tape } from 'gatewise';
+import { gradcheck, type Loss, type Model, type Run, type Tape } from 'gatewise';
+import type { EpochProgress } from 'gatewise/tasks';
 import { equal, ok, throws } from 'uvu/assert';
 
 /** A pass over examples that looks at losses and gradients and changes no weight. */

@@ -1,0 +1,229 @@
+/**
+ * `npm run peers`: the same work done by gatewise and by others, each in a process of its own, which take turns.
+ */
+import { execFileSync, fork } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { engine, median } from '../../build/bench/measure.js';
+import { count, optionsOf } from '../../build/bench/options.js';
+import { workloads } from '../../build/bench/peers/workloads.js';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, '../..');
+const START_MS = 180_000;
+const SAMPLE_MS = 60_000;
+
+/**
+ * `before`: its GRU resets before the product with the state, so that it is held to that, and compared with gatewise doing the same.
+ * `package`: what has to be installed.
+ */
+const PEERS = [
+  { peer: 'gatewise simd', adapter: 'gatewise', options: { build: 'simd' } },
+  {
+    peer: 'gatewise simd, reset before',
+    adapter: 'gatewise',
+    options: { build: 'simd', reset: 'before' },
+    before: true,
+  },
+  { peer: 'gatewise relaxed', adapter: 'gatewise', options: { build: 'relaxed' } },
+  { peer: 'plain JavaScript', adapter: 'plain' },
+  { peer: 'tfjs-wasm', adapter: 'tfjs', package: '@tensorflow/tfjs', before: true },
+  { peer: 'onnxruntime-web', adapter: 'onnxruntime', package: 'onnxruntime-web', options: { name: 'onnxruntime-web' } },
+  {
+    peer: 'onnxruntime-node',
+    adapter: 'onnxruntime',
+    package: 'onnxruntime-node',
+    options: { name: 'onnxruntime-node' },
+  },
+  { peer: 'jax-js', adapter: 'jax', package: '@jax-js/jax' },
+  { peer: 'brain.js', adapter: 'brain', package: 'brain.js', before: true, all: true },
+];
+
+const HELP = `npm run peers -- [--json] [--only TEXT] [--all] [--rounds N]
+
+Gives gatewise and others the same weights and inputs, compares what comes out with double precision,
+then times them: each in a process of its own with one thread, warmed up, taking turns in rounds.
+A peer that differs by more than 1e-4 of the largest number is not timed.
+
+  --json         one object a line: id, peer, ms, ratio, maxRss, engine, note
+  --only TEXT    workloads whose id contains TEXT
+  --all          brain.js too
+  --rounds N     turns of each, default 7
+
+ms is the median over the rounds, by the processor's time; ratio the median of the ratios to gatewise simd in
+the same round, above 1 where the peer is slower; maxRss the peak memory of the process in KiB. The peers are
+installed into bench/peers/node_modules on first use; onnxruntime-node is native code, all others run in a page too.
+
+${workloads.map(({ id, task, B, T, I, H, L, V }) => `  ${id.padEnd(18)} ${task}, B=${B} T=${T} I=${I} H=${H}${L > 1 ? ` L=${L}` : ''}${V ? ` V=${V}` : ''}`).join('\n')}
+
+  step        one step, its state handed over; numbers in, numbers out
+  sequence    all steps forward; numbers in, numbers out
+  characters  a training step: embedding, stack, softmax, cross-entropy, back, Adam; tokens in, the loss out
+  classes     the same of a bidirectional classifier of the final states
+`;
+
+const values = optionsOf(HELP, {
+  json: { type: 'boolean', default: false },
+  only: { type: 'string', default: '' },
+  all: { type: 'boolean', default: false },
+  rounds: { type: 'string', default: '7' },
+});
+
+function say(text) {
+  (values.json ? process.stderr : process.stdout).write(`${text}\n`);
+}
+
+/** First line of a message, without this machine's paths. */
+function short(message) {
+  const line = message.split('\n')[0].replaceAll(`${root}/`, '');
+  return line.length > 160 ? `${line.slice(0, 159)}…` : line;
+}
+
+/** Installs the peers unless they are there; returns why it could not. */
+function install() {
+  const lock = join(here, 'package-lock.json');
+  const done = join(here, 'node_modules/.package-lock.json');
+  if (existsSync(done) && statSync(done).mtimeMs >= statSync(lock).mtimeMs) return '';
+  say('installing the peers into bench/peers/node_modules (750 MB, once) …');
+  try {
+    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: here,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
+    });
+    return '';
+  } catch (error) {
+    return short(error.stderr || error.message);
+  }
+}
+
+/** A process that answers one question at a time. */
+class Peer {
+  constructor({ adapter, options = {} }, file) {
+    this.child = fork(join(here, 'child.mjs'), [adapter, JSON.stringify(options), file], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.stderr = '';
+    this.child.stderr.on('data', (data) => (this.stderr += data));
+  }
+
+  ask(question, limit) {
+    return new Promise((answer) => {
+      const { child } = this;
+      const finish = (result) => {
+        clearTimeout(timer);
+        child.removeAllListeners('message').removeAllListeners('exit');
+        answer(result);
+      };
+      const timer = setTimeout(() => finish({ error: `no answer within ${limit / 1000} s` }), limit);
+      child.once('message', finish);
+      child.once('exit', (code) => {
+        finish({ error: this.stderr.trim() || `its process ended with ${code}` });
+      });
+      child.send(question);
+    });
+  }
+
+  end() {
+    this.child.removeAllListeners('exit');
+    this.child.kill();
+  }
+}
+
+function relaxedRuns() {
+  return WebAssembly.validate(readFileSync(join(root, 'build/wasm/relaxed.wasm')));
+}
+
+/** Rows of one workload. */
+async function compare(workload, missing, rounds) {
+  const files = {};
+  for (const cell of workload.cell === 'gru' ? ['gru', 'gru-before'] : [workload.cell]) {
+    files[cell] = join(root, `build/peers/${workload.id}-${cell}.bin`);
+    execFileSync(process.execPath, [join(here, 'numbers.mjs'), workload.id, cell, files[cell]]);
+  }
+  const rows = [];
+  for (const entry of PEERS) {
+    if (entry.all && !values.all) continue;
+    const before = Boolean(entry.before && workload.cell === 'gru');
+    if (entry.options?.reset && !before) continue;
+    const row = { peer: entry.peer, before, note: '', times: [] };
+    rows.push(row);
+    if (missing && entry.package) row.note = `not installed: ${missing}`;
+    else if (entry.options?.build === 'relaxed' && !relaxedRuns()) row.note = 'this engine has no relaxed SIMD';
+    else {
+      const child = new Peer(entry, files[before ? 'gru-before' : workload.cell]);
+      const { error, note, maxRss } = await child.ask('start', START_MS);
+      row.maxRss = maxRss;
+      row.note = error ? short(error) : note;
+      if (error) child.end();
+      else row.child = child;
+    }
+  }
+  for (let round = 0; round < rounds; round++) {
+    const living = rows.filter(({ child }) => child);
+    for (const row of round % 2 ? living.reverse() : living) {
+      const { ms, error, maxRss } = await row.child.ask('sample', SAMPLE_MS);
+      row.maxRss = maxRss ?? row.maxRss;
+      if (error) {
+        row.note = short(error);
+        row.child.end();
+        row.child = undefined;
+        row.times = [];
+      } else row.times.push(ms);
+    }
+  }
+  for (const { child } of rows) child?.end();
+  return rows.map(({ peer, before, note, times, maxRss }) => {
+    const own = rows.find((row) => row.peer === (before ? 'gatewise simd, reset before' : 'gatewise simd')).times;
+    const timed = times.length > 0;
+    return {
+      id: workload.id,
+      peer,
+      ms: timed ? Number(median(times).toPrecision(4)) : null,
+      ratio: timed && own.length ? Number(median(times.map((ms, i) => ms / own[i])).toPrecision(3)) : null,
+      maxRss: maxRss ?? null,
+      engine,
+      note,
+    };
+  });
+}
+
+function print({ peer, ms, ratio, maxRss, note }) {
+  const cell = (value, width, digits) => (value === null ? '' : value.toFixed(digits)).padStart(width);
+  const memory = cell(maxRss === null ? null : maxRss / 1024, 7, 0);
+  console.log(
+    `  ${peer.padEnd(28)}${cell(ms, 10, ms < 1 ? 4 : 2)}${cell(ratio, 8, ratio < 10 ? 2 : 1)}${memory}   ${note}`.trimEnd(),
+  );
+}
+
+async function main() {
+  const rounds = count('--rounds', values.rounds);
+  const chosen = workloads.filter(({ id }) => id.includes(values.only));
+  if (chosen.length === 0) throw new Error(`--only ${values.only}: there is no such workload, see --help`);
+  const missing = install();
+  if (missing) say(`the peers could not be installed: ${missing}`);
+  mkdirSync(join(root, 'build/peers'), { recursive: true });
+  const { dependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
+  if (!values.json) {
+    console.log(
+      `${engine}; ${Object.entries(dependencies)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', ')}`,
+    );
+  }
+  for (const workload of chosen) {
+    if (!values.json) console.log(`\n${workload.id.padEnd(34)}ms   ratio     MB`);
+    for (const row of await compare(workload, missing, rounds)) {
+      if (values.json) console.log(JSON.stringify(row));
+      else print(row);
+    }
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,34 @@
+/** Where a stream stands, as a safetensors file: `h.0`, `h.1` … and `c.0` … [B,F], layer by layer. */
+import { FormatError } from '../errors.js';
+import { State } from '../nn/recurrent.js';
+import { decode, encode, type Tensor } from './safetensors.js';
+
+export function saveState(state: State): Uint8Array<ArrayBuffer> {
+  const { batch } = state;
+  const tensors = new Map<string, Tensor>();
+  for (const kind of ['h', 'c'] as const) {
+    state[kind].forEach((data, l) => {
+      tensors.set(`${kind}.${l}`, { shape: [batch, data.length / batch], data });
+    });
+  }
+  return encode(tensors, {});
+}
+
+/**
+ * Whether it is a state of some layers, those that it is given to will say.
+ *
+ * @throws FormatError for a file that is damaged or holds something else
+ */
+export function loadState(bytes: Uint8Array | ArrayBuffer): State {
+  const { tensors } = decode(bytes);
+  const of = (kind: string) => {
+    const list: Float32Array[] = [];
+    for (let t = tensors.get(`${kind}.0`); t; t = tensors.get(`${kind}.${list.length}`)) list.push(t.data);
+    return list;
+  };
+  const [h, c] = [of('h'), of('c')];
+  const batch = tensors.get('h.0')?.shape[0] ?? 0;
+  const alike = [...tensors.values()].every(({ shape }) => shape.length === 2 && shape[0] === batch);
+  if (batch === 0 || h.length + c.length !== tensors.size || !alike) throw new FormatError('the file holds no state');
+  return new State(batch, h, c);
+}

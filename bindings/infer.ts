@@ -1,0 +1,23 @@
+/**
+ * gatewise/infer: layers that run trained weights, on a smaller module without training.
+ *
+ * @module
+ */
+
+export { CELL_NAMES, type CellName } from './cells/index.js';
+export { Runtime } from './core/infer.js';
+export type { RuntimeOptions } from './core/runtime.js';
+export { FormatError, MemoryError, UnsupportedError } from './errors.js';
+export { loadWeights } from './files/weights.js';
+export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
+export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
+export { input, read } from './nn/input.js';
+export { Linear, type LinearOptions } from './nn/linear.js';
+export { type Builder, Model, type Parameter } from './nn/model.js';
+export { LayerNorm } from './nn/norm.js';
+export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
+export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
+export { argmaxRows, type Drawing, drawRows, softmaxRows, topKRows } from './nn/predict.js';
+export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
+export { activation, add, concat, repeat, slice } from './nn/rows.js';
+export type { Rows, Tape } from './tape.js';

@@ -1,0 +1,144 @@
+/** The way back through a layer in one direction: gradients of its input, its initial state and its weights. */
+import { GRAD_BLOCK, PANEL, Seq } from '../../assembly/layout.js';
+import { align } from '../core/runtime.js';
+import type { Rows, Tape } from '../tape.js';
+import { type Call, type Direction, LINE } from './direction.js';
+
+/**
+ * The way back through a call: gradients of x (accumulated), of the weights, and in dh and dc those of the initial state.
+ *
+ * @param dy rows of the gradient of the outputs
+ * @param dh, dc gradients of the final state
+ * @param learned whether the learned initial state was used
+ */
+export function backward(
+  layer: Direction,
+  tape: Tape,
+  call: Call,
+  x: Rows,
+  dy: { at: number; ld: number },
+  dh: number,
+  dc: number,
+  learned: boolean,
+): void {
+  const { runtime } = tape;
+  const { core } = runtime;
+  const { ldh, ldc, settings } = layer;
+  const { B } = x;
+  let whh = layer.whh?.at ?? 0;
+  const bytes = align(4 * (layer.whh?.size ?? 0));
+  if (call.weightMask) {
+    whh = runtime.takeZeroed(bytes);
+    core.multiplyAdd(whh, layer.whh?.at ?? 0, call.weightMask, bytes / 4);
+  }
+  const { wxT, whT, wrT } = packTransposed(layer, tape, whh);
+  const scratch = (wanted: unknown, ld: number) => (wanted ? runtime.take(B * ld) : 0);
+  const dm = scratch(wrT, Math.max(ldh, ldc));
+  const du = scratch(call.u, ldh);
+  const kept = scratch(settings.zoneoutHidden, ldh);
+  const row = (wanted: unknown, size: number) => (wanted ? runtime.takeZeroed(size) : 0);
+  const dpeephole = row(layer.peephole, 3 * ldc);
+  const dgainX = row(layer.gainX, layer.xPanels * LINE);
+  const dgainH = row(layer.gainH, layer.hPanels * LINE);
+  const dnormC = row(layer.gainC, 2 * ldc);
+  const { i32 } = runtime;
+  const f = call.s >>> 2;
+  i32[f + Seq.wxT] = wxT;
+  i32[f + Seq.whT] = whT;
+  i32[f + Seq.wrT] = wrT;
+  i32[f + Seq.dy] = dy.at;
+  i32[f + Seq.lddy] = dy.ld;
+  i32[f + Seq.dh] = dh;
+  i32[f + Seq.dc] = dc;
+  i32[f + Seq.dm] = dm;
+  i32[f + Seq.du] = du;
+  i32[f + Seq.kept] = kept;
+  i32[f + Seq.dx] = x.grad;
+  i32[f + Seq.lddx] = x.ld;
+  i32[f + Seq.dpeephole] = dpeephole;
+  i32[f + Seq.dgainX] = dgainX;
+  i32[f + Seq.dgainH] = dgainH;
+  i32[f + Seq.dnormC] = dnormC;
+  core.backward(call.s);
+  weightGradients(layer, tape, call, x);
+  const { H } = layer;
+  if (layer.peephole) {
+    const to = layer.peephole.grad;
+    core.biasGrad(to, 0, dpeephole, ldc, 1, H, 1);
+    if (!settings.coupled) core.biasGrad(to + 4 * H, 0, dpeephole + ldc, ldc, 1, H, 1);
+    core.biasGrad(to + (settings.coupled ? 4 : 8) * H, 0, dpeephole + 2 * ldc, ldc, 1, H, 1);
+  }
+  for (const { row: r, x: fromX, h, xAt, hAt, gates } of layer.parts) {
+    if (layer.gainX && fromX) core.biasGrad(layer.gainX.grad + 4 * r, 0, dgainX + xAt * LINE, LINE, 1, H, gates);
+    if (layer.gainH && h) core.biasGrad(layer.gainH.grad + 4 * r, 0, dgainH + hAt * LINE, LINE, 1, H, gates);
+  }
+  if (layer.gainC) core.biasGrad(layer.gainC.grad, 0, dnormC, ldc, 1, H, 1);
+  if (layer.biasC) core.biasGrad(layer.biasC.grad, 0, dnormC + ldc, ldc, 1, H, 1);
+  const [h0, c0] = learned ? layer.initial : [];
+  if (h0) core.biasGrad(h0.grad, 0, dh, ldh, B, layer.P, 1);
+  if (c0) core.biasGrad(c0.grad, 0, dc, ldc, B, H, 1);
+}
+
+/** Gradients of the weights and biases, from dz. */
+function weightGradients(layer: Direction, tape: Tape, call: Call, x: Rows): void {
+  const { runtime } = tape;
+  const { core } = runtime;
+  const { I, H, P, ldz, ldh, lde, whh, bih, bhh } = layer;
+  const R = x.T * x.B;
+  const widest = Math.max(align(4 * I), ldh, layer.ldc);
+  const scratch = runtime.take(2 * LINE + GRAD_BLOCK * (LINE + widest));
+  // under normalisation the products have gradients of their own
+  const zx = call.normX || call.z;
+  const ldzx = call.normX ? layer.xPanels * LINE : ldz;
+  let dwhh = whh?.grad ?? 0;
+  const bytes = align(4 * (whh?.size ?? 0));
+  if (call.weightMask) dwhh = runtime.takeZeroed(bytes);
+  for (const { row, x: fromX, h, z, xAt, hAt, gates } of layer.parts) {
+    const dz = call.z + z;
+    core.biasGrad(fromX && bih ? bih.grad + 4 * row : 0, h && bhh ? bhh.grad + 4 * row : 0, dz, ldz, R, H, gates);
+    if (fromX) {
+      const from = call.normX ? zx + xAt * LINE : dz;
+      core.weightGrad(layer.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, R, I, H, gates);
+    }
+    const to = dwhh + 4 * row * P;
+    if (h === 'cell') core.weightGrad(to, 4 * P, scratch, dz, ldz, call.e, lde, R, P, H, gates);
+    else if (h && call.normH) {
+      const from = call.normH + hAt * LINE;
+      core.weightGrad(to, 4 * P, scratch, from, layer.hPanels * LINE, call.previous, ldh, R, P, H, gates);
+    } else if (h) core.weightGrad(to, 4 * P, scratch, dz, ldz, call.previous, ldh, R, P, H, gates);
+  }
+  if (call.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, call.weightMask, bytes / 4);
+  if (layer.whr) {
+    const width = Math.ceil(H / 4) * 16;
+    core.weightGrad(layer.whr.grad, 4 * H, scratch, call.e + 2 * width, lde, call.e + width, lde, R, H, P, 1);
+  }
+}
+
+/** Packs the transposes that the way back needs into the arena. `whh`: the recurrent weights, or what dropping left of them. */
+function packTransposed(layer: Direction, tape: Tape, whh: number): { wxT: number; whT: number; wrT: number } {
+  const { runtime } = tape;
+  const { core } = runtime;
+  const { I, H, P } = layer;
+  const take = (features: number, panels: number) =>
+    panels && runtime.take(Math.ceil(features / PANEL) * panels * PANEL * LINE);
+  const xLine = layer.xPanels * PANEL * LINE;
+  const hLine = layer.hPanels * PANEL * LINE;
+  const wxT = take(I, layer.xPanels);
+  const whT = take(P, layer.hPanels);
+  let wrT = 0;
+  for (const { row, x, h, xAt, hAt, gates, panels } of layer.parts) {
+    if (x) core.packTransposed(wxT + xAt * PANEL * LINE, xLine, layer.wih.at + 4 * row * I, 4 * I, I, H, gates);
+    const w = whh + 4 * row * P;
+    if (h === 'product') core.packTransposed(whT + hAt * PANEL * LINE, hLine, w, 4 * P, P, H, gates);
+    if (h === 'cell') {
+      wrT = take(P, panels);
+      core.packTransposed(wrT, panels * PANEL * LINE, w, 4 * P, P, H, gates);
+    }
+  }
+  if (layer.whr) {
+    const panels = Math.ceil(P / PANEL);
+    wrT = take(H, panels);
+    core.packTransposed(wrT, panels * PANEL * LINE, layer.whr.at, 4 * H, H, P, 1);
+  }
+  return { wxT, whT, wrT };
+}

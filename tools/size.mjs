@@ -1,0 +1,163 @@
+/**
+ * `npm run size`: what a browser downloads of each entry of the package, bundled and minified by Vite, and how soon a process that
+ * imports it has its first result.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { build } from 'vite';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const folder = join(root, 'build/size');
+const KIB = 1024;
+
+/** What is bundled; the first two have a limit. All have a module inside; the relaxed build is a file of its own, on demand. */
+const ENTRIES = [
+  {
+    id: 'everything',
+    what: 'gatewise: all layers, cells, losses, training',
+    code: "export * from 'gatewise';",
+    limit: 50,
+  },
+  { id: 'infer', what: 'gatewise/infer: inference alone', code: "export * from 'gatewise/infer';", limit: 20 },
+  {
+    id: 'tasks',
+    what: 'gatewise/tasks: all models, with all they are made of',
+    code: "export * from 'gatewise/tasks';",
+  },
+  {
+    id: 'language-model',
+    what: 'one model of gatewise/tasks',
+    code: "export { LanguageModel } from 'gatewise/tasks';",
+  },
+  {
+    id: 'train-a-layer',
+    what: 'Recurrent, Linear, crossEntropy, Model, Optimizer, Runtime of gatewise',
+    code: "export { crossEntropy, input, Linear, Model, Optimizer, Recurrent, Runtime } from 'gatewise';",
+  },
+];
+
+const HELP = `npm run size [-- --json]
+
+Bytes of each entry as a browser downloads it: bundled and minified by Vite, raw, with gzip -9 and with brotli -11.
+Then how long the module takes to compile, and how much longer than an empty one a process takes that imports the package and
+steps a layer once. Exits with 1 if an entry is above its limit.
+`;
+
+/** The entry's own file; what is loaded on demand is apart. */
+async function bundle(code) {
+  const entry = join(folder, 'entry.mjs');
+  writeFileSync(entry, code);
+  const results = await build({
+    root: folder,
+    configFile: false,
+    logLevel: 'error',
+    resolve: {
+      alias: [
+        { find: /^gatewise$/, replacement: join(root, 'dist/index.js') },
+        { find: 'gatewise/tasks', replacement: join(root, 'dist/tasks.js') },
+        { find: 'gatewise/infer', replacement: join(root, 'dist/infer.js') },
+      ],
+    },
+    build: {
+      write: false,
+      target: 'es2022',
+      lib: { entry, formats: ['es'], fileName: 'bundle' },
+      rollupOptions: { output: { minify: true } },
+    },
+  });
+  const bytes = Buffer.from([results].flat()[0].output.find((chunk) => chunk.isEntry).code);
+  return {
+    raw: bytes.length,
+    gzip: gzipSync(bytes, { level: 9 }).length,
+    brotli: brotliCompressSync(bytes, {
+      params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+    }).length,
+  };
+}
+
+/** One step of a layer, by an entry. */
+const FIRST_STEP = (entry) => `
+import { Model, Recurrent, Runtime } from '${entry}';
+const runtime = await Runtime.create();
+const model = new Model(runtime, 1, (b) => new Recurrent(b, 'lstm', { cell: 'lstm', inputSize: 64, hiddenSize: 128 }));
+const [first] = model.layers.step(new Float32Array(64).fill(1), model.layers.state());
+if (Number.isNaN(first)) throw new Error('no result');
+`;
+
+/** Median milliseconds of processes that take turns. */
+function processes(files, rounds) {
+  const times = files.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    files.forEach((file, i) => {
+      const began = performance.now();
+      execFileSync(process.execPath, [file], { cwd: root });
+      times[i].push(performance.now() - began);
+    });
+  }
+  return times.map((list) => list.sort((a, b) => a - b)[Math.floor(rounds / 2)]);
+}
+
+/** Median milliseconds of compiling a module, each time in a process of its own: engines keep what they have compiled. */
+function compileTime(name) {
+  const file = join(folder, `compile-${name}.mjs`);
+  writeFileSync(
+    file,
+    `import { readFileSync } from 'node:fs';
+const bytes = readFileSync(${JSON.stringify(join(root, `dist/${name}.wasm`))});
+const began = performance.now();
+new WebAssembly.Module(bytes);
+console.log(performance.now() - began);`,
+  );
+  const times = Array.from({ length: 9 }, () => Number(execFileSync(process.execPath, [file], { encoding: 'utf8' })));
+  return times.sort((a, b) => a - b)[4];
+}
+
+const { values } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+});
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder, { recursive: true });
+const print = (row, text) => console.log(values.json ? JSON.stringify(row) : text);
+const kib = (bytes) => `${(bytes / KIB).toFixed(1)} KiB`.padStart(10);
+
+if (!values.json) console.log(`${'id'.padEnd(16)}       raw      gzip    brotli`);
+for (const { id, what, code, limit } of ENTRIES) {
+  const sizes = await bundle(code);
+  const holds = limit === undefined || sizes.brotli <= limit * KIB;
+  if (!holds) process.exitCode = 1;
+  const goal = limit === undefined ? '' : `, at most ${limit} KiB: ${holds ? 'holds' : 'FAILS'}`;
+  print(
+    { id, ...sizes, ...(limit === undefined ? {} : { limit: limit * KIB }), what },
+    `${id.padEnd(16)}${kib(sizes.raw)}${kib(sizes.gzip)}${kib(sizes.brotli)}   ${what}${goal}`,
+  );
+}
+for (const name of ['simd', 'relaxed', 'infer']) {
+  if (!WebAssembly.validate(readFileSync(join(root, `dist/${name}.wasm`)))) continue;
+  const ms = compileTime(name);
+  print({ id: `compile-${name}`, ms }, `compiling ${name}.wasm takes ${ms.toFixed(1)} ms`);
+}
+const empty = join(folder, 'empty.mjs');
+writeFileSync(empty, '');
+const starts = ['gatewise', 'gatewise/infer'].map((entry) => {
+  const file = join(folder, `${entry.replace('/', '-')}.mjs`);
+  writeFileSync(file, FIRST_STEP(entry));
+  return file;
+});
+const [none, train, infer] = processes([empty, ...starts], 15);
+for (const [id, ms, entry] of [
+  ['start', train, 'gatewise'],
+  ['start-infer', infer, 'gatewise/infer'],
+]) {
+  print(
+    { id, ms, empty: none, above: ms - none },
+    `a process that imports ${entry} and steps a layer takes ${ms.toFixed(0)} ms, ${(ms - none).toFixed(0)} ms more than an empty one`,
+  );
+}
