@@ -68,7 +68,7 @@ export function backward(
     if (!settings.coupled) core.biasGrad(to + 4 * H, 0, dpeephole + ldc, ldc, 1, H, 1);
     core.biasGrad(to + (settings.coupled ? 4 : 8) * H, 0, dpeephole + 2 * ldc, ldc, 1, H, 1);
   }
-  for (const { row: r, x: fromX, h, xAt, hAt, gates } of layer.parts()) {
+  for (const { row: r, x: fromX, h, xAt, hAt, gates } of layer.parts) {
     if (layer.gainX && fromX) core.biasGrad(layer.gainX.grad + 4 * r, 0, dgainX + xAt * LINE, LINE, 1, H, gates);
     if (layer.gainH && h) core.biasGrad(layer.gainH.grad + 4 * r, 0, dgainH + hAt * LINE, LINE, 1, H, gates);
   }
@@ -93,7 +93,7 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, x: Rows): voi
   let dwhh = whh?.grad ?? 0;
   const bytes = align(4 * (whh?.size ?? 0));
   if (call.weightMask) dwhh = runtime.takeZeroed(bytes);
-  for (const { row, x: fromX, h, z, xAt, hAt, gates } of layer.parts()) {
+  for (const { row, x: fromX, h, z, xAt, hAt, gates } of layer.parts) {
     const dz = call.z + z;
     core.biasGrad(fromX && bih ? bih.grad + 4 * row : 0, h && bhh ? bhh.grad + 4 * row : 0, dz, ldz, R, H, gates);
     if (fromX) {
@@ -126,7 +126,7 @@ function packTransposed(layer: Direction, tape: Tape, whh: number): { wxT: numbe
   const wxT = take(I, layer.xPanels);
   const whT = take(P, layer.hPanels);
   let wrT = 0;
-  for (const { row, x, h, xAt, hAt, gates, panels } of layer.parts()) {
+  for (const { row, x, h, xAt, hAt, gates, panels } of layer.parts) {
     if (x) core.packTransposed(wxT + xAt * PANEL * LINE, xLine, layer.wih.at + 4 * row * I, 4 * I, I, H, gates);
     const w = whh + 4 * row * P;
     if (h === 'product') core.packTransposed(whT + hAt * PANEL * LINE, hLine, w, 4 * P, P, H, gates);

@@ -30,6 +30,29 @@ export function panelsOf(H: number, gates: number): number {
   return Math.ceil((Math.ceil(H / 4) * gates) / 4);
 }
 
+/** A segment, and where its parts are in what is packed segment by segment. */
+type Part = Segment & {
+  readonly panels: number;
+  readonly row: number;
+  readonly z: number;
+  readonly xAt: number;
+  readonly hAt: number;
+};
+
+function partsOf(segments: readonly Segment[], H: number): Part[] {
+  let z = 0;
+  let xAt = 0;
+  let hAt = 0;
+  return segments.map((segment) => {
+    const panels = panelsOf(H, segment.gates);
+    const part = { ...segment, panels, row: segment.first * H, z, xAt, hAt };
+    z += panels * LINE;
+    if (segment.x) xAt += panels;
+    if (segment.h === 'product') hAt += panels;
+    return part;
+  });
+}
+
 /** One call of the core: its fields, and addresses of what goes in and out. */
 export interface Call {
   readonly s: number;
@@ -85,6 +108,7 @@ export class Direction {
   readonly #peephole: number;
   readonly #gains: number;
   readonly #normC: number;
+  readonly parts: readonly Part[];
   #packed = -1;
 
   constructor(
@@ -97,6 +121,7 @@ export class Direction {
     const { cell, initializers, bias, layerNorm, learnedState } = settings;
     this.gates = cell.gates(settings);
     this.segments = cell.segments(settings);
+    this.parts = partsOf(this.segments, H);
     const P = settings.projectionSize || H;
     this.P = P;
     const G = this.gates.length;
@@ -158,20 +183,6 @@ export class Direction {
     this.#normC = alloc(this.gainC ? 3 * this.ldc : 0, 'norm_c');
   }
 
-  /** Addresses of one of the segments' parts in what is packed segment by segment. */
-  *parts(): Generator<Segment & { panels: number; row: number; z: number; xAt: number; hAt: number }> {
-    let z = 0;
-    let xAt = 0;
-    let hAt = 0;
-    for (const segment of this.segments) {
-      const panels = panelsOf(this.H, segment.gates);
-      yield { ...segment, panels, row: segment.first * this.H, z, xAt, hAt };
-      z += panels * LINE;
-      if (segment.x) xAt += panels;
-      if (segment.h === 'product') hAt += panels;
-    }
-  }
-
   /** Packs the weights, if they have changed since. */
   #pack(): void {
     if (this.#packed === this.builder.version) return;
@@ -179,7 +190,7 @@ export class Direction {
     const { runtime } = this.builder;
     const { core } = runtime;
     const { I, H, P, ldc } = this;
-    for (const { panels, row, z, x, h, xAt, gates } of this.parts()) {
+    for (const { panels, row, z, x, h, xAt, gates } of this.parts) {
       const bias = (b: Parameter | undefined, wanted: boolean) => (b && wanted ? b.at + 4 * row : 0);
       core.packBias(this.#bias + z, bias(this.bih, x), bias(this.bhh, h !== false), H, gates);
       if (x) core.packWeights(this.#wx + xAt * I * LINE, this.wih.at + 4 * row * I, 4 * I, I, H, gates);
@@ -198,7 +209,7 @@ export class Direction {
         const ones = runtime.take(4 * this.gates.length * H);
         runtime.f32.fill(1, ones >>> 2, (ones >>> 2) + this.gates.length * H);
         const { gainX, gainH, maskX, maskH } = this.#gainRows();
-        for (const { row, x, h, xAt, hAt, gates } of this.parts()) {
+        for (const { row, x, h, xAt, hAt, gates } of this.parts) {
           const pack = (to: number, from: number) => core.packBias(to, from + 4 * row, 0, H, gates);
           if (x) pack(gainX + xAt * LINE, this.gainX?.at ?? 0);
           if (x) pack(maskX + xAt * LINE, ones);
@@ -226,7 +237,7 @@ export class Direction {
   #packRecurrent(wh: number, wr: number, weights: number): void {
     const { core } = this.builder.runtime;
     const { H, P } = this;
-    for (const { row, h, hAt, gates } of this.parts()) {
+    for (const { row, h, hAt, gates } of this.parts) {
       if (h === 'product') core.packWeights(wh + hAt * P * LINE, weights + 4 * row * P, 4 * P, P, H, gates);
       if (h === 'cell') core.packWeights(wr, weights + 4 * row * P, 4 * P, P, H, gates);
     }

@@ -56,7 +56,7 @@ function gatesOf(tape: Tape, direction: Direction, { z, T, B }: Call): Record<st
   const { f32 } = tape.runtime;
   const { H, ldz } = direction;
   const out: Record<string, Float32Array> = {};
-  for (const { first, gates, x, z: column } of direction.parts()) {
+  for (const { first, gates, x, z: column } of direction.parts) {
     // the part of the state in a candidate that is reset after its product is no gate of its own
     if (!x) continue;
     for (let g = 0; g < gates; g++) {
