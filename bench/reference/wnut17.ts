@@ -5,6 +5,8 @@ import type { Reference } from './run.js';
 
 const UNKNOWN = '<unknown>';
 const SEEDS = [1, 2, 3];
+const EPOCHS = 30;
+const BATCH = 16;
 
 /** What is read of a word, and the features of its vector. */
 const FEATURES: Readonly<Record<string, { readonly of: (word: string) => string; readonly embeddingSize: number }>> = {
@@ -47,10 +49,16 @@ export const wnut17: Reference = {
           hiddenSize: 64,
           bidirectional: true,
           inputDropout: 0.3,
-          outputDropout: 0.3,
+          outputDropout: 0.5,
           seed,
         });
-        const recipe = { epochs: 8, batchSize: 16, learningRate: 2e-3 };
+        const steps = EPOCHS * Math.ceil(training.length / BATCH);
+        const recipe = {
+          epochs: EPOCHS,
+          batchSize: BATCH,
+          learningRate: 2e-3,
+          schedule: { kind: 'cosine', steps },
+        } as const;
         await follow(model.fit(training, recipe), report, `${name}, seed ${seed}`);
         const f1 = async (part: readonly Sentence[]) => (await model.evaluate(part)).sets[''].spans.f1;
         report.note(`${name}, seed ${seed}: entity F1 on the dev part`, await f1(dev));
