@@ -1,29 +1,38 @@
-/** `npm run reference`: trainings beside the same ones in PyTorch, held to their figures. */
+/** `npm run reference`: trainings on real data, held to figures that PyTorch or a simpler model of our own reached. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Terminal } from '../../examples/support/terminal.js';
 import { charlm } from './charlm.js';
+import { engFra } from './eng-fra.js';
+import { pos } from './pos.js';
+import { smsSpam } from './sms-spam.js';
+import { surnames } from './surnames.js';
+import { wnut17 } from './wnut17.js';
+
+/** What a training shows itself on. */
+export interface Report {
+  /** A figure that is held to what is wanted of it. */
+  check(what: string, got: number, wanted: string, holds: boolean): void;
+  /** A figure beside it. */
+  note(what: string, got: number): void;
+  progress(done: number, total: number, text: string): void;
+}
 
 export interface Reference {
   readonly name: string;
   readonly title: string;
-  /** Files it reads, below the folder of reference data. */
+  /** Files and folders it reads, below the folder of reference data. */
   readonly needs: readonly string[];
-  run(
-    path: (file: string) => string,
-    report: {
-      check(what: string, got: number, wanted: string, holds: boolean): void;
-      progress(done: number, total: number, text: string): void;
-    },
-  ): Promise<void>;
+  run(path: (file: string) => string, report: Report): Promise<void>;
 }
 
-const references: Reference[] = [charlm];
+const references: Reference[] = [charlm, surnames, pos, smsSpam, wnut17, engFra];
 
 const HELP = `npm run reference [-- NAME...]
 
-Repeats trainings that were made with PyTorch and compares the figures; exits with 0 if all hold.
+Trains on real data and compares the figures with those that were reached with PyTorch, or with those of
+a simpler model; exits with 0 if all hold. docs/reference.md says how each is trained.
 The data and PyTorch's results are not part of this repository: they are looked for in ../shared,
 or where GATEWISE_REFERENCE says.
 
@@ -56,15 +65,19 @@ async function main(): Promise<number> {
       failures++;
       continue;
     }
+    const began = performance.now();
     const terminal = new Terminal(20);
+    const shown = (got: number) => Number(got.toPrecision(5));
     await reference.run(path, {
       progress: (done, total, text) => terminal.update(done, total, text),
+      note: (what, got) => terminal.log(`         ${what}: ${shown(got)}`),
       check: (what, got, wanted, holds) => {
-        terminal.stop();
         if (!holds) failures++;
-        console.log(`  ${holds ? 'holds ' : 'FAILS '} ${what}: ${Number(got.toPrecision(5))}, wanted ${wanted}`);
+        terminal.log(`  ${holds ? 'holds ' : 'FAILS '} ${what}: ${shown(got)}, wanted ${wanted}`);
       },
     });
+    terminal.stop();
+    console.log(`  ${((performance.now() - began) / 1000).toFixed(0)} s`);
   }
   console.log(failures ? `${failures} failed` : 'all hold');
   return failures ? 1 : 0;
