@@ -1,6 +1,7 @@
 /** Reads the data of the trainings, and runs one training after another under a bar. */
 import { readFile } from 'node:fs/promises';
-import type { EpochProgress, Run } from 'gatewise';
+import type { Run } from 'gatewise';
+import type { EpochProgress } from 'gatewise/tasks';
 import type { Report } from './run.js';
 
 /** The lines of a file, each in its columns. */

@@ -1,5 +1,5 @@
 /** English → French, letter by letter: whether a decoder that looks back is better than one that was told once. */
-import { Seq2Seq } from 'gatewise';
+import { Seq2Seq } from 'gatewise/tasks';
 import { chrF } from './chrf.js';
 import { columns, follow, mean } from './data.js';
 import type { Reference } from './run.js';

@@ -1,5 +1,5 @@
 /** Parts of speech in the English Web Treebank (Universal Dependencies), beside the same training in PyTorch. */
-import { SequenceTagger, Vocabulary } from 'gatewise';
+import { SequenceTagger, Vocabulary } from 'gatewise/tasks';
 import { follow, mean, SHAPES, sentences, shape } from './data.js';
 import type { Reference } from './run.js';
 

@@ -1,5 +1,5 @@
 /** Which text messages are spam. */
-import { SequenceClassifier, Vocabulary } from 'gatewise';
+import { SequenceClassifier, Vocabulary } from 'gatewise/tasks';
 import { columns, follow, mean, SHAPES, shape } from './data.js';
 import type { Reference } from './run.js';
 

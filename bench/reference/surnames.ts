@@ -1,7 +1,8 @@
 /** Which of 18 languages a surname is from, beside the same training in PyTorch. */
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { crossEntropy, Optimizer, SequenceClassifier, type Tape, train } from 'gatewise';
+import { crossEntropy, Optimizer, type Tape, train } from 'gatewise';
+import { SequenceClassifier } from 'gatewise/tasks';
 import { decode } from '#dist/bindings/files/safetensors.js';
 import { Chance } from '../../examples/support/chance.js';
 import { follow } from './data.js';

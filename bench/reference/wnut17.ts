@@ -1,5 +1,5 @@
 /** Entities in noisy text (WNUT 2017): whether a chain of labels is better than labels one by one. */
-import { SequenceTagger, Vocabulary } from 'gatewise';
+import { SequenceTagger, Vocabulary } from 'gatewise/tasks';
 import { follow, mean, sentences } from './data.js';
 import type { Reference } from './run.js';
 
