@@ -314,6 +314,8 @@ test('fit, evaluate and generate say what is wrong with theirs, and change nothi
     [() => lm.fit(TEXT, { learningrate: 1 } as never), /unknown option 'learningrate'; did you mean 'learningRate'/],
     [() => lm.fit(TEXT, { signal: 5 } as never), /signal: expected an AbortSignal, got 5/],
     [() => lm.evaluate('7'), /text: at least two tokens/],
+    [() => lm.evaluate(TEXT, { signal: 'stop' } as never), /signal: expected an AbortSignal, got 'stop'/],
+    [() => lm.evaluate(TEXT, { signals: 1 } as never), /unknown option 'signals'; did you mean 'signal'/],
     [() => lm.generate({ prompt: 'Zoë' }), /prompt: "Z" and "ë" are not in the vocabulary/],
     [() => lm.generate({ prompt: '' }), /prompt: is empty/],
     [() => lm.generate({ length: -1 }), /length: .*got -1/],

@@ -317,11 +317,13 @@ export class LanguageModel {
    */
   evaluate(
     input: string | readonly string[],
-    { signal }: { signal?: AbortSignal } = {},
+    options: { signal?: AbortSignal } = {},
   ): Run<{ done: number; total: number }, { loss: number; bits: number; count: number }> {
+    check.options('evaluate', options, ['signal']);
+    check.signal('signal', options.signal);
     const tokens = this.#encode('text', input);
     if (tokens.length < 2) throw new RangeError('text: at least two tokens are needed, the second to be foretold');
-    return new Run(this.#evaluate(tokens, signal));
+    return new Run(this.#evaluate(tokens, options.signal));
   }
 
   async *#evaluate(tokens: Int32Array, signal: AbortSignal | undefined) {
@@ -391,6 +393,7 @@ export class LanguageModel {
   /** The same bit by bit, for long texts: yields a few tokens at a time and leaves the event loop room. */
   async *stream(options: GenerateOptions & { signal?: AbortSignal } = {}): AsyncGenerator<string, void, void> {
     const { signal, ...rest } = options;
+    check.signal('signal', signal);
     const breather = new Breather();
     for (const part of this.#write(rest)) {
       signal?.throwIfAborted();
