@@ -1,7 +1,7 @@
 /** A character model of tiny Shakespeare beside the same training in PyTorch. */
 import { readFile } from 'node:fs/promises';
 import { LanguageModel } from 'gatewise/tasks';
-import type { Reference } from './run.js';
+import type { Reference } from './reference.js';
 
 interface Curve {
   /** Step, loss, norm of the gradients. */

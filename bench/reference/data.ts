@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Run } from 'gatewise';
 import type { EpochProgress } from 'gatewise/tasks';
-import type { Report } from './run.js';
+import type { Report } from './reference.js';
 
 /** The lines of a file, each in its columns. */
 export async function columns(file: string): Promise<string[][]> {

@@ -2,7 +2,7 @@
 import { Seq2Seq } from 'gatewise/tasks';
 import { chrF } from './chrf.js';
 import { columns, follow, mean } from './data.js';
-import type { Reference } from './run.js';
+import type { Reference } from './reference.js';
 
 /** Stands for a letter of the test part that the training part does not have. */
 const UNKNOWN = '\u{fffd}';

@@ -1,7 +1,7 @@
 /** Parts of speech in the English Web Treebank (Universal Dependencies), beside the same training in PyTorch. */
 import { SequenceTagger, Vocabulary } from 'gatewise/tasks';
 import { follow, mean, SHAPES, sentences, shape } from './data.js';
-import type { Reference } from './run.js';
+import type { Reference } from './reference.js';
 
 const UNKNOWN = '<unknown>';
 

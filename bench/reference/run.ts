@@ -6,26 +6,10 @@ import { Terminal } from '../../examples/support/terminal.js';
 import { charlm } from './charlm.js';
 import { engFra } from './eng-fra.js';
 import { pos } from './pos.js';
+import type { Reference } from './reference.js';
 import { smsSpam } from './sms-spam.js';
 import { surnames } from './surnames.js';
 import { wnut17 } from './wnut17.js';
-
-/** What a training shows itself on. */
-export interface Report {
-  /** A figure that is held to what is wanted of it. */
-  check(what: string, got: number, wanted: string, holds: boolean): void;
-  /** A figure beside it. */
-  note(what: string, got: number): void;
-  progress(done: number, total: number, text: string): void;
-}
-
-export interface Reference {
-  readonly name: string;
-  readonly title: string;
-  /** Files and folders it reads, below the folder of reference data. */
-  readonly needs: readonly string[];
-  run(path: (file: string) => string, report: Report): Promise<void>;
-}
 
 const references: Reference[] = [charlm, surnames, pos, smsSpam, wnut17, engFra];
 

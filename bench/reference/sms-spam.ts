@@ -1,7 +1,7 @@
 /** Which text messages are spam. */
 import { SequenceClassifier, Vocabulary } from 'gatewise/tasks';
 import { columns, follow, mean, SHAPES, shape } from './data.js';
-import type { Reference } from './run.js';
+import type { Reference } from './reference.js';
 
 const UNKNOWN = '<unknown>';
 

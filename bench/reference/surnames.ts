@@ -6,7 +6,7 @@ import { SequenceClassifier } from 'gatewise/tasks';
 import { decode } from '#dist/bindings/files/safetensors.js';
 import { Chance } from '../../examples/support/chance.js';
 import { follow } from './data.js';
-import type { Reference } from './run.js';
+import type { Reference } from './reference.js';
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz '-.,";
 /** PyTorch's table has a row for the padding at its front; so has ours, that its weights fit. */

@@ -1,7 +1,7 @@
 /** Entities in noisy text (WNUT 2017): whether a chain of labels is better than labels one by one. */
 import { SequenceTagger, Vocabulary } from 'gatewise/tasks';
 import { follow, mean, sentences } from './data.js';
-import type { Reference } from './run.js';
+import type { Reference } from './reference.js';
 
 const UNKNOWN = '<unknown>';
 const SEEDS = [1, 2, 3];

@@ -6,8 +6,8 @@ import { PANEL, Seq } from '../../assembly/layout.js';
 import type { CellDescription, CellSettings, Segment } from '../cells/cell.js';
 import { align } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
-import type { Initializer } from './initializer.js';
-import type { Builder, Parameter, Start } from './model.js';
+import type { Initializer, Start } from './initializer.js';
+import type { Builder, Parameter } from './model.js';
 
 /** Bytes of a line of a panel. */
 export const LINE = 4 * PANEL;

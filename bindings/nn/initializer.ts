@@ -2,7 +2,6 @@
 import * as check from '../check.js';
 import { align, type Runtime } from '../core/runtime.js';
 import type { Random } from '../random.js';
-import type { Parameter } from './model.js';
 
 export type Initializer =
   /** Uniform within ± bound. */
@@ -41,8 +40,20 @@ export function checkInitializer(name: string, value: unknown): Initializer {
   return value as Initializer;
 }
 
+/** How a parameter starts: as one matrix, or block by block of as many rows, to which an offset may be added. */
+export interface Start {
+  readonly initializer: Initializer;
+  /** Rows of a block, where it is made of several, as gates are. */
+  readonly blockRows?: number;
+  readonly offset?: { readonly from: number; readonly to: number; readonly value: number };
+}
+
 /** Fills a parameter, block by block. */
-export function initialize(runtime: Runtime, random: Random, { at, size, shape, start }: Parameter): void {
+export function initialize(
+  runtime: Runtime,
+  random: Random,
+  { at, size, shape, start }: { at: number; size: number; shape: readonly number[]; start: Start },
+): void {
   const columns = shape.length > 1 ? shape[shape.length - 1] : 1;
   const rows = size / columns;
   const block = start.blockRows ?? rows;

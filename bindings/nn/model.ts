@@ -7,15 +7,7 @@ import { align, type Runtime } from '../core/runtime.js';
 import { UnsupportedError } from '../errors.js';
 import { Random } from '../random.js';
 import { type Loss, Tape } from '../tape.js';
-import { type Initializer, initialize } from './initializer.js';
-
-/** How a parameter starts: as one matrix, or block by block of as many rows, to which an offset may be added. */
-export interface Start {
-  readonly initializer: Initializer;
-  /** Rows of a block, where it is made of several, as gates are. */
-  readonly blockRows?: number;
-  readonly offset?: { readonly from: number; readonly to: number; readonly value: number };
-}
+import { type Initializer, initialize, type Start } from './initializer.js';
 
 export class Parameter {
   /** Address of the values and of their gradient, once there are any. */
