@@ -10,6 +10,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'classify-language': () => import('./classify-language.js'),
   'tag-words': () => import('./tag-words.js'),
   'translate-dates': () => import('./translate-dates.js'),
+  'spell-phones': () => import('./spell-phones.js'),
 };
 
 const HELP = `npm run example -- NAME [options]
