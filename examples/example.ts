@@ -11,6 +11,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'tag-words': () => import('./tag-words.js'),
   'translate-dates': () => import('./translate-dates.js'),
   'spell-phones': () => import('./spell-phones.js'),
+  'answer-questions': () => import('./answer-questions.js'),
 };
 
 const HELP = `npm run example -- NAME [options]
