@@ -12,6 +12,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'translate-dates': () => import('./translate-dates.js'),
   'spell-phones': () => import('./spell-phones.js'),
   'answer-questions': () => import('./answer-questions.js'),
+  'write-like': () => import('./write-like.js'),
 };
 
 const HELP = `npm run example -- NAME [options]
