@@ -8,6 +8,7 @@ import { Terminal } from './support/terminal.js';
 /** Loaded when it is asked for: each brings its own data. */
 const examples: Record<string, () => Promise<{ example: Example }>> = {
   'classify-language': () => import('./classify-language.js'),
+  'classify-mood': () => import('./classify-mood.js'),
   'tag-words': () => import('./tag-words.js'),
   'translate-dates': () => import('./translate-dates.js'),
   'spell-phones': () => import('./spell-phones.js'),

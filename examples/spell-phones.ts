@@ -24,13 +24,13 @@ export const example: Example = {
     const chance = new Chance(stage.seed);
     const all = chance.shuffled(entries());
     const heldOut = all.slice(0, 2_000);
-    const training = all.slice(2_000, 2_000 + Number(process.env.N ?? 50_000));
+    const training = all.slice(2_000, 2_000 + 50_000);
     stage.log(`  ${training.length} words to learn from, ${heldOut.length} are held out`);
     using model = await Seq2Seq.create({
       source: { vocabulary: 'abcdefghijklmnopqrstuvwxyz', embeddingSize: 32 },
       target: [...new Set(training.flatMap(({ target }) => target))].sort(),
       embeddingSize: 32,
-      hiddenSize: Number(process.env.H ?? 96),
+      hiddenSize: 96,
       bidirectional: true,
       attention: 'general',
       seed: stage.seed,
