@@ -16,7 +16,7 @@ const split: Record<Level, (text: string) => string[]> = {
 };
 
 const SETTINGS = {
-  character: { size: 500, minCount: 1, embeddingSize: 64, hiddenSize: 128, steps: 600, batchSize: 16, window: 64 },
+  character: { size: 500, minCount: 1, embeddingSize: 64, hiddenSize: 160, steps: 800, batchSize: 16, window: 64 },
   word: { size: 3000, minCount: 3, embeddingSize: 96, hiddenSize: 96, steps: 600, batchSize: 16, window: 32 },
 };
 
