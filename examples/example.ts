@@ -8,6 +8,12 @@ import { Terminal } from './support/terminal.js';
 /** Loaded when it is asked for: each brings its own data. */
 const examples: Record<string, () => Promise<{ example: Example }>> = {
   'classify-language': () => import('./classify-language.js'),
+  'classify-mood': () => import('./classify-mood.js'),
+  'tag-words': () => import('./tag-words.js'),
+  'translate-dates': () => import('./translate-dates.js'),
+  'spell-phones': () => import('./spell-phones.js'),
+  'answer-questions': () => import('./answer-questions.js'),
+  'write-like': () => import('./write-like.js'),
 };
 
 const HELP = `npm run example -- NAME [options]
@@ -41,7 +47,7 @@ async function main(): Promise<number> {
   }
   const { example } = await examples[name]();
   if (values.help) {
-    console.log(`npm run example -- ${name} ${example.usage ?? ''}\n\n${example.title}\n`);
+    console.log(`npm run example -- ${[name, example.usage].join(' ').trim()}\n\n${example.title}\n`);
     return 0;
   }
   if (words.length && !example.usage) {
@@ -49,7 +55,7 @@ async function main(): Promise<number> {
     return 1;
   }
   const seed = Number(values.seed ?? 1);
-  if (!Number.isSafeInteger(seed) || seed < 0) {
+  if (values.seed?.trim() === '' || !Number.isSafeInteger(seed) || seed < 0) {
     console.error(`--seed: expected a whole number of at least 0, got '${values.seed}'`);
     return 1;
   }

