@@ -8,6 +8,10 @@ import { Terminal } from './support/terminal.js';
 /** Loaded when it is asked for: each brings its own data. */
 const examples: Record<string, () => Promise<{ example: Example }>> = {
   'classify-language': () => import('./classify-language.js'),
+  compose: () => import('./compose.js'),
+  'forecast-co2': () => import('./forecast-co2.js'),
+  'forecast-weather': () => import('./forecast-weather.js'),
+  'caption-shapes': () => import('./caption-shapes.js'),
 };
 
 const HELP = `npm run example -- NAME [options]
