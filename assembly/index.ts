@@ -28,7 +28,15 @@ export { embeddingBackward, embeddingForward } from './embedding';
 export { biasGrad, gemm, packBias, packTransposed, packWeights, weightGrad } from './gemm';
 export { generate } from './generate';
 export { orthonormalRows } from './initialize';
-export { addForward, besideBackward, besideForward, repeatBackward, repeatForward } from './join';
+export {
+  addForward,
+  besideBackward,
+  besideForward,
+  columnsBackward,
+  columnsForward,
+  repeatBackward,
+  repeatForward,
+} from './join';
 export { lossBackward, lossForward, spreadRows } from './losses';
 export { expArray, log1pArray, logArray, sigmoidArray, tanhArray } from './math';
 export { layerNormBackward, layerNormForward } from './norm';
@@ -48,5 +56,5 @@ export {
   rowsIn,
   rowsOut,
 } from './rows';
-export { sampleRows } from './sample';
+export { sampleBits, sampleRows } from './sample';
 export { crossEntropyBackward, crossEntropyForward, sum } from './softmax';

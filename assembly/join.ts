@@ -1,4 +1,4 @@
-/** Rows put together: added, side by side, repeated. */
+/** Rows put together and taken apart: added, side by side, some columns, repeated. */
 import { slot } from './at';
 import { simd } from './simd';
 
@@ -36,6 +36,30 @@ export function besideBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, R
     let q: usize = 0;
     for (; q < whole; q += 16) v128.store(dx + q, simd.flush(f32x4.add(v128.load(dx + q), v128.load(dy + q))));
     for (; q < bytes; q += 4) store<f32>(dx + q, load<f32>(dx + q) + load<f32>(dy + q));
+  }
+}
+
+/**
+ * Some columns of rows, in any order.
+ *
+ *     y        [R,N]  overwritten, up to the next multiple of four
+ *     x        [R,F]
+ *     columns  [N] i32, below F
+ */
+export function columnsForward(y: usize, ldy: usize, x: usize, ldx: usize, columns: usize, R: i32, N: i32): void {
+  for (let r = 0; r < R; r++, y += ldy, x += ldx) {
+    for (let j = 0; j < N; j++) store<f32>(slot(y, j), load<f32>(slot(x, load<i32>(slot(columns, j)))));
+    for (let j = N; j & 3; j++) store<f32>(slot(y, j), 0);
+  }
+}
+
+/** dx [R,F] += dy [R,N], each column to where it came from */
+export function columnsBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, columns: usize, R: i32, N: i32): void {
+  for (let r = 0; r < R; r++, dx += lddx, dy += lddy) {
+    for (let j = 0; j < N; j++) {
+      const at = slot(dx, load<i32>(slot(columns, j)));
+      store<f32>(at, load<f32>(at) + load<f32>(slot(dy, j)));
+    }
   }
 }
 

@@ -118,3 +118,39 @@ export function sampleRows(
     store<i32>(slot(classes, r), sample(x, scratch, V, temperature, topK, topP, u));
   }
 }
+
+/**
+ * Draws bits, each by itself: 1 with probability σ(x/temperature). Temperature 0: 1 where x > 0.
+ *
+ *     y      [R,F]  overwritten, padding included
+ *     x      [R,F]
+ *     block  of the first bit; each bit uses the next one
+ */
+export function sampleBits(
+  y: usize,
+  x: usize,
+  ld: usize,
+  R: i32,
+  F: i32,
+  temperature: f32,
+  seed: f64,
+  stream: u32,
+  block: f64,
+): void {
+  const scale = f32x4.splat(1 / temperature);
+  for (let r = 0; r < R; r++, y += ld, x += ld) {
+    memory.fill(y, 0, ld);
+    if (temperature !== 0) {
+      for (let q: usize = 0; q < (<usize>F) << 2; q += 16) {
+        v128.store(y + q, vmath.sigmoid(f32x4.mul(v128.load(x + q), scale)));
+      }
+    }
+    for (let f = 0; f < F; f++) {
+      const p = load<f32>(slot(y, f));
+      const one = temperature === 0 ? load<f32>(slot(x, f)) > 0 : uniform(seed, stream, block) < p;
+      store<f32>(slot(y, f), one ? 1 : 0);
+      block++;
+    }
+    for (let f = F; f & 3; f++) store<f32>(slot(y, f), 0);
+  }
+}

@@ -14,6 +14,10 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'spell-phones': () => import('./spell-phones.js'),
   'answer-questions': () => import('./answer-questions.js'),
   'write-like': () => import('./write-like.js'),
+  compose: () => import('./compose.js'),
+  'forecast-co2': () => import('./forecast-co2.js'),
+  'forecast-weather': () => import('./forecast-weather.js'),
+  'caption-shapes': () => import('./caption-shapes.js'),
 };
 
 const HELP = `npm run example -- NAME [options]

@@ -6,7 +6,9 @@ import {
   activation,
   add,
   argmaxRows,
+  columns,
   concat,
+  drawBits,
   input,
   lastPool,
   Model,
@@ -94,6 +96,23 @@ function beside(seed: number, { T, B, lengths }: Omit<Shape, 'F'>, widths: reado
   });
 }
 
+function chosen(seed: number, shape: Shape, features: readonly number[]): Operation {
+  const { T, B } = shape;
+  return layerOperation(seed, {
+    title: `columns ${features} ${named(shape)}`,
+    rows: { x: shape },
+    outputs: { y: [T * B, features.length] },
+    forward: (tape, { x }) => ({ y: columns(tape, x, features) }),
+    reference: (g, { x }) => ({
+      y: masked(
+        g,
+        g.pick(x, T * B, features.length, (r, j) => r * shape.F + features[j]),
+        shape,
+      ),
+    }),
+  });
+}
+
 function repeated(seed: number, shape: Shape): Operation {
   const { T, B, F, lengths } = shape;
   return layerOperation(seed, {
@@ -144,6 +163,8 @@ const operations: Operation[] = [
     beside(1300 + i, { T: 3, B: 2 }, widths),
   ),
   beside(1310, ragged, [3, 6, 2]),
+  ...[[5], [0, 5], [3, 1, 3, 3], [5, 4, 3, 2, 1, 0, 2]].map((features, i) => chosen(1350 + i, ragged, features)),
+  chosen(1360, shapes[3], [16, 0, 7]),
   ...shapes.map((s, i) => repeated(1400 + i, s)),
   ...names.flatMap((name, i) => shapes.map((s, j) => pooled(1500 + 20 * i + j, name, s))),
   ...names.map((name, i) => pooled(1600 + i, name, ragged, 2)),
@@ -278,6 +299,36 @@ for (const build of builds) {
   });
 }
 
+for (const build of builds) {
+  test(`${build}: drawBits draws each bit with its probability, repeats with the seed, and at 0 takes the likelier`, () => {
+    const [B, F] = [4000, 5];
+    const logits = [-1000, -1.5, 0, 2, 1000];
+    const values = Float32Array.from({ length: B * F }, (_, i) => logits[i % F]);
+    const draw = (temperature?: number, seed = 1) => {
+      const r = runtime(build);
+      const model = new Model(r, seed, () => null);
+      const bits = model.forward((tape) =>
+        drawBits(tape, model.random, input(tape, values, { T: 1, B, F }), temperature),
+      );
+      is(model.random.next.sample, B * F);
+      r.dispose();
+      return bits;
+    };
+    const shares = (bits: Float32Array) =>
+      logits.map((_, f) => bits.filter((v, i) => i % F === f && v === 1).length / B);
+    for (const temperature of [1, 2]) {
+      shares(draw(temperature)).forEach((share, f) => {
+        const p = 1 / (1 + Math.exp(-logits[f] / temperature));
+        // four standard deviations
+        ok(Math.abs(share - p) <= 4 * Math.sqrt((p * (1 - p)) / B), `${share}, expected ${p}`);
+      });
+    }
+    equal(shares(draw(0)), [0, 0, 0, 1, 1]);
+    equal(draw(), draw(1));
+    ok(draw().some((v, i) => v !== draw(1, 2)[i]));
+  });
+}
+
 test('refuses rows that do not fit', () => {
   onRows('simd', [1, 2, 3, 4], { T: 2, B: 1, F: 2 }, (tape, x) => {
     const more = (T: number, B: number, F: number, lengths?: number[]) =>
@@ -295,6 +346,12 @@ test('refuses rows that do not fit', () => {
       'parts[2]: its sequences end elsewhere than those of parts[1]',
     );
     throws(() => add(tape, more(2, 1, 2, [1]), more(2, 1, 2, [2])), 'b: its sequences end elsewhere than those of a');
+    throws(() => columns(tape, x, []), 'features: there are none');
+    throws(() => columns(tape, x, [1, 2]), 'features[1]: expected a whole number from 0 to 1, got 2');
+    throws(
+      () => drawBits(tape, { use: () => {} } as never, x, -1),
+      /^temperature: expected a finite number of at least 0/,
+    );
     throws(() => repeat(tape, x, 2), 'x: expected one step, got 2');
     throws(() => repeat(tape, more(1, 1, 2), 0), 'T: expected a positive whole number, got 0');
     throws(() => repeat(tape, more(1, 1, 2), 2, [3]), 'lengths[0]: expected a whole number from 1 to 2, got 3');

@@ -73,6 +73,24 @@ export function drawRows(tape: Tape, random: Random, logits: Rows, drawing: Draw
 }
 
 /**
+ * Bits for each row, each drawn by itself from σ(logit/temperature).
+ *
+ * @param logits [T,B,F]
+ * @param temperature 0 takes the likelier value always
+ * @returns [T,B,F] zeros and ones
+ */
+export function drawBits(tape: Tape, random: Random, logits: Rows, temperature = 1): Float32Array {
+  const { T, B, F, ld, at } = logits;
+  check.number('temperature', temperature, 0);
+  const bits = tape.rows(T, B, F, false);
+  random.use('sample', (seed, stream, block) => {
+    tape.runtime.core.sampleBits(bits.at, at, ld, T * B, F, temperature, seed, stream, block);
+    return block + T * B * F;
+  });
+  return read(tape, bits);
+}
+
+/**
  * The k most probable classes of each row, best first; of equals the lower one.
  *
  * @param logits [T,B,V]

@@ -1,4 +1,4 @@
-/** Functions of rows: activation, and putting rows together. Each works on whole sequences and keeps their lengths. */
+/** Functions of rows: activation, putting rows together and taking them apart. Each works on whole sequences and keeps their lengths. */
 import { Activation } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import type { Lengths, Rows, Tape } from '../tape.js';
@@ -61,6 +61,30 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
       });
     });
   }
+  return finish(tape, y);
+}
+
+/**
+ * Some of the features, in this order.
+ *
+ * @param x [T,B,F]
+ * @param features N numbers below F; one can be there more than once
+ * @returns [T,B,N]
+ */
+export function columns(tape: Tape, x: Rows, features: ArrayLike<number>): Rows {
+  const { runtime } = tape;
+  const { core } = runtime;
+  const { T, B, F } = x;
+  const N = features.length;
+  if (N === 0) throw new RangeError('features: there are none');
+  const at = runtime.take(4 * N);
+  runtime.writeInts(
+    at,
+    Int32Array.from(features, (f, i) => check.whole(`features[${i}]`, f, 0, F - 1)),
+  );
+  const y = tape.rows(T, B, N, x.grad !== 0, x.lengths);
+  core.columnsForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
+  if (x.grad) tape.record(() => core.columnsBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
   return finish(tape, y);
 }
 

@@ -5,7 +5,17 @@
  */
 
 export { Vocabulary } from '../text/vocabulary.js';
+export type { WriteOptions } from './decoding.js';
 export type { EpochProgress } from './examples.js';
+export {
+  type EvaluateForecastOptions,
+  type Forecast,
+  Forecaster,
+  type ForecasterFitOptions,
+  type ForecasterOptions,
+  type ForecasterReport,
+  type ForecastOptions,
+} from './forecaster.js';
 export type { InputOptions, Sequence, Vectors } from './inputs.js';
 export {
   type GenerateOptions,
@@ -22,7 +32,6 @@ export {
   type Seq2SeqFitOptions,
   type Seq2SeqOptions,
   type Seq2SeqReport,
-  type TranslateOptions,
   type Translation,
 } from './seq2seq.js';
 export {
@@ -34,6 +43,14 @@ export {
   type SequenceClassifierOptions,
 } from './sequence-classifier.js';
 export {
+  type Generated,
+  type GeneratorExample,
+  type GeneratorInput,
+  type GeneratorReport,
+  SequenceGenerator,
+  type SequenceGeneratorOptions,
+} from './sequence-generator.js';
+export {
   type Labels,
   SequenceTagger,
   type SequenceTaggerOptions,
@@ -41,6 +58,7 @@ export {
   type TaggerReport,
   type TagPrediction,
 } from './sequence-tagger.js';
+export type { Scaling, Series } from './series.js';
 export {
   type TranscribeOptions,
   Transcriber,

@@ -8,26 +8,26 @@ import type { Runtime } from '../core/runtime.js';
 import { Attention, type AttentionMemory } from '../nn/attention.js';
 import { dropout } from '../nn/dropout.js';
 import { Embedding } from '../nn/embedding.js';
-import { input, read } from '../nn/input.js';
+import { read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
 import { crossEntropy } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
 import { meanPool } from '../nn/pool.js';
-import { argmaxRows, checkDrawing, type Drawing, drawRows } from '../nn/predict.js';
+import { argmaxRows } from '../nn/predict.js';
 import {
   checkRecurrent,
   RECURRENT_OPTIONS,
   Recurrent,
   type RecurrentOptions,
-  State,
+  type State,
   type StateRows,
 } from '../nn/recurrent.js';
 import { activation, concat, repeat } from '../nn/rows.js';
-import { Random } from '../random.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import type { Run } from '../train/run.js';
 import { type Hypothesis, search } from './beam.js';
+import { Bridge, checkWriting, copies, given, picking, shifted, type WriteOptions, writeTokens } from './decoding.js';
 import {
   type BatchOptions,
   type BatchProgress,
@@ -106,19 +106,6 @@ export interface Seq2SeqFitOptions extends EpochOptions {
   teacherForcing?: number | { readonly from: number; readonly to: number; readonly steps: number } | undefined;
 }
 
-export interface TranslateOptions extends Drawing, BatchOptions {
-  /** Tokens at most, default 100: a decoder need not come to an end. */
-  maxLength?: number | undefined;
-  /** Hypotheses that are followed side by side; 1, the default, takes the likeliest token each time. */
-  beamWidth?: number | undefined;
-  /** α: hypotheses are compared by their log-probability over lengthᵅ, default 1. */
-  lengthNormalization?: number | undefined;
-  /** Draw tokens; with `temperature`, `topK`, `topP` and `seed`. Default false. */
-  sample?: boolean | undefined;
-  /** Default: the model's own random stream. */
-  seed?: number | undefined;
-}
-
 export interface Translation {
   readonly text: string;
   readonly tokens: readonly string[];
@@ -164,7 +151,7 @@ class Layers {
   readonly inputs: readonly SequenceInput[];
   readonly encoders: readonly Recurrent[];
   readonly affine: readonly Linear[];
-  readonly bridges: { readonly h: readonly Linear[]; readonly c: readonly Linear[] };
+  readonly bridge: Bridge | null;
   readonly embedding: Embedding;
   readonly decoder: Recurrent;
   readonly attentions: readonly Attention[];
@@ -204,10 +191,7 @@ class Layers {
     this.embedding = new Embedding(b, 'embedding', { vocabularySize: target.length + 2, embeddingSize });
     const inputSize = embeddingSize + (pass === 'state' ? 0 : contextSize);
     this.decoder = new Recurrent(b, 'decoder', { ...decoder, inputSize });
-    const { h, c } = this.decoder.stateSizes;
-    const bridge = (kind: string) => (outputSize: number, l: number) =>
-      new Linear(b, `bridge.${kind}${l}`, { inputSize: contextSize, outputSize });
-    this.bridges = pass === 'input' ? { h: [], c: [] } : { h: h.map(bridge('h')), c: c.map(bridge('c')) };
+    this.bridge = pass === 'input' ? null : new Bridge(b, 'bridge', contextSize, this.decoder.stateSizes);
     const querySize = this.decoder.outputSize;
     this.attentions = score
       ? this.encoders.map(({ outputSize: keySize }, i) => {
@@ -236,8 +220,7 @@ class Layers {
       return context === 'affine' ? activation(tape, this.affine[i].forward(tape, final), 'tanh') : final;
     });
     const all = contexts.length > 1 ? concat(tape, contexts) : contexts[0];
-    const make = (bridge: Linear) => activation(tape, bridge.forward(tape, all), 'tanh');
-    const state = this.bridges.h.length ? { h: this.bridges.h.map(make), c: this.bridges.c.map(make) } : undefined;
+    const state = this.bridge?.forward(tape, all);
     return { context: all, keys: this.attentions.map((attention, i) => attention.prepare(tape, outputs[i])), state };
   }
 
@@ -424,45 +407,11 @@ export class Seq2Seq {
   }
 
   /** Targets for sources, in their order. */
-  predict(
-    sources: readonly Seq2SeqExample['source'][],
-    options: TranslateOptions = {},
-  ): Run<BatchProgress, Translation[]> {
-    const known = [
-      'temperature',
-      'topK',
-      'topP',
-      'batchSize',
-      'signal',
-      'maxLength',
-      'beamWidth',
-      'lengthNormalization',
-      'sample',
-      'seed',
-    ];
-    check.options('predict', options, known);
-    const {
-      maxLength = 100,
-      beamWidth = 1,
-      lengthNormalization = 1,
-      sample = false,
-      seed,
-      batchSize,
-      signal,
-    } = options;
-    check.whole('maxLength', maxLength);
-    check.whole('beamWidth', beamWidth);
-    check.number('lengthNormalization', lengthNormalization, 0);
-    check.flag('sample', sample);
-    const drawing = checkDrawing(options);
-    const draws = (['temperature', 'topK', 'topP', 'seed'] as const).find((key) => options[key] !== undefined);
-    if (draws && !sample) throw new RangeError(`${draws}: means nothing without sample: true`);
-    if (sample && beamWidth > 1)
-      throw new RangeError('sample and beamWidth do not go together: a beam keeps the likeliest');
+  predict(sources: readonly Seq2SeqExample['source'][], options: WriteOptions = {}): Run<BatchProgress, Translation[]> {
+    const how = checkWriting(options, this.model);
+    const { maxLength, beamWidth, lengthNormalization } = how;
     if (!Array.isArray(sources)) check.fail('sources', 'a list of sources', sources);
     const encoded = this.#sources(sources, (i) => `sources[${i}]`);
-    const random =
-      seed === undefined ? this.model.random : new Random(check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER));
     const results: Translation[] = new Array(sources.length);
     const work = (indices: Int32Array) => {
       if (beamWidth > 1) {
@@ -477,19 +426,17 @@ export class Seq2Seq {
         }
         return;
       }
-      const pick = (tape: Tape, logits: Rows) =>
-        sample ? drawRows(tape, random, logits, drawing) : argmaxRows(tape, logits);
       const written = this.#write(
         encoded.map((all) => Array.from(indices, (i) => all[i])),
         maxLength,
-        pick,
+        picking(how),
       );
       indices.forEach((i, n) => {
         results[i] = this.#translation(written[n], Number.NaN, written[n].attention);
       });
     };
     const lengths = sources.map((_, i) => encoded.reduce((n, all) => n + all[i].length, 0));
-    return inBatches(lengths, { batchSize, signal }, work, () => results);
+    return inBatches(lengths, how.batch, work, () => results);
   }
 
   /**
@@ -499,7 +446,7 @@ export class Seq2Seq {
    */
   beam(
     source: Seq2SeqExample['source'],
-    options: Pick<TranslateOptions, 'beamWidth' | 'maxLength' | 'lengthNormalization'> = {},
+    options: Pick<WriteOptions, 'beamWidth' | 'maxLength' | 'lengthNormalization'> = {},
   ): Translation[] {
     check.options('beam', options, ['beamWidth', 'maxLength', 'lengthNormalization']);
     const { beamWidth = 5, maxLength = 100, lengthNormalization = 1 } = options;
@@ -540,32 +487,21 @@ export class Seq2Seq {
       attention: {} as Record<string, Float32Array[]>,
     }));
     this.model.forward((tape, layers) => {
-      const { end, start, settings } = layers;
       const memory = layers.encode(tape, sources);
-      const state = given(tape, layers, memory, B);
-      let tokens = new Int32Array(B).fill(start);
-      for (let t = 0; t < maxLength && written.some(({ complete }) => !complete); t++) {
-        // a scope of its own: a long text takes no more memory than a short one
-        const next = tape.runtime.scope(() => {
-          const { logits, weights } = layers.decode(tape, memory, tokens, 1, state);
-          weights.forEach((rows, k) => {
-            const all = read(tape, rows);
-            written.forEach(({ complete, attention }, b) => {
-              if (complete) return;
-              const { name } = settings.sources[k];
-              attention[name] ??= [];
-              attention[name].push(all.slice(b * rows.F, b * rows.F + sources[k][b].length));
-            });
+      const state = given(tape, layers.decoder, memory.state, B);
+      writeTokens(tape, layers, written, maxLength, (tokens) => {
+        const { logits, weights } = layers.decode(tape, memory, tokens, 1, state);
+        weights.forEach((rows, k) => {
+          const all = read(tape, rows);
+          written.forEach(({ complete, attention }, b) => {
+            if (complete) return;
+            const { name } = layers.settings.sources[k];
+            attention[name] ??= [];
+            attention[name].push(all.slice(b * rows.F, b * rows.F + sources[k][b].length));
           });
-          return pick(tape, logits);
         });
-        written.forEach((own, b) => {
-          if (own.complete) return;
-          if (next[b] === end) own.complete = true;
-          else own.ids.push(next[b]);
-        });
-        tokens = next.map((id) => (id === end ? start : id));
-      }
+        return pick(tape, logits);
+      });
     });
     return written;
   }
@@ -578,7 +514,7 @@ export class Seq2Seq {
         tape,
         source.map((own) => [own]),
       );
-      const first = given(tape, layers, memory, 1);
+      const first = given(tape, layers.decoder, memory.state, 1);
       return search(tape, { width, maxLength, alpha, start, end }, first, (tokens, state) => {
         const wide = tokens.length === 1 ? memory : widened(tape, memory, tokens.length);
         return layers.decode(tape, wide, tokens, 1, state).logits;
@@ -653,22 +589,6 @@ function forcing(given: NonNullable<Seq2SeqFitOptions['teacherForcing']>): (step
   return (step) => from + (to - from) * Math.min(1, step / steps);
 }
 
-/** Targets [T,B] shifted: what is read, and what is to come; -1 behind the end. */
-function shifted({ start, end }: Layers, targets: readonly Int32Array[]) {
-  const B = targets.length;
-  const lengths = targets.map((target) => target.length + 1);
-  const T = Math.max(...lengths);
-  const tokens = new Int32Array(T * B);
-  const classes = new Int32Array(T * B).fill(-1);
-  targets.forEach((target, b) => {
-    for (let t = 0; t <= target.length; t++) {
-      tokens[t * B + b] = t === 0 ? start : target[t - 1];
-      classes[t * B + b] = t === target.length ? end : target[t];
-    }
-  });
-  return { T, B, lengths, tokens, classes };
-}
-
 /** The loss where the decoder reads the right tokens: all steps in one call. */
 function forced(tape: Tape, layers: Layers, memory: Memory, targets: readonly Int32Array[]): Loss {
   const { T, lengths, tokens, classes } = shifted(layers, targets);
@@ -699,30 +619,13 @@ function scheduled(tape: Tape, layers: Layers, memory: Memory, targets: readonly
   });
 }
 
-/** The decoder's initial state as plain numbers, to be moved on step by step. */
-function given(tape: Tape, { decoder }: Layers, { state }: Memory, B: number): State {
-  if (!state) return decoder.state(B);
-  return new State(
-    B,
-    state.h.map((rows) => read(tape, rows)),
-    state.c.map((rows) => read(tape, rows)),
-  );
-}
-
 /** What one source left, as often as there are hypotheses. */
 function widened(tape: Tape, { context, keys }: Memory, B: number): Memory {
-  const copies = (rows: Rows): Rows => {
-    const { T, F } = rows;
-    const one = read(tape, rows);
-    const all = new Float32Array(T * B * F);
-    for (let t = 0; t < T; t++) for (let b = 0; b < B; b++) all.set(one.subarray(t * F, (t + 1) * F), (t * B + b) * F);
-    return input(tape, all, { T, B, F });
-  };
   return {
-    context: copies(context),
+    context: copies(tape, context, B),
     keys: keys.map(({ projected, values }) => {
-      const wide = copies(values);
-      return { values: wide, projected: projected === values ? wide : copies(projected) };
+      const wide = copies(tape, values, B);
+      return { values: wide, projected: projected === values ? wide : copies(tape, projected, B) };
     }),
     state: undefined,
   };

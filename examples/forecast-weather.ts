@@ -1,0 +1,102 @@
+/** Time series of several variables: the temperature of Seattle, fourteen days ahead. */
+import { Forecaster } from 'gatewise/tasks';
+import { table } from './support/csv.js';
+import type { Example } from './support/stage.js';
+
+const DAYS = 14;
+const YEAR = 365.25;
+
+/** Mean absolute error, for all days ahead, of what a rule says of day `t`, given what is known before `origin`. */
+function error(y: readonly number[], from: number, rule: (t: number, origin: number) => number): number {
+  let [sum, count] = [0, 0];
+  for (let origin = from; origin + DAYS <= y.length; origin++) {
+    for (let t = origin; t < origin + DAYS; t++, count++) sum += Math.abs(rule(t, origin) - y[t]);
+  }
+  return sum / count;
+}
+
+/** The mean of the days of all years before that lie within so many days of the same date. */
+function climatology(y: readonly number[], reach: number): (t: number, origin: number) => number {
+  return (t, origin) => {
+    let [sum, count] = [0, 0];
+    for (let years = 1; t - Math.round(years * YEAR) + reach >= 0; years++) {
+      const centre = t - Math.round(years * YEAR);
+      for (let d = Math.max(0, centre - reach); d <= Math.min(centre + reach, origin - 1); d++, count++) sum += y[d];
+    }
+    return sum / count;
+  };
+}
+
+export const example: Example = {
+  title: 'highest temperature of the next fourteen days, with quantiles (Seattle, 2012 to 2015)',
+  async run(stage) {
+    const days = await table('seattle-weather.csv');
+    const temperature = days.map(({ temp_max }) => Number(temp_max));
+    const from = Math.floor(0.8 * days.length);
+    stage.log(`  ${days.length} days; the last ${days.length - from} are held out`);
+    const turn = (t: number) => (2 * Math.PI * t) / YEAR;
+    // where the earth stands on its way is known, and put beside; what follows was chosen by its error on the last quarter of the training part
+    const series = {
+      temperature,
+      summer: days.map((_, t) => Math.cos(turn(t))),
+      spring: days.map((_, t) => Math.sin(turn(t))),
+    };
+    using model = await Forecaster.create({
+      variables: Object.keys(series),
+      targets: ['temperature'],
+      window: 5,
+      horizon: DAYS,
+      quantiles: [0.1, 0.5, 0.9],
+      hiddenSize: 16,
+      outputDropout: 0.1,
+      seed: stage.seed,
+    });
+    const fit = { to: from, epochs: 10, batchSize: 32, learningRate: 3e-3, signal: stage.signal };
+    for await (const p of model.fit(series, fit)) {
+      stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
+    }
+    const { mae, variables } = await model.evaluate(series, { from });
+    const lastYear = error(temperature, from, (t) => temperature[t - Math.round(YEAR)]);
+    const today = error(temperature, from, (_, origin) => temperature[origin - 1]);
+    const normal = error(temperature, from, climatology(temperature, 10));
+    stage.figure('the same day of last year, mean absolute error', lastYear, '°C');
+    stage.figure('as today', today, '°C');
+    stage.figure('mean of all years, ten days either side', normal, '°C');
+    // strictly below the best of them
+    stage.figure('this model', mae.temperature, '°C', { atMost: Math.min(lastYear, today, normal) - 1e-3 });
+    const [low, , high] = variables.temperature.coverage;
+    stage.figure('share of days between its quantiles 0.1 and 0.9', high - low, '%');
+
+    const rows: object[] = [];
+    const until = (n: number) => Object.fromEntries(Object.entries(series).map(([name, y]) => [name, y.slice(0, n)]));
+    for (let origin = from; origin + DAYS <= days.length; origin += DAYS) {
+      const { point, quantiles } = model.predict(until(origin)).temperature;
+      point.forEach((said, k) => {
+        const t = origin + k;
+        rows.push({ date: days[t].date, truth: temperature[t], said, low: quantiles[0][k], high: quantiles[2][k] });
+      });
+    }
+    await stage.picture('forecasts', {
+      title: 'Each fortnight foretold from all days before it',
+      width: 900,
+      height: 320,
+      data: { values: rows },
+      encoding: { x: { field: 'date', type: 'temporal', title: null } },
+      layer: [
+        {
+          mark: { type: 'area', color: '#9ecae1' },
+          encoding: {
+            y: { field: 'low', type: 'quantitative', title: 'highest of the day, °C' },
+            y2: { field: 'high' },
+          },
+        },
+        { mark: { type: 'line', color: '#d62728' }, encoding: { y: { field: 'said', type: 'quantitative' } } },
+        {
+          mark: { type: 'point', color: 'black', size: 10, filled: true },
+          encoding: { y: { field: 'truth', type: 'quantitative' } },
+        },
+      ],
+    });
+    stage.log('  black: measured; red: foretold; blue: between the quantiles 0.1 and 0.9');
+  },
+};

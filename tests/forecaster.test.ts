@@ -1,0 +1,263 @@
+/** Time series: gradients, what is learned against a naive forecast, scaling, quantiles, going on exactly, and bad input. */
+import { FormatError, gradcheck, input } from 'gatewise';
+import { Forecaster } from 'gatewise/tasks';
+import { test } from 'uvu';
+import { equal, is, ok, throws } from 'uvu/assert';
+import { random } from './support/numbers.js';
+import { rejects } from './support/rejects.js';
+
+const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+const PERIOD = 12;
+
+/** Noise that is nearly normal. */
+function noise(seed: number): () => number {
+  const next = random(seed);
+  return () => Array.from({ length: 12 }, next).reduce((a, b) => a + b) - 6;
+}
+
+/** A wave on a rising line, with noise. */
+function wave(n: number, { trend = 0.05, spread = 0.1, seed = 1 } = {}): number[] {
+  const next = noise(seed);
+  return Array.from({ length: n }, (_, t) => 10 + trend * t + Math.sin((2 * Math.PI * t) / PERIOD) + spread * next());
+}
+
+const SERIES = wave(500);
+const SMALL = { window: 24, horizon: 6, hiddenSize: 24, seed: 1 };
+const FIT = { batchSize: 32, learningRate: 5e-3 };
+
+for (const method of ['direct', 'recursive'] as const) {
+  for (const loss of ['mse', 'huber', 'quantile'] as const) {
+    test(`${method}, ${loss}: gradcheck of two variables`, async () => {
+      using model = await Forecaster.create({
+        window: 5,
+        horizon: 3,
+        variables: ['a', 'b'],
+        method,
+        loss,
+        hiddenSize: 6,
+        seed: 2,
+      });
+      const next = noise(4);
+      const values = Float32Array.from({ length: 5 * 3 * 2 }, next);
+      // far from the forecasts, where neither loss has a kink
+      const targets = Array.from({ length: 3 }, (_, b) =>
+        Float32Array.from({ length: 6 }, (_, i) => ((b + i) % 2 ? 4 : -4)),
+      );
+      const { layers } = model.model;
+      const result = gradcheck(model.model, (tape) =>
+        layers.losses(tape, input(tape, values, { T: 5, B: 3, F: 2 }), targets),
+      );
+      ok(result.ok, `worst ${result.worst}`);
+      is(result.parameters.length, 2 * model.model.parameters.length);
+    });
+  }
+
+  for (const treatment of [{ trend: 'linear' }, { difference: PERIOD }, { difference: 1, trend: 'linear' }] as const) {
+    test(`${method}, ${JSON.stringify(treatment)}: better than the naive forecast on a wave with a trend`, async () => {
+      using model = await Forecaster.create({ ...SMALL, method, ...treatment });
+      await model.fit(SERIES, { ...FIT, to: 400, epochs: 25 });
+      const { mae, naiveMae, variables, forecasts } = await model.evaluate(SERIES, { from: 400, season: PERIOD });
+      is(forecasts, 95);
+      // the trend alone puts the naive one 0.6 off
+      ok(mae.value < 0.3 * naiveMae.value, `${mae.value}, naive ${naiveMae.value}`);
+      const { rmse, naive } = variables.value;
+      is(rmse.length, 6);
+      ok(rmse.every((e, k) => e < (naive?.rmse[k] ?? 0)));
+    });
+  }
+}
+
+test('the naive forecast and the errors are what they are said to be', async () => {
+  using model = await Forecaster.create({ ...SMALL, window: 3, horizon: 5, loss: 'quantile' });
+  await model.fit(SERIES, { epochs: 1, to: 100 });
+  const { variables, mae } = await model.evaluate(SERIES, { from: 200, stride: 7, season: 4, batchSize: 5 });
+  const origins = Array.from({ length: 43 }, (_, i) => 200 + 7 * i);
+  const mean = (of: (origin: number) => number) => origins.reduce((sum, o) => sum + of(o), 0) / origins.length;
+  const said = new Map(origins.map((o) => [o, model.predict(SERIES.slice(0, o)).value]));
+  const near = (a: number, b: number) => ok(Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(b)), `${a}, expected ${b}`);
+  for (let k = 0; k < 5; k++) {
+    near(
+      variables.value.mae[k],
+      mean((o) => Math.abs((said.get(o)?.point[k] ?? 0) - SERIES[o + k])),
+    );
+    near(
+      variables.value.naive?.mae[k] ?? 0,
+      mean((o) => Math.abs(SERIES[o + k - (k < 4 ? 4 : 8)] - SERIES[o + k])),
+    );
+    const pinball = (o: number) =>
+      [0.1, 0.5, 0.9].reduce((sum, q, i) => {
+        const d = SERIES[o + k] - (said.get(o)?.quantiles[i][k] ?? 0);
+        return sum + Math.max(q * d, (q - 1) * d) / 3;
+      }, 0);
+    near(variables.value.pinball[k], mean(pinball));
+  }
+  near(mae.value, variables.value.mae.reduce((a, b) => a + b) / 5);
+});
+
+test('quantiles are in order, and hold about the share of values that they say', async () => {
+  const series = wave(1500, { spread: 0.5 });
+  for (const method of ['direct', 'recursive'] as const) {
+    using model = await Forecaster.create({ ...SMALL, method, quantiles: [0.1, 0.5, 0.9], trend: 'linear' });
+    await model.fit(series, { ...FIT, to: 1200, epochs: 6 });
+    const { variables } = await model.evaluate(series, { from: 1200 });
+    variables.value.coverage.forEach((share, i) => {
+      ok(Math.abs(share - [0.1, 0.5, 0.9][i]) < 0.1, `${method}: ${share}`);
+    });
+    const { point, quantiles } = model.predict(series).value;
+    equal(point, quantiles[1]);
+    for (let k = 0; k < 6; k++) ok(quantiles[0][k] <= quantiles[1][k] && quantiles[1][k] <= quantiles[2][k]);
+  }
+});
+
+test('what lies behind the training part changes nothing: not the scaling, not the weights', async () => {
+  const train = async (series: number[]) => {
+    using model = await Forecaster.create({ ...SMALL, trend: 'linear' });
+    await model.fit(series, { ...FIT, to: 300, epochs: 1 });
+    return { file: model.save(), scaling: model.scaling };
+  };
+  const a = await train(SERIES);
+  const b = await train(SERIES.map((v, t) => (t < 300 ? v : 1e6 * v)));
+  equal(a.scaling, b.scaling);
+  ok(same(a.file, b.file));
+  // least squares of the line that was put in; the wave and the noise move it little
+  const { slope, level } = a.scaling?.value ?? { slope: 0, level: 0 };
+  ok(Math.abs(slope - 0.05) < 1e-3 && Math.abs(level - 10) < 0.2, `${level} + ${slope} t`);
+});
+
+test('a straight line goes on as one: scaling and its way back are exact', async () => {
+  const line = Array.from({ length: 80 }, (_, t) => 3 - 0.25 * t);
+  for (const treatment of [{ trend: 'linear' }, { difference: 1 }, { difference: 4, trend: 'linear' }] as const) {
+    using model = await Forecaster.create({ window: 6, horizon: 9, hiddenSize: 4, ...treatment });
+    await model.fit(line, { epochs: 1 });
+    // nothing is left to learn, and weights of zero say so
+    for (const { name, size } of model.model.parameters) model.model.set(name, new Float32Array(size));
+    const want = Float64Array.from({ length: 9 }, (_, k) => 3 - 0.25 * (80 + k));
+    const { point } = model.predict(line).value;
+    ok(
+      point.every((v, k) => Math.abs(v - want[k]) < 1e-9),
+      `${point}`,
+    );
+    // the same from the end alone, told where it is
+    equal(
+      model.predict(line.slice(50), { start: 50 }).value.point.map((v) => Math.round(v * 1e6)),
+      want.map((v) => Math.round(v * 1e6)),
+    );
+  }
+});
+
+test('several variables, of which some are foretold: one that leads another is made use of', async () => {
+  const next = noise(7);
+  const lead = Array.from({ length: 600 }, next);
+  const follow = lead.map((_, t) => (t > 1 ? lead[t - 2] : 0));
+  using model = await Forecaster.create({
+    window: 4,
+    horizon: 2,
+    variables: ['lead', 'follow'],
+    targets: ['follow'],
+    hiddenSize: 24,
+    seed: 1,
+  });
+  await model.fit({ lead, follow }, { ...FIT, to: 500, epochs: 25, learningRate: 1e-2 });
+  const { mae, naiveMae } = await model.evaluate({ lead, follow }, { from: 500, season: 1 });
+  equal(Object.keys(mae), ['follow']);
+  ok(mae.follow < 0.1 * naiveMae.follow, `${mae.follow}, naive ${naiveMae.follow}`);
+});
+
+test('recursive goes on beyond its horizon, a longer forecast beginning as a shorter one', async () => {
+  using model = await Forecaster.create({ ...SMALL, method: 'recursive', trend: 'linear' });
+  await model.fit(SERIES, { ...FIT, epochs: 15 });
+  const short = model.predict(SERIES).value.point;
+  const long = model.predict(SERIES, { steps: 36 }).value.point;
+  is(long.length, 36);
+  equal(long.slice(0, 6), short);
+  ok(long.every((v, k) => Math.abs(v - (10 + 0.05 * (500 + k) + Math.sin((2 * Math.PI * (500 + k)) / PERIOD))) < 0.6));
+});
+
+for (const method of ['direct', 'recursive'] as const) {
+  test(`${method}: four passes equal two, save, load, two more, to the bit`, async () => {
+    const make = () => Forecaster.create({ ...SMALL, method, difference: 12, trend: 'linear', outputDropout: 0.1 });
+    using whole = await make();
+    await whole.fit(SERIES, { ...FIT, to: 150, epochs: 4 });
+    using half = await make();
+    await half.fit(SERIES, { ...FIT, to: 150, epochs: 2 });
+    using again = await Forecaster.load(half.save());
+    equal(again.config, half.config);
+    equal(again.scaling, half.scaling);
+    await again.fit(SERIES, { ...FIT, to: 150, epochs: 2 });
+    ok(same(whole.save(), again.save()));
+    equal(again.predict(SERIES), whole.predict(SERIES));
+  });
+
+  test(`${method}: forecasts of a batch are those made one by one`, async () => {
+    using model = await Forecaster.create({ ...SMALL, method });
+    await model.fit(SERIES, { ...FIT, to: 100, epochs: 1 });
+    const figures = async (batchSize: number) =>
+      (await model.evaluate(SERIES, { from: 400, batchSize })).variables.value;
+    const [together, alone] = [await figures(64), await figures(1)];
+    ok(together.mae.every((e, k) => Math.abs(e - alone.mae[k]) <= 1e-6 * e));
+  });
+}
+
+test('bad input: each with its message, before anything is changed', async () => {
+  const make = (options: object) => Forecaster.create({ window: 4, horizon: 2, hiddenSize: 4, ...options });
+  for (const [options, message] of [
+    [{ window: 0 }, /^window: expected a positive whole number, got 0/],
+    [{ horizon: 1.5 }, /^horizon: expected a positive whole number, got 1\.5/],
+    [{ variables: [] }, /^variables: expected a list of names/],
+    [{ targets: ['x'] }, /^targets: 'x' is not among the variables value/],
+    [
+      { variables: ['a', 'b'], targets: ['a'], method: 'recursive' },
+      /^targets: method 'recursive' reads its own forecasts/,
+    ],
+    [{ method: 'magic' }, /^method: expected 'direct' or 'recursive', got 'magic'/],
+    [{ loss: 'mae' }, /^loss: expected 'mse' or 'huber' or 'quantile', got 'mae'/],
+    [{ loss: 'mse', quantiles: [0.5] }, /^quantiles: mean nothing with loss: 'mse'/],
+    [{ quantiles: [0.5, 1] }, /^quantiles\[1\]: expected a number below 1, got 1/],
+    [{ quantiles: [0.5, 0.2] }, /^quantiles\[1\]: expected rising numbers, got 0\.2 after 0\.5/],
+    [{ quantiles: [] }, /^quantiles: expected a list of numbers between 0 and 1/],
+    [{ difference: -1 }, /^difference: expected a whole number/],
+    [{ trend: 'square' }, /^trend: expected 'none' or 'linear', got 'square'/],
+    [{ bidirectional: true }, /unknown option 'bidirectional'/],
+  ] as const) {
+    await rejects(make(options), message);
+  }
+  using model = await make({});
+  using two = await make({ variables: ['a', 'b'] });
+  const before = model.save();
+  const series = SERIES.slice(0, 20);
+  throws(() => model.predict(series), /has learned nothing yet, not even the scale/);
+  throws(
+    () => model.fit(SERIES.slice(0, 5)),
+    /^series: its 5 steps are too few for window 4, horizon 2 and difference 0; 6 are needed/,
+  );
+  throws(() => model.fit([1, 2, Number.NaN, 4, 5, 6]), /^series\[2\]: expected a finite number, got NaN/);
+  throws(() => model.fit('abc' as never), /^series: expected numbers, or numbers by their names, got 'abc'/);
+  throws(() => model.fit(series, { to: 21 }), /^to: expected a whole number from 1 to 20, got 21/);
+  throws(() => two.fit(series), /^series: expected numbers for each of a and b, got one list/);
+  throws(() => two.fit({ a: series }), /^series\.b: expected a list of numbers, got undefined/);
+  throws(() => two.fit({ a: series, b: [1] }), /^series: b has 1 steps, a has 20/);
+  throws(() => two.fit({ a: series, b: series, c: series }), /^series: unknown option 'c'/);
+  ok(same(before, model.save()));
+  is(model.scaling, null);
+  await model.fit(series, { epochs: 1 });
+  throws(
+    () => model.predict(series.slice(0, 3)),
+    /^history: its 3 steps are too few for window 4 and difference 0; 4 are needed/,
+  );
+  throws(
+    () => model.predict(series, { steps: 3 }),
+    /^steps: a model with method 'direct' foretells its horizon of 2, got 3/,
+  );
+  throws(() => model.evaluate(series, { from: 3 }), /^from: expected a whole number from 4 to 18, got 3/);
+  throws(() => model.evaluate(series, { from: 19 }), /^from: expected a whole number from 4 to 18, got 19/);
+  throws(() => model.evaluate(series, { from: 10, stride: 0 }), /^stride: expected a positive whole number, got 0/);
+  let caught: unknown;
+  try {
+    await Forecaster.load(before.slice(0, 50));
+  } catch (error) {
+    caught = error;
+  }
+  ok(caught instanceof FormatError);
+});
+
+test.run();

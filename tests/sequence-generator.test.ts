@@ -1,0 +1,295 @@
+/** Vector → sequence: each way in and each kind of output, by its gradient, by what it learns, and by what it says to bad input. */
+import { FormatError, gradcheck } from 'gatewise';
+import { SequenceGenerator } from 'gatewise/tasks';
+import { test } from 'uvu';
+import { equal, is, ok } from 'uvu/assert';
+import { random } from './support/numbers.js';
+import { rejects } from './support/rejects.js';
+
+const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+const passes = ['state', 'input', 'both'] as const;
+
+/** Six bits of a number, and their text. */
+const BITS = 6;
+const bitsOf = (n: number) => Array.from({ length: BITS }, (_, i) => (n >> i) & 1);
+/** What is wanted of it: the bits up to the highest one, in words. */
+const spelled = (n: number) => n.toString(2).replaceAll('0', 'o').replaceAll('1', 'i');
+const numbers = Array.from({ length: 2 ** BITS }, (_, n) => n);
+const isHeldOut = (n: number) => n % 5 === 2;
+
+const texts = numbers.map((n) => ({ input: bitsOf(n), target: spelled(n) }));
+/** The same bits, turned by one place at each step, for as many steps as the number of ones and two more. */
+const turned = numbers.map((n) => {
+  const bits = bitsOf(n);
+  const steps = 2 + bits.reduce((sum, b) => sum + b, 0);
+  return {
+    input: bits,
+    target: Array.from({ length: steps }, (_, t) => bits.map((_, i) => bits[(i + t) % BITS])),
+  };
+});
+/** A swing of its own start and pace: y_t = pace·y_{t-1} - y_{t-2}. */
+const swings = numbers.map((n) => {
+  const [a, b, pace] = [((n % 8) - 3.5) / 4, ((n >> 3) - 3.5) / 4, 1.2];
+  const y = [a, b];
+  while (y.length < (a > 0 ? 9 : 6)) y.push(pace * y[y.length - 1] - y[y.length - 2]);
+  return { input: [a, b], target: y.map((v) => [v, v / 2]) };
+});
+
+const kinds = {
+  tokens: { examples: texts, options: { inputSize: BITS, target: 'oi', embeddingSize: 6 } },
+  vectors: { examples: swings, options: { inputSize: 2, target: { vectors: 2 } } },
+  bits: { examples: turned, options: { inputSize: BITS, target: { bits: BITS } } },
+};
+
+for (const [kind, { examples, options }] of Object.entries(kinds)) {
+  for (const pass of passes) {
+    for (const cell of ['gru', 'lstm'] as const) {
+      test(`${kind}, X as ${pass}, ${cell}: gradcheck`, async () => {
+        const shape = { cell, hiddenSize: [5, 4], pass, outputDropout: 0.2, seed: 4 };
+        using model = await SequenceGenerator.create({ ...options, ...shape });
+        const { layers } = model.model;
+        const some = [examples[37], examples[5], examples[62]];
+        const inputs = some.map(({ input }) => Float32Array.from(input));
+        const targets = some.map(({ target }) => ({
+          length: target.length,
+          ids: typeof target === 'string' ? Int32Array.from(target, (c) => 'oi'.indexOf(c)) : new Int32Array(),
+          values: typeof target === 'string' ? new Float32Array() : Float32Array.from(target.flat()),
+        }));
+        const result = gradcheck(model.model, (tape) => layers.losses(tape, layers.encode(tape, inputs), targets));
+        ok(result.ok, `worst ${result.worst}`);
+        // nothing is left out, X included
+        is(result.parameters.length, 2 * model.model.parameters.length);
+      });
+    }
+  }
+}
+
+for (const pass of passes) {
+  test(`tokens, X as ${pass}: spells numbers it never saw, at least 99 %`, async () => {
+    using model = await SequenceGenerator.create({
+      ...kinds.tokens.options,
+      hiddenSize: 32,
+      hiddenLayers: [48],
+      pass,
+      seed: 1,
+    });
+    // the same patterns in other places: all but a fifth of the numbers
+    await model.fit(
+      texts.filter((_, n) => !isHeldOut(n)),
+      { epochs: 150, batchSize: 16, learningRate: 1e-2, schedule: { kind: 'cosine', steps: 600 } },
+    );
+    const { exact, loss } = await model.evaluate(texts);
+    ok(exact >= 0.9, `exact ${exact} of all, loss ${loss}`);
+    const seen = await model.evaluate(texts.filter((_, n) => !isHeldOut(n)));
+    ok(seen.exact >= 0.99, `exact ${seen.exact}`);
+  });
+
+  test(`bits, X as ${pass}: turns patterns and ends in time, at least 99 %`, async () => {
+    using model = await SequenceGenerator.create({ ...kinds.bits.options, hiddenSize: 48, pass, seed: 1 });
+    await model.fit(turned, {
+      epochs: 120,
+      batchSize: 16,
+      learningRate: 1e-2,
+      schedule: { kind: 'cosine', steps: 480 },
+    });
+    const { exact, loss, endLoss } = await model.evaluate(turned);
+    ok(exact >= 0.99, `exact ${exact}, loss ${loss}, end ${endLoss}`);
+  });
+
+  test(`vectors, X as ${pass}: swings on its own, within 1 % of the variance`, async () => {
+    using model = await SequenceGenerator.create({ ...kinds.vectors.options, hiddenSize: 32, pass, seed: 1 });
+    await model.fit(swings, {
+      epochs: 300,
+      batchSize: 16,
+      learningRate: 1e-2,
+      schedule: { kind: 'cosine', steps: 1200 },
+    });
+    const written = await model.predict(
+      swings.map(({ input }) => input),
+      { maxLength: 20 },
+    );
+    let [squares, variance, ends] = [0, 0, 0];
+    swings.forEach(({ target }, i) => {
+      if (written[i].complete && written[i].vectors.length === target.length) ends++;
+      target.forEach((frame, t) =>
+        frame.forEach((v, f) => {
+          squares += ((written[i].vectors[t]?.[f] ?? 0) - v) ** 2;
+          variance += v * v;
+        }),
+      );
+    });
+    ok(squares / variance < 0.01, `${squares / variance}`);
+    ok(ends >= 0.9 * swings.length, `${ends} end in time`);
+  });
+}
+
+test('classes, one or several, beside numbers', async () => {
+  using model = await SequenceGenerator.create({
+    inputSize: 1,
+    classes: ['high', 'low', 'long'],
+    target: 'hl!',
+    hiddenSize: 24,
+    seed: 2,
+  });
+  const examples = ['high', 'low'].flatMap((pitch) =>
+    [0, 1].flatMap((loud) =>
+      [false, true].map((long) => ({
+        input: { values: [loud], classes: long ? [pitch, 'long'] : pitch },
+        target: pitch[0].repeat(long ? 4 : 2) + '!'.repeat(loud),
+      })),
+    ),
+  );
+  await model.fit(examples, { epochs: 150, batchSize: 4, learningRate: 1e-2 });
+  const written = await model.predict(examples.map(({ input }) => input));
+  equal(
+    written.map(({ text }) => text),
+    examples.map(({ target }) => target),
+  );
+  ok(written.every(({ complete }) => complete));
+});
+
+test('a beam of 1 is greedy; the best of a beam that holds the whole tree is the likeliest of all', async () => {
+  using model = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 8, seed: 3 });
+  await model.fit(texts, { epochs: 5 });
+  const inputs = texts.slice(20, 30).map(({ input }) => input);
+  const greedy = await model.predict(inputs, { maxLength: 5 });
+  equal(await model.predict(inputs, { maxLength: 5, beamWidth: 1 }), greedy);
+  const [best] = await model.predict(inputs.slice(0, 1), { maxLength: 5, beamWidth: 64, lengthNormalization: 0 });
+  // each text's own probability, by the loss of its tokens and its end
+  let most = -Infinity;
+  for (let length = 0; length < 5; length++) {
+    for (let n = 0; n < 2 ** length; n++) {
+      const target = Array.from({ length }, (_, i) => 'oi'[(n >> i) & 1]).join('');
+      const { loss } = await model.evaluate([{ input: inputs[0], target }]);
+      most = Math.max(most, -loss * (length + 1));
+    }
+  }
+  ok(best.complete && Math.abs(best.logProbability - most) < 1e-5, `${best.logProbability}, expected ${most}`);
+});
+
+test('the same seed draws the same, another one does not, whatever the batches; the model’s own stream goes on', async () => {
+  using tokens = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 8 });
+  using bits = await SequenceGenerator.create({ ...kinds.bits.options, hiddenSize: 8 });
+  const inputs = texts.slice(0, 20).map(({ input }) => input);
+  for (const model of [tokens, bits]) {
+    const draw = (options: object) => model.predict(inputs, { sample: true, maxLength: 12, ...options });
+    equal(await draw({ seed: 5 }), await draw({ seed: 5 }));
+    const text = JSON.stringify(await draw({ seed: 5 }));
+    ok(text !== JSON.stringify(await draw({ seed: 6 })));
+    const [first, second] = [await draw({}), await draw({})];
+    ok(JSON.stringify(first) !== JSON.stringify(second));
+    const cold = await draw({ temperature: 0 });
+    equal(cold, await model.predict(inputs, { maxLength: 12 }));
+  }
+  const written = await tokens.predict(inputs, { sample: true, seed: 1, maxLength: 3 });
+  ok(written.every((w) => w.tokens.length <= 3));
+  const frames = await bits.predict(inputs, { sample: true, seed: 1, maxLength: 3 });
+  ok(frames.every((w) => w.vectors.length <= 3 && w.vectors.every((v) => v.every((x) => x === 0 || x === 1))));
+});
+
+for (const [kind, { examples, options }] of Object.entries(kinds)) {
+  test(`${kind}: ten passes equal five, save, load, five more, to the bit`, async () => {
+    const make = () => SequenceGenerator.create({ ...options, hiddenSize: 8, inputDropout: 0.1, seed: 7 });
+    const fit = { batchSize: 10, learningRate: 1e-2 };
+    using whole = await make();
+    await whole.fit(examples, { ...fit, epochs: 4 });
+    using half = await make();
+    await half.fit(examples, { ...fit, epochs: 2 });
+    await half.evaluate(examples);
+    using again = await SequenceGenerator.load(half.save());
+    equal(again.config, half.config);
+    await again.fit(examples, { ...fit, epochs: 2 });
+    ok(same(whole.save(), again.save()));
+    const inputs = examples.map(({ input }) => input);
+    equal(await again.predict(inputs, { maxLength: 9 }), await whole.predict(inputs, { maxLength: 9 }));
+  });
+
+  test(`${kind}: sequences of a batch, of different lengths, give the loss they give one by one, to 1e-6`, async () => {
+    using model = await SequenceGenerator.create({ ...options, hiddenSize: 8, pass: 'both', seed: 7 });
+    const together = await model.evaluate(examples, { batchSize: 64 });
+    const alone = await model.evaluate(examples, { batchSize: 1 });
+    ok(Math.abs(together.loss - alone.loss) <= 1e-6 * alone.loss, `${together.loss}, ${alone.loss}`);
+    if (kind !== 'tokens') ok(Math.abs(together.endLoss - alone.endLoss) <= 1e-6 * alone.endLoss);
+  });
+}
+
+test('predict shows progress and can be cancelled', async () => {
+  using model = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 8 });
+  const next = random(1);
+  const inputs = Array.from({ length: 300 }, () => bitsOf(Math.floor(next() * 64)));
+  const done: number[] = [];
+  for await (const p of model.predict(inputs, { batchSize: 100 })) done.push(p.done);
+  equal(done, [100, 200, 300]);
+  await rejects(model.predict(inputs, { signal: AbortSignal.abort(new Error('enough')) }), /enough/);
+});
+
+test('bad input: each with its message, before anything is changed', async () => {
+  const make = (options: object) => SequenceGenerator.create({ inputSize: 2, target: 'ab', hiddenSize: 4, ...options });
+  for (const [options, message] of [
+    [
+      { inputSize: undefined },
+      /^inputSize or classes: X is made of numbers, of classes, or of both; neither was given/,
+    ],
+    [{ inputSize: 0 }, /^inputSize: expected a positive whole number, got 0/],
+    [{ classes: [] }, /^classes: expected a list of names/],
+    [{ target: 3 }, /^target: expected tokens, \{ vectors: features \} or \{ bits: features \}, got 3/],
+    [{ target: { bits: 3, vectors: 2 } }, /^target: expected tokens/],
+    [{ target: { bits: 0 } }, /^target\.bits: expected a positive whole number, got 0/],
+    [{ target: { bits: 2 }, embeddingSize: 4 }, /^embeddingSize: goes with tokens; bits are not looked up/],
+    [{ pass: 'never' }, /^pass: expected 'state' or 'input' or 'both', got 'never'/],
+    [{ hiddenLayers: [0] }, /^hiddenLayers\[0\]: expected a positive whole number/],
+    [{ outputDropout: 1 }, /^outputDropout: expected a number below 1/],
+    [{ initialState: 'learned' }, /^initialState: 'learned' goes with pass: 'input'/],
+    [{ bidirectional: true }, /unknown option 'bidirectional'/],
+  ] as const) {
+    await rejects(make(options), message);
+  }
+  using model = await make({});
+  using both = await make({ classes: ['x', 'y'] });
+  using bits = await make({ target: { bits: 2 } });
+  using vectors = await make({ target: { vectors: 2 } });
+  const before = model.save();
+  const call = async (work: () => PromiseLike<unknown>) => work();
+  for (const [work, message] of [
+    [() => model.fit([]), /^examples: there are none/],
+    [
+      () => model.fit([{ input: [1], target: 'a' }]),
+      /^examples\[0\]\.input: expected 2 numbers, got Array of length 1/,
+    ],
+    [
+      () => model.fit([{ input: [1, Number.NaN], target: 'a' }]),
+      /^examples\[0\]\.input\[1\]: expected a finite number, got NaN/,
+    ],
+    [() => model.fit([{ input: [1, 2], target: 'abc' }]), /^examples\[0\]\.target: "c" is not in the vocabulary/],
+    [() => both.fit([{ input: [1, 2], target: 'a' }]), /^examples\[0\]\.input: expected an object of options/],
+    [
+      () => both.fit([{ input: { values: [1, 2], classes: 'z' }, target: 'a' }]),
+      /^examples\[0\]\.input\.classes: 'z' is not among the classes x and y/,
+    ],
+    [
+      () => bits.fit([{ input: [1, 2], target: [[1, 0.5]] }]),
+      /^examples\[0\]\.target: expected zeros and ones, number 1 is 0\.5/,
+    ],
+    [() => bits.fit([{ input: [1, 2], target: [] }]), /^examples\[0\]\.target: is empty/],
+    [
+      () => vectors.fit([{ input: [1, 2], target: [[1]] }]),
+      /^examples\[0\]\.target\[0\]: expected a vector of 2 numbers/,
+    ],
+    [() => model.predict([[1, 2]], { maxLength: 0 }), /^maxLength: expected a positive whole number, got 0/],
+    [() => model.predict([[1, 2]], { temperature: 2 }), /^temperature: means nothing without sample: true/],
+    [() => bits.predict([[1, 2]], { beamWidth: 2 }), /^beamWidth: goes with tokens, not with bits/],
+    [() => vectors.predict([[1, 2]], { sample: true }), /^sample: vectors are not drawn/],
+  ] as const) {
+    await rejects(call(work), message);
+  }
+  ok(same(before, model.save()));
+  let caught: unknown;
+  try {
+    await SequenceGenerator.load(before.slice(0, 100));
+  } catch (error) {
+    caught = error;
+  }
+  ok(caught instanceof FormatError);
+});
+
+test.run();
