@@ -1,5 +1,5 @@
 /** Time series: gradients, what is learned against a naive forecast, scaling, quantiles, going on exactly, and bad input. */
-import { FormatError, gradcheck, input } from 'gatewise';
+import { FormatError, gradcheck, input, loadState, saveState } from 'gatewise';
 import { Forecaster } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
@@ -197,6 +197,51 @@ for (const method of ['direct', 'recursive'] as const) {
     ok(together.mae.every((e, k) => Math.abs(e - alone.mae[k]) <= 1e-6 * e));
   });
 }
+
+for (const options of [
+  {},
+  { method: 'recursive', difference: PERIOD },
+  { quantiles: [0.2, 0.5, 0.9], trend: 'linear' },
+] as const) {
+  test(`a stream that has read a window foretells what predict does: ${JSON.stringify(options)}`, async () => {
+    using model = await Forecaster.create({ ...SMALL, ...options });
+    await model.fit(SERIES, { ...FIT, epochs: 1 });
+    const { window, difference = 0 } = { ...SMALL, ...options } as { window: number; difference?: number };
+    const start = 100;
+    const history = SERIES.slice(start, start + difference);
+    const values = SERIES.slice(start + difference, start + difference + window);
+    const want = model.predict([...history, ...values], { start });
+    const open = () => model.stream({ history, start });
+    const [one, other] = [open(), open()];
+    let last: unknown;
+    for (const [i, value] of values.entries()) {
+      last = one.step(value);
+      other.step(values[values.length - 1 - i]);
+    }
+    equal(last, want);
+    // on from a state that was saved half way, with what was before
+    const half = open();
+    for (const value of values.slice(0, 10)) half.step(value);
+    const rest = model.stream({
+      state: loadState(saveState(half.state)),
+      history: [...history, ...values.slice(0, 10)],
+      start,
+    });
+    for (const value of values.slice(10)) last = rest.step(value);
+    equal(last, want);
+    throws(() => one.step(Number.NaN), /values\[0\]: expected a finite number, got NaN/);
+    throws(() => one.step({ other: 1 } as never), /other/);
+  });
+}
+
+test('a stream says what it lacks', async () => {
+  using model = await Forecaster.create({ ...SMALL, difference: PERIOD });
+  throws(() => model.stream(), /this model has learned nothing yet/);
+  await model.fit(SERIES, { ...FIT, epochs: 1 });
+  throws(() => model.stream(), /history: 12 steps are needed before the first, as many as the difference; got 0/);
+  throws(() => model.stream({ history: SERIES, start: -1 }), /start: .*got -1/);
+  throws(() => model.stream({ from: 3 } as never), /unknown option 'from'/);
+});
 
 test('bad input: each with its message, before anything is changed', async () => {
   const make = (options: object) => Forecaster.create({ window: 4, horizon: 2, hiddenSize: 4, ...options });

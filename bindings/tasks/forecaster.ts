@@ -10,7 +10,14 @@ import { input, read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
 import { huber, mse, quantile } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
-import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions } from '../nn/recurrent.js';
+import {
+  checkRecurrent,
+  RECURRENT_OPTIONS,
+  Recurrent,
+  type RecurrentOptions,
+  type State,
+  type StateRows,
+} from '../nn/recurrent.js';
 import { columns } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
@@ -166,15 +173,15 @@ class Layers {
   }
 
   /**
-   * Reads windows.
+   * Reads windows, or on from a state, which it moves to where they end.
    *
    * @param x [T,B,V]
    * @returns [1,B,horizon·targets·Q] in one piece, or `steps` pieces [1,B,targets·Q]
    */
-  forward(tape: Tape, x: Rows, steps: number): Rows[] {
+  forward(tape: Tape, x: Rows, steps: number, state?: State): Rows[] {
     const { recursive, outputDropout } = this.settings;
     const outputs: Rows[] = [];
-    let at = this.rnn.forward(tape, x);
+    let at: StateRows = this.rnn.forward(tape, x, state);
     for (let k = 0; ; ) {
       const last = at.h[at.h.length - 1];
       const y = this.head.forward(tape, dropout(tape, this.b.random, last, outputDropout));
@@ -363,7 +370,59 @@ export class Forecaster {
     const from = n - window - difference;
     const lists = given.map((y) => y.subarray(from));
     const z = this.#scaled(lists, start + from);
-    return this.#foretell(z, Int32Array.of(0), steps, () => ({ lists, start: start + from }))[0];
+    const x = (tape: Tape) => this.#windows(tape, z, Int32Array.of(0));
+    return this.#foretell(x, 1, steps, () => ({ lists, start: start + from }))[0];
+  }
+
+  /**
+   * A stream: after each step, what comes next. Where `predict` reads a window, it remembers all that it has read. Each stream has a
+   * state of its own, to be cloned, reset, saved.
+   *
+   * @param options `state`: where to go on; `history`: the steps before, at least `difference` of them; `start`: number of the first of
+   *   these, or of the first to come, counted from where the series began that was learned, default 0
+   */
+  stream(options: { state?: State | undefined; history?: Series | undefined; start?: number | undefined } = {}): {
+    readonly state: State;
+    step(values: number | Readonly<Record<string, number>>): Record<string, Forecast>;
+  } {
+    check.options('stream', options, ['state', 'history', 'start']);
+    const { horizon, difference, variables } = this.#settings;
+    const { state = this.model.layers.rnn.state(1), history, start = 0 } = options;
+    check.whole('start', start, 0);
+    this.#fitted();
+    const given =
+      history === undefined ? variables.map(() => new Float64Array()) : seriesOf('history', history, variables);
+    const n = given[0].length;
+    if (n < difference) {
+      throw new RangeError(
+        `history: ${difference} steps are needed before the first, as many as the difference; got ${n}`,
+      );
+    }
+    let past = given.map((y) => y.slice(n - difference));
+    let next = start + n;
+    return {
+      state,
+      step: (values) => {
+        const series =
+          typeof values === 'object' && values !== null
+            ? Object.fromEntries(Object.entries(values).map(([name, v]) => [name, [v]]))
+            : [values];
+        const own = seriesOf('values', series, variables);
+        const lists = past.map((y, v) => Float64Array.of(...y, own[v][0]));
+        const begin = next - difference;
+        const z = this.#scaled(lists, begin);
+        const x = (tape: Tape) =>
+          input(
+            tape,
+            Float32Array.from(z, ([v]) => v),
+            { T: 1, B: 1, F: z.length },
+          );
+        const [forecasts] = this.#foretell(x, 1, horizon, () => ({ lists, start: begin }), state);
+        past = lists.map((y) => y.slice(1));
+        next++;
+        return forecasts;
+      },
+    };
   }
 
   /**
@@ -397,7 +456,8 @@ export class Forecaster {
         lists: lists.map((y) => y.subarray(own[b] - difference, own[b])),
         start: own[b] - difference,
       });
-      this.#foretell(z, rows, horizon, known).forEach((forecasts, b) => {
+      const x = (tape: Tape) => this.#windows(tape, z, rows);
+      this.#foretell(x, rows.length, horizon, known).forEach((forecasts, b) => {
         targets.forEach((name, v) => {
           tallies[v].add(own[b], forecasts[name]);
         });
@@ -420,9 +480,13 @@ export class Forecaster {
   /** Each variable in the units of the model, its first `difference` steps used up. */
   #scaled(lists: readonly Float64Array[], start: number): Float64Array[] {
     const { difference } = this.#settings;
-    const scaling = this.#scaling;
-    if (!scaling) throw new Error('this model has learned nothing yet, not even the scale of its variables; call fit');
+    const scaling = this.#fitted();
     return lists.map((y, v) => scaled(y, difference, scaling[v], start));
+  }
+
+  #fitted(): readonly Scaling[] {
+    if (this.#scaling) return this.#scaling;
+    throw new Error('this model has learned nothing yet, not even the scale of its variables; call fit');
   }
 
   /** The windows [T,B,V] of z that begin at these steps. */
@@ -438,29 +502,31 @@ export class Forecaster {
   }
 
   /**
-   * Forecasts after the windows that begin at these steps.
+   * Forecasts after what is read.
    *
-   * @param known the variables up to where window b ends, and the number of their first step
+   * @param x [T,B,V]
+   * @param known the variables up to where row b ends, and the number of their first step
    */
   #foretell(
-    z: readonly Float64Array[],
-    begins: Int32Array,
+    x: (tape: Tape) => Rows,
+    B: number,
     steps: number,
     known: (b: number) => { lists: readonly Float64Array[]; start: number },
+    state?: State,
   ): Record<string, Forecast>[] {
     const { variables, targets, quantiles, difference } = this.#settings;
     const { points } = this.model.layers;
     const Q = quantiles.length || 1;
     const width = targets.length * Q;
     const outputs = this.model.forward((tape, layers) =>
-      layers.forward(tape, this.#windows(tape, z, begins), steps).map((y) => read(tape, y)),
+      layers.forward(tape, x(tape), steps, state).map((y) => read(tape, y)),
     );
-    return Array.from(begins, (_, b) => {
+    return Array.from({ length: B }, (_, b) => {
       const { lists, start } = known(b);
       // of step k, target and quantile together c: all steps in one piece, or a piece for each
       const of = (k: number, c: number) => {
         const all = outputs[k] ?? outputs[0];
-        const F = all.length / begins.length;
+        const F = all.length / B;
         return all[b * F + (F > width ? k * width : 0) + c];
       };
       return Object.fromEntries(
@@ -472,7 +538,7 @@ export class Forecaster {
               Float64Array.from({ length: steps }, (_, k) => of(k, points[v])),
               lists[i],
               difference,
-              (this.#scaling as readonly Scaling[])[i],
+              this.#fitted()[i],
               start,
             );
           // what crosses is put in order: Chernozhukov, Fernández-Val & Galichon 2010, https://doi.org/10.3982/ECTA7880
