@@ -269,10 +269,10 @@ export class Direction {
     const hMask =
       drop && this.hPanels + (settings.reset === 'before' ? 1 : 0) ? mask(P, ldh, B, drop, 1 / (1 - drop)) : 0;
     const u = hMask && runtime.take(rows * ldh);
-    const zone = (rate: number, F: number, ld: number) => (tape.training && rate ? mask(F, ld, T * B, 1 - rate, 1) : 0);
-    const zoneHMask = zone(settings.zoneoutHidden, P, ldh);
-    const zoneCMask = c && zone(settings.zoneoutCell, H, ldc);
-    const keptC = c && settings.zoneoutCell ? runtime.take(B * ldc) : 0;
+    const { zoneoutHidden, zoneoutCell } = settings;
+    const zoneHMask = tape.training && zoneoutHidden ? mask(P, ldh, T * B, 1 - zoneoutHidden, 1) : 0;
+    const zoneCMask = tape.training && c && zoneoutCell ? mask(H, ldc, T * B, 1 - zoneoutCell, 1) : 0;
+    const keptC = c && zoneoutCell ? runtime.take(B * ldc) : 0;
 
     let wh = this.#wh;
     let wr = this.#wr;
@@ -331,9 +331,9 @@ export class Direction {
     f32[f + Seq.clip] = settings.cellClip;
     i32[f + Seq.mask] = hMask;
     i32[f + Seq.u] = u;
-    f32[f + Seq.zoneH] = settings.zoneoutHidden;
+    f32[f + Seq.zoneH] = zoneoutHidden;
     i32[f + Seq.zoneHMask] = zoneHMask;
-    f32[f + Seq.zoneC] = c ? settings.zoneoutCell : 0;
+    f32[f + Seq.zoneC] = c ? zoneoutCell : 0;
     i32[f + Seq.zoneCMask] = zoneCMask;
     i32[f + Seq.keptC] = keptC;
     if (normX) {
