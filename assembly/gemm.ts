@@ -19,7 +19,7 @@
  * The number of columns is rounded up to whole panels, the units to a multiple of four; what is added is zero. Strides are bytes.
  */
 import { slot } from './at';
-import { GRAD_BLOCK } from './layout';
+import { GRAD_BLOCK, GRAD_PANELS } from './layout';
 import { simd } from './simd';
 
 /** Rows of A of one block: they stay in the second-level cache while all panels pass by. */
@@ -198,7 +198,7 @@ export function gemm(
  *     dw       [gates·H, F]  accumulated
  *     z        [R, …]        the gates interleaved by four units
  *     x        [R, F]
- *     scratch  GRAD_BLOCK · (16 + 16·⌈F/16⌉) + 32 floats
+ *     scratch  min(R, GRAD_BLOCK) · (min(gates·⌈H/4⌉/4, GRAD_PANELS) + ⌈F/16⌉) + 2 lines
  */
 export function weightGrad(
   dw: usize,
@@ -214,20 +214,22 @@ export function weightGrad(
   gates: i32,
 ): void {
   const spare = scratch; // two rows for what has no place in dw
-  const zPanel = scratch + 128;
-  const xPanels = zPanel + (GRAD_BLOCK << 6);
+  const zPanels = scratch + 128;
   const chunks = ((H + 3) >> 2) * gates;
+  const xPanels = zPanels + ((<usize>(min(R, GRAD_BLOCK) * min((chunks + 3) >> 2, GRAD_PANELS))) << 6);
   const fPanels = (F + 15) >> 4,
     rest = F & 15;
   for (; R > 0; R -= GRAD_BLOCK) {
     const K = min(R, GRAD_BLOCK);
-    for (let f = 0; f < fPanels; f++) {
-      packColumns(xPanels + <usize>f * ((<usize>K) << 6), x + ((<usize>f) << 6), ldx, K, min(16, F - (f << 4)));
-    }
+    const bytes = (<usize>K) << 6;
+    packColumns(xPanels, x, ldx, K, F);
     for (let first = 0; first < chunks; first += 4) {
-      packColumns(zPanel, z + ((<usize>first) << 4), ldz, K, min(4, chunks - first) << 2);
+      const panel = (first >> 2) % GRAD_PANELS;
+      if (panel === 0)
+        packColumns(zPanels, z + ((<usize>first) << 4), ldz, K, min(4 * GRAD_PANELS, chunks - first) << 2);
+      const zPanel = zPanels + <usize>panel * bytes;
       for (let f = 0; f < fPanels; f++) {
-        const xp = xPanels + <usize>f * ((<usize>K) << 6);
+        const xp = xPanels + <usize>f * bytes;
         const whole = f + 1 < fPanels || rest === 0;
         for (let q = first; q < min(first + 4, chunks); q++) {
           const unit = (q / gates) << 2;
@@ -254,14 +256,22 @@ export function weightGrad(
   }
 }
 
-/** The first `columns` of 16 columns of K rows, as a panel; the others are zero. Reads up to a multiple of four. */
-function packColumns(panel: usize, rows: usize, ld: usize, K: i32, columns: i32): void {
+/**
+ * K rows as panels, the last one filled up with zeros; row by row, since neighbouring rows may lie in other pages. Reads up to a
+ * multiple of four.
+ */
+function packColumns(panels: usize, rows: usize, ld: usize, K: i32, columns: i32): void {
   const zero = f32x4.splat(0);
-  for (const end = panel + ((<usize>K) << 6); panel !== end; panel += 64, rows += ld) {
-    v128.store(panel, v128.load(rows));
-    v128.store(panel, columns > 4 ? v128.load(rows, 16) : zero, 16);
-    v128.store(panel, columns > 8 ? v128.load(rows, 32) : zero, 32);
-    v128.store(panel, columns > 12 ? v128.load(rows, 48) : zero, 48);
+  const bytes = (<usize>K) << 6;
+  for (const end = panels + bytes; panels !== end; panels += 64, rows += ld) {
+    let to = panels,
+      from = rows;
+    for (let left = columns; left > 0; left -= 16, to += bytes, from += 64) {
+      v128.store(to, v128.load(from));
+      v128.store(to, left > 4 ? v128.load(from, 16) : zero, 16);
+      v128.store(to, left > 8 ? v128.load(from, 32) : zero, 32);
+      v128.store(to, left > 12 ? v128.load(from, 48) : zero, 48);
+    }
   }
 }
 
@@ -273,16 +283,33 @@ function packColumns(panel: usize, rows: usize, ld: usize, K: i32, columns: i32)
  */
 export function biasGrad(db1: usize, db2: usize, z: usize, ldz: usize, R: i32, H: i32, gates: i32): void {
   const chunks = ((H + 3) >> 2) * gates;
-  for (let q = 0; q < chunks; q++) {
-    let sum = f32x4.splat(0);
-    let row = z + ((<usize>q) << 4);
-    for (let r = 0; r < R; r++, row += ldz) sum = f32x4.add(sum, v128.load(row));
-    const unit = (q / gates) << 2;
-    const first = (q % gates) * H + unit;
-    for (let i = first; i < first + min(4, H - unit); i++, sum = v128.shuffle<f32>(sum, sum, 1, 2, 3, 0)) {
-      const lane = f32x4.extract_lane(sum, 0);
-      if (db1) store<f32>(slot(db1, i), load<f32>(slot(db1, i)) + lane);
-      if (db2) store<f32>(slot(db2, i), load<f32>(slot(db2, i)) + lane);
+  // a line of each row at a time; of the last one, chunks that do not count are read again
+  for (let first = 0; first < chunks; first += 4) {
+    const live = min(4, chunks - first);
+    let row = z + ((<usize>first) << 4);
+    const at1: usize = live > 1 ? 16 : 0,
+      at2: usize = live > 2 ? 32 : 0,
+      at3: usize = live > 3 ? 48 : 0;
+    let s0 = f32x4.splat(0);
+    let s1 = s0,
+      s2 = s0,
+      s3 = s0;
+    for (let r = 0; r < R; r++, row += ldz) {
+      s0 = f32x4.add(s0, v128.load(row));
+      s1 = f32x4.add(s1, v128.load(row + at1));
+      s2 = f32x4.add(s2, v128.load(row + at2));
+      s3 = f32x4.add(s3, v128.load(row + at3));
+    }
+    for (let i = 0; i < live; i++, s0 = s1, s1 = s2, s2 = s3) {
+      const q = first + i;
+      const unit = (q / gates) << 2;
+      const at = (q % gates) * H + unit;
+      let sum = s0;
+      for (let j = at; j < at + min(4, H - unit); j++, sum = v128.shuffle<f32>(sum, sum, 1, 2, 3, 0)) {
+        const lane = f32x4.extract_lane(sum, 0);
+        if (db1) store<f32>(slot(db1, j), load<f32>(slot(db1, j)) + lane);
+        if (db2) store<f32>(slot(db2, j), load<f32>(slot(db2, j)) + lane);
+      }
     }
   }
 }

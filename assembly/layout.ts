@@ -8,8 +8,9 @@
 /** Floats in a cache line, and the width of a packed panel of weights. */
 export const PANEL = 16;
 
-/** Rows that `weightGrad` packs at a time. */
+/** Rows that `weightGrad` packs at a time, and panels of dz. */
 export const GRAD_BLOCK = 256;
+export const GRAD_PANELS = 16;
 
 /** Bytes of a node and of a prefix of a beam search. */
 export const BEAM_NODE = 20;
@@ -120,7 +121,7 @@ export const enum Seq {
   /** [B] i32, or 0: sequence b ends before step lengths[b]; later steps carry its state through unchanged. */
   lengths,
 
-  /** x [T,B,I] */
+  /** x [T,B,I], or 0: z holds its product already */
   x,
   ldx,
   /** h [T+1,B,P] */

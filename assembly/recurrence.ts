@@ -38,7 +38,7 @@ export function forward(s: usize): void {
   const ldc = at.ptr(s, Seq.ldc);
   assert(T > 0 && B > 0);
 
-  inputProduct(s, T * B);
+  if (at.ptr(s, Seq.x)) inputProduct(s, T * B);
   for (let n = 0; n < T; n++) {
     const t = reverse ? T - 1 - n : n;
     const before = <usize>(reverse ? t + 1 : t) * <usize>B;

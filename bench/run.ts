@@ -10,7 +10,7 @@ import { works } from './works.js';
 const HELP = `npm run bench -- [--json] [--check] [--only TEXT] [--build simd|relaxed] [--samples N]
 
 Times the core and, in turns with it, a register-only loop of this build's multiply-add, by the processor's time.
-ofPeak is the median of their ratio; gflops counts the unpadded matrix products only.
+ofPeak is the median of their ratio; gflops counts the unpadded matrix products that are made.
 Functions: nanoseconds an element; the worst error over a dense sweep of all floats, in units of the last place
 where the exact result is a normal float, absolute elsewhere.
 

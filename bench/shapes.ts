@@ -1,5 +1,5 @@
 /** What the formulas say of a training step of an LSTM: operations and bytes. */
-import { GRAD_BLOCK, PANEL } from '#dist/assembly/layout.js';
+import { GRAD_BLOCK, GRAD_PANELS, PANEL } from '#dist/assembly/layout.js';
 
 export interface Shape {
   readonly T: number;
@@ -25,7 +25,10 @@ export function bytesOf(shape: Shape): number {
   const inputs = inputsOf(shape);
   const weights = inputs.reduce((n, I) => n + 4 * H * (I + H + 2), 0);
   const activations = T * B * (3 * I + 8 * H * L);
-  const blocks = inputs.reduce((n, I) => n + GRAD_BLOCK * (PANEL + Math.max(I, H)), 0);
+  const blocks = inputs.reduce(
+    (n, I) => n + Math.min(T * B, GRAD_BLOCK) * (Math.min(4 * H, GRAD_PANELS * PANEL) + Math.max(I, H)),
+    0,
+  );
   return 4 * (6 * weights + activations + blocks);
 }
 

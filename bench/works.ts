@@ -58,11 +58,10 @@ interface Shape {
 
 const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1 };
 
-/** Operations of a forward pass through a stack. */
-function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape): number {
-  let flops = 0;
-  for (let l = 0; l < L; l++) flops += 2 * T * B * GATES[cell] * H * ((l === 0 ? I : H) + H);
-  return flops;
+/** Operations of a forward pass through a stack whose input has so many distinct rows. */
+function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape, distinct = T * B): number {
+  const later = (L - 1) * T * B * H;
+  return 2 * GATES[cell] * H * (distinct * I + later + L * T * B * H);
 }
 
 /** Forward, back through time, all gradients: of x and of every weight. */
@@ -116,7 +115,7 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
   const E = 64;
   return {
     id: `charlm${cell === 'lstm' ? '' : `-${cell}`}-step-b${B}-${L > 1 ? `${L}x` : ''}h${H}`,
-    flops: 3 * (forwardFlops(cell, { B, T, I: E, H, L }) + 2 * T * B * H * V),
+    flops: 3 * (forwardFlops(cell, { B, T, I: E, H, L }, V) + 2 * T * B * H * V),
     memory: L === 1,
     prepare: (build) => {
       const runtime = runtimeOf(build);

@@ -17,6 +17,14 @@ export interface Rows {
   readonly grad: number;
   /** Length of each sequence, and the address of the same numbers; absent where all have T steps. */
   readonly lengths?: Lengths | undefined;
+  /** Rows that repeat few others: what is linear in them can be had from those alone. */
+  readonly distinct?: Distinct | undefined;
+}
+
+/** The rows that occur, each once, and the address of which of them each row is, T·B integers; negative: the row is zero. */
+export interface Distinct {
+  readonly rows: Rows;
+  readonly index: number;
 }
 
 export interface Lengths {

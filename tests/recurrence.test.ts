@@ -2,6 +2,7 @@
 import {
   type Builder,
   CELL_NAMES,
+  Embedding,
   input,
   inspect,
   Model,
@@ -15,7 +16,7 @@ import { equal, is, not, ok, throws } from 'uvu/assert';
 import { exact, Graph, type Matrix } from './reference/autodiff.js';
 import { stack as reference } from './reference/recurrent.js';
 import { builds, runtime } from './support/builds.js';
-import { packed, project } from './support/layers.js';
+import { packed, project, runLayers } from './support/layers.js';
 import { close, random, uniform } from './support/numbers.js';
 
 type Options = Partial<RecurrentOptions>;
@@ -438,6 +439,50 @@ test('initializers', () => {
     }
   }
 });
+
+for (const build of builds) {
+  test(`${build}: a token that repeats is multiplied once: the same outputs to the bit, the same gradients`, () => {
+    const [T, B, V] = [6, 4, 5];
+    const next = random(11);
+    const tokens = Array.from({ length: T * B }, () => Math.floor(next() * V));
+    for (const options of [
+      ...variants,
+      { cell: 'lstm', bidirectional: true },
+      { cell: 'gru', bidirectional: true },
+    ] as Options[]) {
+      for (const lengths of [undefined, [3, 6, 1, 5]]) {
+        const width = (options.projectionSize ?? H) * (options.bidirectional ? 2 : 1);
+        const upstream = { y: uniform(random(12), T * B * width) };
+        const distinct: unknown[] = [];
+        const [once, each] = [true, false].map((repeats) =>
+          runLayers(
+            runtime(build),
+            (b) => ({
+              e: new Embedding(b, 'e', { vocabularySize: V, embeddingSize: I, paddingToken: 2 }),
+              rnn: new Recurrent(b, 'rnn', { inputSize: I, hiddenSize: H, ...options } as RecurrentOptions),
+            }),
+            {},
+            upstream,
+            (tape, { e, rnn }) => {
+              const x = e.forward(tape, tokens, T, B, lengths);
+              distinct.push(x.distinct?.rows.T);
+              return {
+                inputs: {},
+                outputs: { y: rnn.forward(tape, repeats ? x : { ...x, distinct: undefined }).output },
+              };
+            },
+          ),
+        );
+        equal(distinct[0], V);
+        equal(once.outputs, each.outputs, title(options));
+        for (const [name, want] of Object.entries(each.gradients)) {
+          close(once.gradients[name], want, 2e-6, `${title(options)} lengths=${lengths} ${name}`);
+        }
+        ok(once.gradients['e.weight'].length === V * I && Array.from(once.gradients['e.weight']).some((g) => g !== 0));
+      }
+    }
+  });
+}
 
 test('an orthogonal block of 512 units takes less than 100 ms', () => {
   const make = () =>

@@ -8,7 +8,7 @@
  * The heap gives blocks that last; the arena is a stack that a scope takes from and gives back as a whole. A step allocates
  * nothing but from the arena, so it cannot leak. Nothing grows while a kernel runs; views are made anew once the memory has grown.
  */
-import { ABI, Activation } from '../../assembly/layout.js';
+import { ABI, Activation, GRAD_BLOCK, GRAD_PANELS } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { MemoryError, UnsupportedError } from '../errors.js';
 import type { Core } from './wasm/core.js';
@@ -217,6 +217,12 @@ export class Runtime {
 
 export function align(bytes: number): number {
   return Math.ceil(bytes / LINE) * LINE;
+}
+
+/** Bytes of scratch that `weightGrad` wants for R rows of dz, of so many columns, and of x, of F features. */
+export function gradScratch(R: number, columns: number, F: number): number {
+  const panels = Math.min(GRAD_PANELS, align(4 * columns) / LINE) + align(4 * F) / LINE;
+  return LINE * (2 + Math.min(R, GRAD_BLOCK) * panels);
 }
 
 /** How a module becomes an instance. */

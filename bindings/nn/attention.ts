@@ -1,7 +1,7 @@
 /** Attention over the steps of another sequence. */
-import { Attend, GRAD_BLOCK, PANEL, Score } from '../../assembly/layout.js';
+import { Attend, PANEL, Score } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import { align } from '../core/runtime.js';
+import { gradScratch } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
 import { Linear } from './linear.js';
 import type { Builder, Parameter } from './model.js';
@@ -175,7 +175,7 @@ export function attend(
   i32[f + Attend.panels] = panels;
   runtime.core.attentionForward(a);
   tape.record(() => {
-    const scratch = runtime.take(4 * (2 * PANEL + GRAD_BLOCK * PANEL) + GRAD_BLOCK * align(4 * widest));
+    const scratch = runtime.take(gradScratch(query.T, keys.T, widest));
     const { i32 } = runtime;
     i32[f + Attend.dweights] = weights.grad;
     i32[f + Attend.dcontext] = context.grad;

@@ -1,12 +1,14 @@
 /** The way back through a layer in one direction: gradients of its input, its initial state and its weights. */
-import { GRAD_BLOCK, PANEL, Seq } from '../../assembly/layout.js';
-import { align } from '../core/runtime.js';
-import type { Rows, Tape } from '../tape.js';
+import { PANEL, Seq } from '../../assembly/layout.js';
+import { align, gradScratch } from '../core/runtime.js';
+import type { Distinct, Rows, Tape } from '../tape.js';
 import { type Call, type Direction, LINE } from './direction.js';
+import { distinctBackward } from './distinct.js';
 
 /**
  * The way back through a call: gradients of x (accumulated), of the weights, and in dh and dc those of the initial state.
  *
+ * @param distinct the rows that the product was made from, if not from x itself
  * @param dy rows of the gradient of the outputs
  * @param dh, dc gradients of the final state
  * @param learned whether the learned initial state was used
@@ -16,6 +18,7 @@ export function backward(
   tape: Tape,
   call: Call,
   x: Rows,
+  distinct: Distinct | undefined,
   dy: { at: number; ld: number },
   dh: number,
   dc: number,
@@ -53,14 +56,17 @@ export function backward(
   i32[f + Seq.dm] = dm;
   i32[f + Seq.du] = du;
   i32[f + Seq.kept] = kept;
-  i32[f + Seq.dx] = x.grad;
+  i32[f + Seq.dx] = distinct ? 0 : x.grad;
   i32[f + Seq.lddx] = x.ld;
   i32[f + Seq.dpeephole] = dpeephole;
   i32[f + Seq.dgainX] = dgainX;
   i32[f + Seq.dgainH] = dgainH;
   i32[f + Seq.dnormC] = dnormC;
   core.backward(call.s);
-  weightGradients(layer, tape, call, x);
+  const sums = distinct
+    ? { x: distinct.rows, z: distinctBackward(layer, tape, call, distinct, wxT) }
+    : { x, z: call.z };
+  weightGradients(layer, tape, call, sums);
   const { H } = layer;
   if (layer.peephole) {
     const to = layer.peephole.grad;
@@ -79,26 +85,35 @@ export function backward(
   if (c0) core.biasGrad(c0.grad, 0, dc, ldc, B, H, 1);
 }
 
-/** Gradients of the weights and biases, from dz. */
-function weightGradients(layer: Direction, tape: Tape, call: Call, x: Rows): void {
+/** Gradients of the weights and biases, from dz; those that x enters from rows of x and the sums of dz that belong to them. */
+function weightGradients(layer: Direction, tape: Tape, call: Call, sums: { x: Rows; z: number }): void {
   const { runtime } = tape;
   const { core } = runtime;
   const { I, H, P, ldz, ldh, lde, whh, bih, bhh } = layer;
-  const R = x.T * x.B;
-  const widest = Math.max(align(4 * I), ldh, layer.ldc);
-  const scratch = runtime.take(2 * LINE + GRAD_BLOCK * (LINE + widest));
+  const { x } = sums;
+  const R = call.T * call.B;
+  const Rx = x.T * x.B;
+  const scratch = runtime.take(gradScratch(R, PANEL * layer.zPanels, Math.max(I, H)));
   // under normalisation the products have gradients of their own
-  const zx = call.normX || call.z;
+  const zx = call.normX || sums.z;
   const ldzx = call.normX ? layer.xPanels * LINE : ldz;
   let dwhh = whh?.grad ?? 0;
   const bytes = align(4 * (whh?.size ?? 0));
   if (call.weightMask) dwhh = runtime.takeZeroed(bytes);
   for (const { row, x: fromX, h, z, xAt, hAt, gates } of layer.parts) {
     const dz = call.z + z;
-    core.biasGrad(fromX && bih ? bih.grad + 4 * row : 0, h && bhh ? bhh.grad + 4 * row : 0, dz, ldz, R, H, gates);
+    core.biasGrad(
+      fromX && bih ? bih.grad + 4 * row : 0,
+      h && bhh ? bhh.grad + 4 * row : 0,
+      sums.z + z,
+      ldz,
+      Rx,
+      H,
+      gates,
+    );
     if (fromX) {
-      const from = call.normX ? zx + xAt * LINE : dz;
-      core.weightGrad(layer.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, R, I, H, gates);
+      const from = zx + (call.normX ? xAt * LINE : z);
+      core.weightGrad(layer.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, Rx, I, H, gates);
     }
     const to = dwhh + 4 * row * P;
     if (h === 'cell') core.weightGrad(to, 4 * P, scratch, dz, ldz, call.e, lde, R, P, H, gates);

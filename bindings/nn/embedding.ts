@@ -1,5 +1,6 @@
 import * as check from '../check.js';
-import type { Rows, Tape } from '../tape.js';
+import type { Lengths, Rows, Tape } from '../tape.js';
+import { distinctTokens } from './distinct.js';
 import { checkInitializer, type Initializer } from './initializer.js';
 import { lengthsOf } from './input.js';
 import type { Builder, Parameter } from './model.js';
@@ -41,8 +42,7 @@ export class Embedding {
    */
   forward(tape: Tape, tokens: ArrayLike<number>, T: number, B: number, lengths?: ArrayLike<number>): Rows {
     const { runtime } = tape;
-    const { core } = runtime;
-    const { vocabularySize: V, embeddingSize: E } = this.options;
+    const { vocabularySize: V } = this.options;
     if (tokens.length !== T * B)
       throw new RangeError(`tokens: expected [T=${T}, B=${B}] = ${T * B} numbers, got ${tokens.length}`);
     const ends = lengths && lengthsOf(tape, lengths, T, B);
@@ -53,7 +53,15 @@ export class Embedding {
     });
     const ids = runtime.take(4 * T * B);
     runtime.writeInts(ids, live);
-    const y = tape.rows(T, B, E, true, ends);
+    const y = this.#rows(tape, ids, T, B, ends);
+    if (!tape.training) return y;
+    return { ...y, distinct: distinctTokens(tape, live, (found, U) => this.#rows(tape, found, U, 1)) };
+  }
+
+  #rows(tape: Tape, ids: number, T: number, B: number, lengths?: Lengths): Rows {
+    const { core } = tape.runtime;
+    const E = this.options.embeddingSize;
+    const y = tape.rows(T, B, E, true, lengths);
     core.embeddingForward(y.at, y.ld, this.weight.at, ids, T * B, E);
     tape.record(() => core.embeddingBackward(this.weight.grad, y.grad, y.ld, ids, T * B, E, this.#skip));
     return y;

@@ -1,6 +1,6 @@
-import { GRAD_BLOCK, PANEL } from '../../assembly/layout.js';
+import { PANEL } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import { align } from '../core/runtime.js';
+import { gradScratch } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
 import { checkInitializer, type Initializer } from './initializer.js';
 import { type Builder, Parameter } from './model.js';
@@ -97,7 +97,7 @@ export class Linear {
         core.packTransposed(transposed, K * 4 * PANEL, this.weight.at, 4 * I, I, O, 1);
         core.gemm(x.grad, x.ld, x.grad, x.ld, y.grad, y.ld, transposed, K * 4 * PANEL, R, panels, K);
       }
-      const scratch = runtime.take(4 * (2 * PANEL + GRAD_BLOCK * PANEL) + GRAD_BLOCK * align(4 * I));
+      const scratch = runtime.take(gradScratch(R, O, I));
       core.weightGrad(this.weight.grad, 4 * I, scratch, y.grad, y.ld, x.at, x.ld, R, I, O, 1);
       if (this.bias) core.biasGrad(this.bias.grad, 0, y.grad, y.ld, R, O, 1);
     });

@@ -6,6 +6,7 @@ import * as check from '../check.js';
 import type { Rows, Tape } from '../tape.js';
 import { type Call, Direction, type LayerSettings } from './direction.js';
 import { backward } from './direction-backward.js';
+import { distinctForward } from './distinct.js';
 import { dropout as dropoutLayer } from './dropout.js';
 import { checkInitializer, type Initializer } from './initializer.js';
 import { input } from './input.js';
@@ -288,6 +289,8 @@ export class Recurrent {
     const [learnedH, learnedC] = initial ? [] : direction.initial;
     enter(tape, call.h0, ldh, P, B, initial?.h ?? learnedH);
     if (call.c0) enter(tape, call.c0, ldc, H, B, initial?.c ?? learnedC);
+    const distinct = tape.training && !direction.gainX ? x.distinct : undefined;
+    if (distinct) distinctForward(direction, tape, call, distinct);
     core.forward(call.s);
     const rows = (at: number, ld: number, F: number, steps: number, lengths?: Rows['lengths']): Rows => ({
       at,
@@ -302,7 +305,7 @@ export class Recurrent {
     const h = rows(call.hT, ldh, P, 1);
     const c = call.cT ? rows(call.cT, ldc, H, 1) : undefined;
     tape.record(() => {
-      backward(direction, tape, call, x, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
+      backward(direction, tape, call, x, distinct, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
       // the gradients of the final states have become those of the initial ones
       for (const [from, to] of [
         [h, initial?.h],
