@@ -75,7 +75,7 @@ function tell(chance: Chance, from: number, to: number): Told {
 /** Sentences of the stories, and how many stories there are: short ones first, then those that are asked about in the end. */
 const LESSONS = [
   { from: 2, to: 4, count: 40_000 },
-  { from: 3, to: 6, count: 160_000 },
+  { from: 3, to: 6, count: 240_000 },
 ];
 const LAST = LESSONS[LESSONS.length - 1];
 
