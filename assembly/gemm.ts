@@ -198,7 +198,7 @@ export function gemm(
  *     dw       [gates·H, F]  accumulated
  *     z        [R, …]        the gates interleaved by four units
  *     x        [R, F]
- *     scratch  min(R, GRAD_BLOCK) · (min(gates·⌈H/4⌉/4, GRAD_PANELS) + ⌈F/16⌉) + 2 lines
+ *     scratch  min(R, GRAD_BLOCK) · (min(⌈gates·⌈H/4⌉/4⌉, GRAD_PANELS) + ⌈F/16⌉) + 2 lines
  */
 export function weightGrad(
   dw: usize,

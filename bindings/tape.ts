@@ -17,8 +17,8 @@ export interface Rows {
   readonly grad: number;
   /** Length of each sequence, and the address of the same numbers; absent where all have T steps. */
   readonly lengths?: Lengths | undefined;
-  /** Rows that repeat few others: what is linear in them can be had from those alone. */
-  readonly distinct?: Distinct | undefined;
+  /** Of rows that repeat few others, in training: those, found when first asked for; what is linear in x can be had from them alone. */
+  readonly distinct?: (() => Distinct | undefined) | undefined;
 }
 
 /** The rows that occur, each once, and the address of which of them each row is, T·B integers; negative: the row is zero. */

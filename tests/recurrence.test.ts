@@ -465,7 +465,7 @@ for (const build of builds) {
             upstream,
             (tape, { e, rnn }) => {
               const x = e.forward(tape, tokens, T, B, lengths);
-              distinct.push(x.distinct?.rows.T);
+              distinct.push(x.distinct?.()?.rows.T);
               return {
                 inputs: {},
                 outputs: { y: rnn.forward(tape, repeats ? x : { ...x, distinct: undefined }).output },

@@ -55,7 +55,12 @@ export class Embedding {
     runtime.writeInts(ids, live);
     const y = this.#rows(tape, ids, T, B, ends);
     if (!tape.training) return y;
-    return { ...y, distinct: distinctTokens(tape, live, (found, U) => this.#rows(tape, found, U, 1)) };
+    let found: ReturnType<typeof distinctTokens> | null = null;
+    const distinct = () => {
+      if (found === null) found = distinctTokens(tape, live, (at, U) => this.#rows(tape, at, U, 1));
+      return found;
+    };
+    return { ...y, distinct };
   }
 
   #rows(tape: Tape, ids: number, T: number, B: number, lengths?: Lengths): Rows {

@@ -289,7 +289,7 @@ export class Recurrent {
     const [learnedH, learnedC] = initial ? [] : direction.initial;
     enter(tape, call.h0, ldh, P, B, initial?.h ?? learnedH);
     if (call.c0) enter(tape, call.c0, ldc, H, B, initial?.c ?? learnedC);
-    const distinct = tape.training && !direction.gainX ? x.distinct : undefined;
+    const distinct = tape.training && !direction.gainX ? x.distinct?.() : undefined;
     if (distinct) distinctForward(direction, tape, call, distinct);
     core.forward(call.s);
     const rows = (at: number, ld: number, F: number, steps: number, lengths?: Rows['lengths']): Rows => ({
