@@ -1,18 +1,10 @@
 /** Functions of one number, chosen by an `Activation`; their slopes are taken from the result. */
 import { Activation } from './layout';
-import { vmath } from './math';
+import { sigmoidArray, tanhArray } from './math';
 import { tailMask } from './rows';
 import { simd } from './simd';
 
 export class activation {
-  @inline static of(f: i32, x: v128): v128 {
-    if (f === Activation.tanh) return vmath.tanh(x);
-    if (f === Activation.sigmoid) return vmath.sigmoid(x);
-    // x > 0 ? x : 0, where NaN stays
-    if (f === Activation.relu) return v128.andnot(x, f32x4.le(x, f32x4.splat(0)));
-    return x;
-  }
-
   /** f'(x), from y = f(x). */
   @inline static slope(f: i32, y: v128): v128 {
     const one = f32x4.splat(1);
@@ -23,13 +15,25 @@ export class activation {
   }
 }
 
+/** y[i] = f(x[i]) over n floats, n a multiple of four; y may be x. */
+export function activationArray(f: i32, y: usize, x: usize, n: i32): void {
+  if (f === Activation.tanh) return tanhArray(y, x, n);
+  if (f === Activation.sigmoid) return sigmoidArray(y, x, n);
+  const relu = f === Activation.relu ? f32x4.splat(0) : f32x4.splat(NaN);
+  // x > 0 ? x : 0, where NaN stays
+  for (const end = y + ((<usize>n) << 2); y < end; y += 16, x += 16) {
+    const v = v128.load(x);
+    v128.store(y, v128.andnot(v, f32x4.le(v, relu)));
+  }
+}
+
 /** y [R,F] = f(x); y may be x. */
 export function activationForward(y: usize, x: usize, ld: usize, R: i32, F: i32, f: i32): void {
   const width = (<usize>((F + 3) & ~3)) << 2;
   const last = width - 16;
   const mask = v128.load(tailMask(F));
   for (let r = 0; r < R; r++, y += ld, x += ld) {
-    for (let q: usize = 0; q < width; q += 16) v128.store(y + q, activation.of(f, v128.load(x + q)));
+    activationArray(f, y, x, <i32>(width >> 2));
     // σ(0) is not 0
     if (F & 3) v128.store(y + last, v128.and(v128.load(y + last), mask));
   }

@@ -4,7 +4,7 @@ import { tailMask } from './rows';
 import { simd } from './simd';
 import { softmaxRow } from './softmax';
 
-const LOWEST = memory.data<f32>([-Infinity, -Infinity, -Infinity, -Infinity], 16);
+const LOWEST = memory.data<f32>([-Infinity]);
 
 /** Whether step t lies behind an end. */
 function ended(lengths: usize, b: i32, t: i32): bool {
@@ -29,9 +29,9 @@ export function argmaxRows(classes: usize, x: usize, ld: usize, lengths: usize, 
     for (let b = 0; b < B; b++, x += ld, classes += 4) {
       let best = -1;
       if (!ended(lengths, b, t)) {
-        let high = v128.load(LOWEST);
+        let high = simd.splat(LOWEST);
         for (let j = 0; j < whole; j += 4) high = f32x4.pmax(high, v128.load(slot(x, j)));
-        if (V & 3) high = f32x4.pmax(high, v128.bitselect(v128.load(slot(x, whole)), v128.load(LOWEST), mask));
+        if (V & 3) high = f32x4.pmax(high, v128.bitselect(v128.load(slot(x, whole)), simd.splat(LOWEST), mask));
         const max = f32x4.splat(simd.max(high));
         best = 0; // also where all are NaN
         for (let j = 0; j < V; j += 4) {

@@ -4,9 +4,14 @@
  */
 
 /** Magnitudes below this count as zero: denormal numbers are a hundred times slower, and products of these become denormal. */
-const TINY = memory.data<f32>([1e-20, 1e-20, 1e-20, 1e-20], 16);
+const TINY = memory.data<f32>([1e-20]);
 
 export class simd {
+  /** The constant at this address in all lanes. */
+  @inline static splat(constant: usize): v128 {
+    return v128.load32_splat(constant);
+  }
+
   /** a·b + c */
   @inline static fma(a: v128, b: v128, c: v128): v128 {
     if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
@@ -21,7 +26,7 @@ export class simd {
 
   /** x where |x| ≥ 1e-20, else 0; NaN stays. */
   @inline static flush(x: v128): v128 {
-    return v128.andnot(x, f32x4.lt(f32x4.abs(x), v128.load(TINY)));
+    return v128.andnot(x, f32x4.lt(f32x4.abs(x), v128.load32_splat(TINY)));
   }
 
   /** x in [low, high]; NaN stays. This order of the arguments is a bare minps, maxps. */

@@ -3,7 +3,7 @@ import { vmath } from './math';
 import { tailMask } from './rows';
 import { simd } from './simd';
 
-const LOWEST = memory.data<f32>([-Infinity, -Infinity, -Infinity, -Infinity], 16);
+const LOWEST = memory.data<f32>([-Infinity]);
 
 /**
  * p = softmax(x) over V floats, both padded rows; p may be x. Lanes of p behind V become 0. Returns ln Σ eˣ in double precision, so that
@@ -12,9 +12,9 @@ const LOWEST = memory.data<f32>([-Infinity, -Infinity, -Infinity, -Infinity], 16
 export function softmaxRow(p: usize, x: usize, V: i32): f64 {
   const whole = (<usize>(V & ~3)) << 2;
   const mask = v128.load(tailMask(V));
-  let high = v128.load(LOWEST);
+  let high = simd.splat(LOWEST);
   for (let q: usize = 0; q < whole; q += 16) high = f32x4.pmax(high, v128.load(x + q));
-  if (V & 3) high = f32x4.pmax(high, v128.bitselect(v128.load(x + whole), v128.load(LOWEST), mask));
+  if (V & 3) high = f32x4.pmax(high, v128.bitselect(v128.load(x + whole), simd.splat(LOWEST), mask));
   const max = simd.max(high);
   const shift = f32x4.splat(max);
   let sum = f32x4.splat(0);

@@ -1,8 +1,8 @@
-import { activation } from '../activation';
+import { activation, activationArray } from '../activation';
 import { at } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
-import { vmath } from '../math';
+import { sigmoidArray } from '../math';
 import { simd } from '../simd';
 
 /** Bytes of the columns that `gates` interleaved gates of H units take. */
@@ -32,16 +32,17 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
   const width = (<usize>((H + 3) & ~3)) << 2;
   const gates = columns(H, 1);
   const candidate = gates + columns(H, 2);
+  const units = <i32>(width >> 2);
+  for (let row: usize = 0; row < <usize>rows; row++)
+    sigmoidArray(z + row * ldz + gates, z + row * ldz + gates, 2 * units);
   if (before) {
     const lde = at.ptr(s, Seq.lde);
     for (let row: usize = 0; row < <usize>rows; row++) {
-      const a = z + row * ldz + gates;
-      for (let q: usize = 0; q < width; q += 16) {
-        const r = vmath.sigmoid(v128.load(a + 2 * q));
-        v128.store(a + 2 * q, r);
-        v128.store(a + 2 * q, vmath.sigmoid(v128.load(a + 2 * q, 16)), 16);
-        v128.store(e + row * lde + q, f32x4.mul(r, v128.load(u + row * ldh + q)));
-      }
+      const r = z + row * ldz + gates;
+      const to = e + row * lde;
+      const from = u + row * ldh;
+      for (let q: usize = 0; q < width; q += 16)
+        v128.store(to + q, f32x4.mul(v128.load(r + 2 * q), v128.load(from + q)));
     }
     const wn = at.ptr(s, Seq.wr);
     gemm(z, ldz, z, ldz, e, lde, wn, (<usize>H) << 6, rows, <i32>(gates >> 6), H);
@@ -52,18 +53,14 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
     const m = a + candidate;
     const from = h0 + row * ldh;
     const to = h1 + row * ldh;
+    if (!before) {
+      for (let q: usize = 0; q < width; q += 16)
+        v128.store(a + q, simd.fma(v128.load(g + 2 * q), v128.load(m + q), v128.load(a + q)));
+    }
+    activationArray(f, a, a, units);
     for (let q: usize = 0; q < width; q += 16) {
-      let an = v128.load(a + q);
-      let y = v128.load(g + 2 * q, 16);
-      if (!before) {
-        const r = vmath.sigmoid(v128.load(g + 2 * q));
-        y = vmath.sigmoid(y);
-        v128.store(g + 2 * q, r);
-        v128.store(g + 2 * q, y, 16);
-        an = simd.fma(r, v128.load(m + q), an);
-      }
-      const n = activation.of(f, an);
-      v128.store(a + q, n);
+      const n = v128.load(a + q);
+      const y = v128.load(g + 2 * q, 16);
       v128.store(to + q, simd.flush(simd.fma(y, f32x4.sub(v128.load(from + q), n), n)));
     }
   }

@@ -1,11 +1,11 @@
 import { at } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
-import { vmath } from '../math';
+import { sigmoidArray, tanhArray, vmath } from '../math';
 import { normalizeRow, normalizeRowBackward } from '../norm';
 import { simd } from '../simd';
 
-const ONE = memory.data<f32>([1, 1, 1, 1], 16);
+const ONE = memory.data<f32>([1]);
 
 /**
  * Long short-term memory, one step of `rows` sequences.
@@ -33,7 +33,7 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
   const clip = at.f32(s, Seq.clip);
   const wr = at.ptr(s, Seq.wr);
   const coupled = at.i32(s, Seq.coupled) !== 0;
-  const one = v128.load(ONE);
+  const one = simd.splat(ONE);
   const limit = f32x4.splat(clip);
   const lower = f32x4.neg(limit);
   const width = (<usize>((H + 3) & ~3)) << 2;
@@ -41,60 +41,64 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
   const zo = next - 16;
   const zg = next - 32;
 
-  // two passes: with tanh(c) in the first, the chain from a gate to h is longer than the processor looks ahead
+  const out = wr ? e + width : h1;
+  const ldo = wr ? lde : ldh;
+  const norm = at.ptr(s, Seq.normC);
+
   for (let row = 0; row < rows; row++) {
     let a = z + <usize>row * ldz;
     const from = c0 + <usize>row * ldc;
     const to = c1 + <usize>row * ldc;
+    if (peephole) {
+      addPeephole(a, next, peephole, from, width);
+      if (!coupled) addPeephole(a + 16, next, peephole + ldc, from, width);
+    }
+    // all is read, and the functions made, before one is written: see sigmoidArray
     for (let q: usize = 0; q < width; q += 16, a += next) {
       const c = v128.load(from + q);
-      let ai = v128.load(a);
-      if (peephole) ai = simd.fma(v128.load(peephole + q), c, ai);
-      const i = vmath.sigmoid(ai);
+      const ao = v128.load(a + zo);
+      const i = vmath.sigmoid(v128.load(a));
+      const second = vmath.sigmoid(v128.load(a, 16));
       const g = vmath.tanh(v128.load(a + zg));
-      let f = f32x4.sub(one, i);
-      if (!coupled) {
-        f = v128.load(a, 16);
-        if (peephole) f = simd.fma(v128.load(peephole + ldc + q), c, f);
-        f = vmath.sigmoid(f);
-        v128.store(a, f, 16);
-      }
+      const o = vmath.sigmoid(ao);
+      const f = coupled ? f32x4.sub(one, i) : second;
       let cn = simd.fma(f, c, f32x4.mul(i, g));
       if (clip) cn = simd.clamp(cn, lower, limit);
-      let o = v128.load(a + zo);
-      if (peephole) o = simd.fma(v128.load(peephole + 2 * ldc + q), cn, o);
       v128.store(a, i);
+      if (!coupled) v128.store(a, f, 16);
       v128.store(a + zg, g);
-      v128.store(a + zo, vmath.sigmoid(o));
+      v128.store(a + zo, peephole ? ao : o);
       v128.store(to + q, simd.flush(cn));
     }
-  }
-  const out = wr ? e + width : h1;
-  const ldo = wr ? lde : ldh;
-  const norm = at.ptr(s, Seq.normC);
-  for (let row = 0; row < rows; row++) {
-    let o = z + <usize>row * ldz + zo;
-    let from = c1 + <usize>row * ldc;
-    const tc = e + <usize>row * lde;
-    const to = out + <usize>row * ldo;
+
+    const os = z + <usize>row * ldz + zo;
+    if (peephole) {
+      addPeephole(os, next, peephole + 2 * ldc, to, width);
+      for (let q: usize = 0; q < width; q += 16) sigmoidArray(os + (q >> 4) * next, os + (q >> 4) * next, 4);
+    }
+    const t = e + <usize>row * lde;
     if (norm) {
-      const hat = tc + normOffset(width, wr, P);
-      store<f32>(hat + 2 * width, normalizeRow(hat, from, norm + 2 * ldc, H, width));
-      from = hat;
+      const hat = t + normOffset(width, wr, P);
+      store<f32>(hat + 2 * width, normalizeRow(hat, to, norm + 2 * ldc, H, width));
+      for (let q: usize = 0; q < width; q += 16)
+        v128.store(t + q, simd.fma(v128.load(hat + q), v128.load(norm + q), v128.load(norm + ldc + q)));
     }
-    for (let q: usize = 0; q < width; q += 16, o += next) {
-      let x = v128.load(from + q);
-      if (norm) x = simd.fma(x, v128.load(norm + q), v128.load(norm + ldc + q));
-      const t = vmath.tanh(x);
-      v128.store(tc + q, t);
-      v128.store(to + q, simd.flush(f32x4.mul(v128.load(o), t)));
-    }
+    tanhArray(t, norm ? t : to, <i32>(width >> 2));
+    const h = out + <usize>row * ldo;
+    for (let q: usize = 0, o = os; q < width; q += 16, o += next)
+      v128.store(h + q, simd.flush(f32x4.mul(v128.load(o), v128.load(t + q))));
   }
   if (wr) {
     const panels = (P + 15) >> 4;
     for (let row = 0; row < rows; row++) memory.fill(h1 + <usize>row * ldh, 0, ldh);
     gemm(h1, ldh, h1, ldh, out, lde, wr, (<usize>H) << 6, rows, panels, H);
   }
+}
+
+/** a += p ⊙ c, of a gate whose quads are `next` bytes apart */
+function addPeephole(a: usize, next: usize, p: usize, c: usize, width: usize): void {
+  for (let q: usize = 0; q < width; q += 16, a += next)
+    v128.store(a, simd.fma(v128.load(p + q), v128.load(c + q), v128.load(a)));
 }
 
 /**
@@ -131,7 +135,7 @@ export function lstmStepBackward(
   const dp = at.ptr(s, Seq.dpeephole);
   const clip = at.f32(s, Seq.clip);
   const coupled = at.i32(s, Seq.coupled) !== 0;
-  const one = v128.load(ONE);
+  const one = simd.splat(ONE);
   const limit = f32x4.splat(clip);
   const width = (<usize>((H + 3) & ~3)) << 2;
   const next: usize = coupled ? 48 : 64;
@@ -233,7 +237,7 @@ function normalizedBackward(
 ): void {
   const ldc = at.ptr(s, Seq.ldc);
   const dnorm = at.ptr(s, Seq.dnormC);
-  const one = v128.load(ONE);
+  const one = simd.splat(ONE);
   for (let q: usize = 0; q < width; q += 16, o += next) {
     const t = v128.load(tc + q);
     let d = v128.load(dh + q);

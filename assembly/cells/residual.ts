@@ -1,6 +1,6 @@
 import { at } from '../at';
 import { Seq } from '../layout';
-import { vmath } from '../math';
+import { tanhArray } from '../math';
 import { simd } from '../simd';
 
 /**
@@ -20,10 +20,9 @@ export function residualStep(s: usize, rows: i32, z: usize, h0: usize, h1: usize
     const a = z + row * ldz;
     const from = h0 + row * ldh;
     const to = h1 + row * ldh;
+    tanhArray(a, a, <i32>(width >> 2));
     for (let q: usize = 0; q < width; q += 16) {
-      const g = vmath.tanh(v128.load(a + q));
-      v128.store(a + q, g);
-      v128.store(to + q, simd.flush(f32x4.add(v128.load(from + q), g)));
+      v128.store(to + q, simd.flush(f32x4.add(v128.load(from + q), v128.load(a + q))));
     }
   }
 }

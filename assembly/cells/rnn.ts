@@ -1,4 +1,4 @@
-import { activation } from '../activation';
+import { activation, activationArray } from '../activation';
 import { at } from '../at';
 import { Seq } from '../layout';
 import { simd } from '../simd';
@@ -20,8 +20,9 @@ export function rnnStep(s: usize, rows: i32, z: usize, h1: usize): void {
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const h = h1 + row * ldh;
+    activationArray(f, a, a, <i32>(width >> 2));
     for (let q: usize = 0; q < width; q += 16) {
-      const y = simd.flush(activation.of(f, v128.load(a + q)));
+      const y = simd.flush(v128.load(a + q));
       v128.store(a + q, y);
       v128.store(h + q, y);
     }
