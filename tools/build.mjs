@@ -55,6 +55,14 @@ function run(bin, args) {
   });
 }
 
+/** Bytes as `decode` in bindings/core/runtime.ts reads them. */
+function asText(bytes) {
+  return Array.from(bytes, (byte) => {
+    const code = 40 + (byte % 86);
+    return ['', '%', '&'][Math.floor(byte / 86)] + String.fromCharCode(code < 92 ? code : code + 1);
+  }).join('');
+}
+
 /** The entries as few files, which a process loads three times as fast: the first two share what both need. */
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, [], {});
@@ -118,7 +126,7 @@ async function main() {
     ...Object.fromEntries(
       PACKAGED.map((build) => [
         `${build}.ts`,
-        `/** Generated: build/wasm/${build}.wasm, two hexadecimal digits a byte. */\nexport default '${readFileSync(join(root, `build/wasm/${build}.wasm`)).toString('hex')}' as string;\n`,
+        `/** Generated: build/wasm/${build}.wasm as text, see decode in ../runtime.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
       ]),
     ),
   };
