@@ -118,6 +118,10 @@ export const enum Seq {
   reverse,
   /** 1: all states and activations are kept for the backward pass. 0: one slot of c, e and u serves all steps. */
   keep,
+  /** Steps whose product with x is made at once, and that z has room for: T, or fewer unless all is kept. */
+  ahead,
+  /** 1: the initial h is zero and wants no gradient, so that nothing is multiplied with it. Not with normalised products. */
+  fresh,
   /** [B] i32, or 0: sequence b ends before step lengths[b]; later steps carry its state through unchanged. */
   lengths,
 
@@ -130,7 +134,7 @@ export const enum Seq {
   /** c [T+1,B,H], or 0 */
   c,
   ldc,
-  /** z [T,B,…] the gates: net input, then activation, then (backward) gradient of the net input */
+  /** z [ahead,B,…] the gates: net input, then activation, then (backward) gradient of the net input */
   z,
   ldz,
   /** e [T,B,…] what else the cell keeps, or 0 */

@@ -1,6 +1,6 @@
 /**
  * A recurrent layer in one direction over a whole sequence: what all cells share. The products with x, which do not wait for the
- * state, are made for all steps at once; then, step by step, the product with the state, and the cell's own arithmetic.
+ * state, are made for many steps at once; then, step by step, the product with the state, and the cell's own arithmetic.
  *
  * Sequences that have ended are left out of a step: their state is carried through, so that the last slot holds every sequence's
  * own final state, and backward their gradients pass unchanged and their rows of dz are zero.
@@ -31,16 +31,25 @@ export function forward(s: usize): void {
   const B = at.i32(s, Seq.B);
   const reverse = at.i32(s, Seq.reverse) !== 0;
   const keep: usize = at.i32(s, Seq.keep) !== 0 ? 1 : 0;
+  const ahead = at.i32(s, Seq.ahead);
+  const fresh = at.i32(s, Seq.fresh) !== 0;
+  const hPanels = at.i32(s, Seq.hPanels);
   const lengths = at.ptr(s, Seq.lengths);
   const h = at.ptr(s, Seq.h);
   const c = at.ptr(s, Seq.c);
   const ldh = at.ptr(s, Seq.ldh);
   const ldc = at.ptr(s, Seq.ldc);
-  assert(T > 0 && B > 0);
+  assert(T > 0 && B > 0 && ahead > 0 && (keep === 0 || ahead === T));
 
-  if (at.ptr(s, Seq.x)) inputProduct(s, T * B);
+  let base = 0; // the step that has the first rows of z
   for (let n = 0; n < T; n++) {
     const t = reverse ? T - 1 - n : n;
+    if (n % ahead === 0) {
+      const steps = min(ahead, T - n);
+      base = reverse ? t + 1 - steps : t;
+      if (at.ptr(s, Seq.x)) inputProduct(s, base * B, steps * B);
+    }
+    const panels = n === 0 && fresh ? 0 : hPanels;
     const before = <usize>(reverse ? t + 1 : t) * <usize>B;
     const after = <usize>(reverse ? t : t + 1) * <usize>B;
     for (let row = 0; row < B; ) {
@@ -58,18 +67,18 @@ export function forward(s: usize): void {
       const h1 = h + (after + r) * ldh;
       const c0 = c ? c + (before * keep + r) * ldc : 0;
       const c1 = c ? c + (after * keep + r) * ldc : 0;
-      forwardRows(s, row - live, r, <usize>(t * B + live), r + <usize>(t * B) * keep, h0, h1, c0, c1);
+      forwardRows(s, row - live, panels, r, <usize>((t - base) * B + live), r + <usize>(t * B) * keep, h0, h1, c0, c1);
     }
   }
 }
 
-/** z = x Wxᵀ + b for all R rows; in columns that x does not feed, the bias alone. */
-function inputProduct(s: usize, R: i32): void {
+/** z = x Wxᵀ + b for R rows of x from number `first` on; in columns that x does not feed, the bias alone. */
+function inputProduct(s: usize, first: i32, R: i32): void {
   const I = at.i32(s, Seq.I);
   const z = at.ptr(s, Seq.z);
   const ldz = at.ptr(s, Seq.ldz);
-  const x = at.ptr(s, Seq.x);
   const ldx = at.ptr(s, Seq.ldx);
+  const x = at.ptr(s, Seq.x) + <usize>first * ldx;
   const wx = at.ptr(s, Seq.wx);
   const bias = at.ptr(s, Seq.bias);
   const panels = at.i32(s, Seq.xPanels);
@@ -141,12 +150,14 @@ function add(y: usize, x: usize, bytes: usize): void {
 /**
  * One step of `rows` neighbouring sequences, from number `first` of the batch on.
  *
- *     row    the first of them in what has T·B rows
- *     held   the same in what has B rows unless all is kept
+ *     panels  of the product with the state; 0: none is made
+ *     row     the first of them in z
+ *     held    the same in what has B rows unless all is kept
  */
 function forwardRows(
   s: usize,
   rows: i32,
+  panels: i32,
   first: usize,
   row: usize,
   held: usize,
@@ -167,7 +178,6 @@ function forwardRows(
     u = at.ptr(s, Seq.u) + held * ldh;
     multiply(u, h0, mask + first * ldh, <usize>rows * ldh);
   }
-  const panels = at.i32(s, Seq.hPanels);
   if (panels) {
     const to = z + at.ptr(s, Seq.hColumn);
     const wh = at.ptr(s, Seq.wh);
@@ -201,11 +211,13 @@ function forwardRows(
   }
 }
 
-/** z becomes dz, dh and dc the gradients of the initial state; dx is accumulated. Needs a forward pass with `keep`. */
+/** z becomes dz, dh and dc the gradients of the initial state, unless it is fresh; dx is accumulated. Needs a forward pass with `keep`. */
 export function backward(s: usize): void {
   const T = at.i32(s, Seq.T);
   const B = at.i32(s, Seq.B);
   const reverse = at.i32(s, Seq.reverse) !== 0;
+  const fresh = at.i32(s, Seq.fresh) !== 0;
+  const hPanels = at.i32(s, Seq.hPanels);
   const lengths = at.ptr(s, Seq.lengths);
   const z = at.ptr(s, Seq.z);
   const ldz = at.ptr(s, Seq.ldz);
@@ -218,7 +230,9 @@ export function backward(s: usize): void {
       const live = firstLive(lengths, t, row, B);
       if (live > row) clearRows(s, <usize>(t * B + row), <usize>(live - row));
       row = firstEnded(lengths, t, live, B);
-      if (row > live) backwardRows(s, row - live, <usize>live, <usize>(t * B + live), before + <usize>live);
+      if (row === live) continue;
+      const panels = n === 0 && fresh ? 0 : hPanels;
+      backwardRows(s, row - live, panels, <usize>live, <usize>(t * B + live), before + <usize>live);
     }
   }
 
@@ -280,7 +294,7 @@ function normalizeBackward(
 }
 
 /** One step back of `rows` neighbouring sequences; `before`: the first of them among the rows of states. */
-function backwardRows(s: usize, rows: i32, first: usize, row: usize, before: usize): void {
+function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize, before: usize): void {
   const P = at.i32(s, Seq.P);
   const ldh = at.ptr(s, Seq.ldh);
   const ldc = at.ptr(s, Seq.ldc);
@@ -318,7 +332,6 @@ function backwardRows(s: usize, rows: i32, first: usize, row: usize, before: usi
   }
   stepBackward(at.i32(s, Seq.cell), s, rows, z, u, h0, c0, e, dy, dh, du, dc);
 
-  const panels = at.i32(s, Seq.hPanels);
   if (panels) {
     let dz = z + at.ptr(s, Seq.hColumn);
     let ld = ldz;

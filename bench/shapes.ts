@@ -13,10 +13,10 @@ function inputsOf({ I, H, L }: Shape): number[] {
   return Array.from({ length: L }, (_, l) => (l === 0 ? I : H));
 }
 
-/** Operations of the matrix products: forward, for the gradients of x and h, for those of the weights. */
+/** Operations of the matrix products: forward, for the gradients of x and h, for those of the weights; none with the state of zeros. */
 export function flopsOf(shape: Shape): number {
   const { T, B, H } = shape;
-  return inputsOf(shape).reduce((flops, I) => flops + 3 * 2 * T * B * 4 * H * (I + H), 0);
+  return inputsOf(shape).reduce((flops, I) => flops + 3 * 2 * B * 4 * H * (T * I + (T - 1) * H), 0);
 }
 
 /** Bytes in use while training with Adam: the formula of docs/architecture.md. */

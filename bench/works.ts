@@ -58,10 +58,15 @@ interface Shape {
 
 const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1 };
 
-/** Operations of a forward pass through a stack whose input has so many distinct rows. */
-function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape, distinct = T * B): number {
+/**
+ * Operations of a forward pass through a stack.
+ *
+ * @param distinct rows of the input that differ
+ * @param state whether a state is given; the first step is not multiplied with one that is known to be zero
+ */
+function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape, { distinct = T * B, state = false } = {}): number {
   const later = (L - 1) * T * B * H;
-  return 2 * GATES[cell] * H * (distinct * I + later + L * T * B * H);
+  return 2 * GATES[cell] * H * (distinct * I + later + L * (state ? T : T - 1) * B * H);
 }
 
 /** Forward, back through time, all gradients: of x and of every weight. */
@@ -115,7 +120,7 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
   const E = 64;
   return {
     id: `charlm${cell === 'lstm' ? '' : `-${cell}`}-step-b${B}-${L > 1 ? `${L}x` : ''}h${H}`,
-    flops: 3 * (forwardFlops(cell, { B, T, I: E, H, L }, V) + 2 * T * B * H * V),
+    flops: 3 * (forwardFlops(cell, { B, T, I: E, H, L }, { distinct: V, state: true }) + 2 * T * B * H * V),
     memory: L === 1,
     prepare: (build) => {
       const runtime = runtimeOf(build);
@@ -172,7 +177,7 @@ function trainBidirectional(shape: Shape): Work {
 function stepOnce(cell: CellName, { I, H }: { I: number; H: number }): Work {
   return {
     id: `${cell}-step-b1-h${H}`,
-    flops: forwardFlops(cell, { B: 1, T: 1, I, H }),
+    flops: forwardFlops(cell, { B: 1, T: 1, I, H }, { state: true }),
     micros: true,
     prepare: (build) => {
       const runtime = runtimeOf(build);
@@ -193,7 +198,7 @@ function stepOnce(cell: CellName, { I, H }: { I: number; H: number }): Work {
 /** One character: embedding, a step, the head, drawing, all in the core; 512 characters a run. */
 const generate: Work = {
   id: 'generate',
-  flops: forwardFlops('lstm', { B: 1, T: 1, I: 64, H: 128 }) + 2 * 128 * 65,
+  flops: forwardFlops('lstm', { B: 1, T: 1, I: 64, H: 128 }, { state: true }) + 2 * 128 * 65,
   micros: true,
   per: 512,
   prepare: (build) => {

@@ -1,7 +1,7 @@
 /** Memory: a step leaves nothing behind, and neither does a model. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Runtime } from 'gatewise';
+import { input, Model, Recurrent, Runtime } from 'gatewise';
 import { LanguageModel } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
@@ -97,6 +97,21 @@ test('memory grows in the midst of a scope, and what was there stays', async () 
     ok(runtime.core.memory.buffer !== buffer);
     equal([...runtime.read(at, 4)], [1, 2, 3, 4]);
   });
+});
+
+test('a long sequence costs inference its numbers and states, not its gates', async () => {
+  const [T, B, I, H] = [500, 4, 16, 64];
+  const runtime = await Runtime.create();
+  const model = new Model(runtime, 1, (b) => new Recurrent(b, 'rnn', { cell: 'lstm', inputSize: I, hiddenSize: H }));
+  model.forward((tape, rnn) => {
+    const before = runtime.take(0);
+    rnn.forward(tape, input(tape, new Float32Array(T * B * I), { T, B, F: I }));
+    const bytes = runtime.take(0) - before;
+    // x, h, the gates of 64 rows, c and tanh c of one step, fields and lines
+    const bound = 4 * (T * B * I + (T + 1) * B * H + 64 * 4 * H + 2 * B * H) + 1024;
+    ok(bytes <= bound, `${bytes} bytes, expected at most ${bound}`);
+  });
+  runtime.dispose();
 });
 
 test.run();

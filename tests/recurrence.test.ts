@@ -101,6 +101,49 @@ for (const build of builds) {
       for (const [to, from] of order.entries()) equal(row(z, P, to), row(y, P, from));
     });
 
+    test(`${build}: ${title(options)}: from nothing as from a state of zeros, inferred as in training, to the bit`, () => {
+      // more rows than are multiplied at once where nothing is kept, and another number of them
+      const [T, B] = [17, 7];
+      const x = uniform(random(9), T * B * I);
+      const lengths = [17, 3, 1, 16, 9, 17, 13];
+      for (const given of [{}, { lengths }]) {
+        const run = (work: (m: Model<Recurrent>, state: State | undefined) => unknown, zeros: boolean) => {
+          const m = model(build, { ...options, bidirectional: true });
+          return work(m, zeros ? m.layers.state(B) : undefined);
+        };
+        const trained = (m: Model<Recurrent>, state: State | undefined) => {
+          const seen: Float32Array[] = [];
+          m.backward((tape, rnn) => {
+            const rows = input(tape, x, { T, B, F: I }, { gradient: true, ...given });
+            tape.record(() => seen.push(packed(tape, rows, 'gradient')));
+            const { output, h } = rnn.forward(tape, rows, state);
+            seen.push(read(tape, output), ...h.map((rows) => read(tape, rows)));
+            return project(tape, { y: output }, { y: uniform(random(3), T * B * output.F) });
+          });
+          return [...seen, ...m.parameters.map(({ name }) => m.gradient(name))];
+        };
+        const inferred = (m: Model<Recurrent>, state: State | undefined) =>
+          m.forward((tape, rnn) => {
+            const { output, h } = rnn.forward(tape, input(tape, x, { T, B, F: I }, given), state);
+            return [read(tape, output), ...h.map((rows) => read(tape, rows))];
+          });
+        const kept = (m: Model<Recurrent>) => inspect(m, m.layers, x, { T, B, ...given });
+        equal(run(trained, false), run(trained, true));
+        equal(run(inferred, false), run(inferred, true));
+        const states = run(kept, false) as ReturnType<typeof kept>;
+        const outputs = states.slice(-2).map(({ h }) => h);
+        const [y] = run(inferred, false) as Float32Array[];
+        const P = y.length / T / B / 2;
+        for (let r = 0; r < T * B; r++) {
+          const live = Math.floor(r / B) < (given.lengths?.[r % B] ?? T);
+          for (const [d, h] of outputs.entries()) {
+            const want = live ? h.subarray(r * P, (r + 1) * P) : new Float32Array(P);
+            equal(y.subarray((2 * r + d) * P, (2 * r + d + 1) * P), want, `row ${r}, direction ${d}`);
+          }
+        }
+      }
+    });
+
     for (const bad of [Number.NaN, Infinity, -Infinity]) {
       test(`${build}: ${title(options)}: ${bad} behind the ends has no effect, its gradients are exactly 0`, () => {
         const lengths = [3, 6, 1, 5, 2];

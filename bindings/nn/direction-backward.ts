@@ -93,6 +93,7 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, sums: { x: Ro
   const { x } = sums;
   const R = call.T * call.B;
   const Rx = x.T * x.B;
+  const { first, count } = call.hRows;
   const scratch = runtime.take(gradScratch(R, PANEL * layer.zPanels, Math.max(I, H)));
   // under normalisation the products have gradients of their own
   const zx = call.normX || sums.z;
@@ -115,12 +116,13 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, sums: { x: Ro
       const from = zx + (call.normX ? xAt * LINE : z);
       core.weightGrad(layer.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, Rx, I, H, gates);
     }
-    const to = dwhh + 4 * row * P;
-    if (h === 'cell') core.weightGrad(to, 4 * P, scratch, dz, ldz, call.e, lde, R, P, H, gates);
-    else if (h && call.normH) {
-      const from = call.normH + hAt * LINE;
-      core.weightGrad(to, 4 * P, scratch, from, layer.hPanels * LINE, call.previous, ldh, R, P, H, gates);
-    } else if (h) core.weightGrad(to, 4 * P, scratch, dz, ldz, call.previous, ldh, R, P, H, gates);
+    const fromH = (z: number, ldz: number, x: number, ldx: number) => {
+      const to = dwhh + 4 * row * P;
+      core.weightGrad(to, 4 * P, scratch, z + first * ldz, ldz, x + first * ldx, ldx, count, P, H, gates);
+    };
+    if (h === 'cell') fromH(dz, ldz, call.e, lde);
+    else if (h && call.normH) fromH(call.normH + hAt * LINE, layer.hPanels * LINE, call.previous, ldh);
+    else if (h) fromH(dz, ldz, call.previous, ldh);
   }
   if (call.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, call.weightMask, bytes / 4);
   if (layer.whr) {

@@ -12,6 +12,9 @@ import type { Builder, Parameter } from './model.js';
 /** Bytes of a line of a panel. */
 export const LINE = 4 * PANEL;
 
+/** Rows, or more, of x that are multiplied at once where nothing is kept: enough for the panels of the weights to pay. */
+const AHEAD = 64;
+
 /** What a layer is made of, all defaults filled in. */
 export interface LayerSettings extends CellSettings {
   readonly cell: CellDescription;
@@ -63,6 +66,8 @@ export interface Call {
   /** h after step t, and what entered its product, T·B rows. */
   readonly outputs: number;
   readonly previous: number;
+  /** Those of the rows whose h counts: all, or all but the first step's, where it is known to be zero. */
+  readonly hRows: { readonly first: number; readonly count: number };
   /** Initial and final states. */
   readonly h0: number;
   readonly hT: number;
@@ -247,18 +252,27 @@ export class Direction {
    * Lays out one call of the core: its block of fields, and states, gates and what else is kept, in the arena.
    *
    * @param keep whether all states and activations are kept, as the way back needs
+   * @param zero whether the initial state is zero and wants no gradient
    */
-  call(tape: Tape, x: Pick<Rows, 'at' | 'ld' | 'T' | 'B' | 'lengths'>, reverse: boolean, keep: boolean): Call {
+  call(
+    tape: Tape,
+    x: Pick<Rows, 'at' | 'ld' | 'T' | 'B' | 'lengths'>,
+    reverse: boolean,
+    keep: boolean,
+    zero: boolean,
+  ): Call {
     this.#pack();
     const { runtime } = tape;
     const { settings, I, H, P, ldz, ldh, ldc, lde, builder } = this;
     const { T, B } = x;
     const { random } = builder;
     const rows = keep ? T * B : B;
+    const ahead = keep ? T : Math.min(T, Math.ceil(AHEAD / B));
+    const fresh = zero && !this.gainH;
     const s = runtime.take(4 * Seq.fields);
     const h = runtime.take((T + 1) * B * ldh);
     const c = settings.cell.hasC ? runtime.take((keep ? T + 1 : 1) * B * ldc) : 0;
-    const z = runtime.take(T * B * ldz);
+    const z = runtime.take(ahead * B * ldz);
     const e = lde && runtime.take(rows * lde);
     const mask = (floats: number, ld: number, count: number, p: number, value: number) => {
       const at = runtime.take(count * ld);
@@ -291,9 +305,9 @@ export class Direction {
         );
       this.#packRecurrent(wh, wr, dropped);
     }
-    const normX = this.gainX ? runtime.take(T * B * this.xPanels * LINE) : 0;
+    const normX = this.gainX ? runtime.take(ahead * B * this.xPanels * LINE) : 0;
     const normH = this.gainH ? runtime.take(rows * this.hPanels * LINE) : 0;
-    const rootX = normX && runtime.take(4 * T * B);
+    const rootX = normX && runtime.take(4 * ahead * B);
     const rootH = normH && runtime.take(4 * rows);
 
     const { i32, f32 } = runtime;
@@ -308,6 +322,8 @@ export class Direction {
     i32[f + Seq.P] = P;
     i32[f + Seq.reverse] = reverse ? 1 : 0;
     i32[f + Seq.keep] = keep ? 1 : 0;
+    i32[f + Seq.ahead] = ahead;
+    i32[f + Seq.fresh] = fresh ? 1 : 0;
     i32[f + Seq.lengths] = x.lengths?.at ?? 0;
     i32[f + Seq.x] = x.at;
     i32[f + Seq.ldx] = x.ld;
@@ -360,6 +376,7 @@ export class Direction {
       e,
       outputs: h + (reverse ? 0 : slot),
       previous: u || h + (reverse ? slot : 0),
+      hRows: { first: fresh && !reverse ? B : 0, count: (fresh ? T - 1 : T) * B },
       h0: h + first * slot,
       hT: h + last * slot,
       c0: c && c + (keep ? first : 0) * B * ldc,

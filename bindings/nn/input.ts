@@ -33,12 +33,17 @@ export function input(
     throw new RangeError(`values: expected ${letters} = ${T * B * F} numbers, got ${values.length}`);
   }
   const { runtime } = tape;
-  const staged = runtime.take(4 * T * B * F);
-  runtime.write(staged, values);
   const rows = tape.rows(T, B, F, gradient, lengths && lengthsOf(tape, lengths, T, B));
+  const staged = asIs(rows, batchFirst) ? rows.at : runtime.take(4 * T * B * F);
+  runtime.write(staged, values);
   const [step, row] = batchFirst ? [4 * F, 4 * F * T] : [4 * F * B, 4 * F];
   runtime.core.rowsIn(rows.at, rows.ld, staged, step, row, rows.lengths?.at ?? 0, T, B, F);
   return rows;
+}
+
+/** Whether rows lie in the core as they do in an array. */
+function asIs({ ld, F }: Pick<Rows, 'ld' | 'F'>, batchFirst: boolean): boolean {
+  return ld === 4 * F && !batchFirst;
 }
 
 /** A copy of rows as numbers [T,B,F], or [B,T,F] with `batchFirst`. */
@@ -48,6 +53,7 @@ export function read(
   { batchFirst = false }: { batchFirst?: boolean } = {},
 ): Float32Array {
   const { runtime } = tape;
+  if (asIs({ ld, F }, batchFirst)) return runtime.read(at, T * B * F);
   const out = runtime.take(4 * T * B * F);
   const [step, row] = batchFirst ? [4 * F, 4 * F * T] : [4 * F * B, 4 * F];
   runtime.core.rowsOut(out, step, row, at, ld, T, B, F);

@@ -285,8 +285,8 @@ export class Recurrent {
     const { core } = runtime;
     const { B, T } = x;
     const { ldh, ldc, P, H } = direction;
-    const call = direction.call(tape, x, reverse, keep);
     const [learnedH, learnedC] = initial ? [] : direction.initial;
+    const call = direction.call(tape, x, reverse, keep, !initial && !learnedH);
     enter(tape, call.h0, ldh, P, B, initial?.h ?? learnedH);
     if (call.c0) enter(tape, call.c0, ldc, H, B, initial?.c ?? learnedC);
     const distinct = tape.training && !direction.gainX ? x.distinct?.() : undefined;

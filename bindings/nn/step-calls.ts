@@ -18,7 +18,7 @@ export function stepCalls(
   let rows = { at: x, ld: align(4 * inputSize), T: 1, B: 1, lengths: undefined };
   const ends: (() => void)[] = [];
   const calls = directions.map((layer, l) => {
-    const call = layer.call(tape, rows, false, false);
+    const call = layer.call(tape, rows, false, false, false);
     enter(tape, call.h0, layer.ldh, layer.P, 1, state.h[l]);
     if (call.c0) enter(tape, call.c0, layer.ldc, layer.H, 1, state.c[l]);
     ends.push(() => {
