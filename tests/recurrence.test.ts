@@ -103,9 +103,9 @@ for (const build of builds) {
 
     test(`${build}: ${title(options)}: from nothing as from a state of zeros, inferred as in training, to the bit`, () => {
       // more rows than are multiplied at once where nothing is kept, and another number of them
-      const [T, B] = [17, 7];
+      const [T, B] = [29, 7];
       const x = uniform(random(9), T * B * I);
-      const lengths = [17, 3, 1, 16, 9, 17, 13];
+      const lengths = [29, 3, 1, 20, 9, 29, 19];
       for (const given of [{}, { lengths }]) {
         const run = (work: (m: Model<Recurrent>, state: State | undefined) => unknown, zeros: boolean) => {
           const m = model(build, { ...options, bidirectional: true });

@@ -13,7 +13,7 @@ import type { Builder, Parameter } from './model.js';
 export const LINE = 4 * PANEL;
 
 /** Rows, or more, of x that are multiplied at once where nothing is kept: enough for the panels of the weights to pay. */
-const AHEAD = 64;
+const AHEAD = 128;
 
 /** What a layer is made of, all defaults filled in. */
 export interface LayerSettings extends CellSettings {
