@@ -24,7 +24,7 @@ export function bytesOf(shape: Shape): number {
   const { T, B, I, H, L } = shape;
   const inputs = inputsOf(shape);
   const weights = inputs.reduce((n, I) => n + 4 * H * (I + H + 2), 0);
-  const activations = T * B * (3 * I + 8 * H * L);
+  const activations = T * B * (2 * I + 8 * H * L);
   const blocks = inputs.reduce(
     (n, I) => n + Math.min(T * B, GRAD_BLOCK) * (Math.min(4 * H, GRAD_PANELS * PANEL) + Math.max(I, H)),
     0,

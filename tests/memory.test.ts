@@ -1,10 +1,11 @@
 /** Memory: a step leaves nothing behind, and neither does a model. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { input, Model, Recurrent, Runtime } from 'gatewise';
+import { input, Model, Optimizer, Recurrent, Runtime } from 'gatewise';
 import { LanguageModel } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
+import { bytesOf } from '../bench/shapes.js';
 
 setFlagsFromString('--expose-gc');
 // the room that the engine keeps for garbage stays as it is: what grows is ours
@@ -97,6 +98,33 @@ test('memory grows in the midst of a scope, and what was there stays', async () 
     ok(runtime.core.memory.buffer !== buffer);
     equal([...runtime.read(at, 4)], [1, 2, 3, 4]);
   });
+});
+
+test('training takes what the formula of the docs says, within 2.5 %', async () => {
+  for (const shape of [
+    { T: 64, B: 16, I: 64, H: 128, L: 1 },
+    { T: 500, B: 2, I: 16, H: 16, L: 3 },
+    { T: 8, B: 64, I: 256, H: 96, L: 2 },
+  ]) {
+    const { T, B, I, H, L } = shape;
+    const runtime = await Runtime.create();
+    const options = { cell: 'lstm', inputSize: I, hiddenSize: H, numLayers: L } as const;
+    const model = new Model(runtime, 1, (b) => new Recurrent(b, 'rnn', options));
+    const optimizer = new Optimizer(model, { optimizer: 'adam', learningRate: 1e-4 });
+    let bytes = 0;
+    model.backward((tape, rnn) => {
+      // recorded first, it runs last on the way back: where memory in use ends when all of it is
+      tape.record(() => {
+        bytes = runtime.take(0);
+      });
+      rnn.forward(tape, input(tape, new Float32Array(T * B * I), { T, B, F: I }, { gradient: true }));
+      return { value: 0, seed: () => {} };
+    });
+    optimizer.update();
+    const ratio = bytes / bytesOf(shape);
+    ok(ratio > 0.975 && ratio < 1.025, `T=${T} B=${B} I=${I} H=${H} L=${L}: ${ratio} of the formula`);
+    runtime.dispose();
+  }
 });
 
 test('a long sequence costs inference its numbers and states, not its gates', async () => {
