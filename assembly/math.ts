@@ -2,7 +2,7 @@
  * exp, sigmoid, tanh, log and log1p on four floats. The bounds are held by tests/math.test.ts, in units of the last place over every
  * input whose exact result is a normal number.
  *
- * Constants are loaded from memory: V8 builds a v128 constant anew at every use, which costs half the speed.
+ * Constants are loaded from memory, a number for all lanes: V8 builds a v128 constant anew at every use, which costs half the speed.
  */
 import { simd } from './simd';
 
