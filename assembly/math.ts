@@ -120,6 +120,33 @@ export class vmath {
     return f32x4.div(e, f32x4.add(e, simd.splat(TWO)));
   }
 
+  /** What a gate does, known when it is compiled. */
+  @inline static gate(tanh: bool, x: v128): v128 {
+    return tanh ? vmath.tanh(x) : vmath.sigmoid(x);
+  }
+
+  /**
+   * y[i] = σ(x[i]), or tanh, where the cells spend their time. Four vectors at once, all read before one is written: without a store
+   * between them V8 weaves the functions into one another, and none waits for its own results. What n leaves over is made more than
+   * once.
+   */
+  @inline static gates(tanh: bool, y: usize, x: usize, n: i32): void {
+    const last = (<usize>(n - 4)) << 2;
+    for (let q: usize = 0; q <= last; q += 64) {
+      const q1 = min(q + 16, last),
+        q2 = min(q + 32, last),
+        q3 = min(q + 48, last);
+      const a = vmath.gate(tanh, v128.load(x + q)),
+        b = vmath.gate(tanh, v128.load(x + q1)),
+        c = vmath.gate(tanh, v128.load(x + q2)),
+        d = vmath.gate(tanh, v128.load(x + q3));
+      v128.store(y + q, a);
+      v128.store(y + q1, b);
+      v128.store(y + q2, c);
+      v128.store(y + q3, d);
+    }
+  }
+
   /** ln x. At most 2 ulp; -∞ at 0, NaN below, ∞ and NaN stay. Denormal inputs are exact. */
   @inline static log(x: v128): v128 {
     const denormal = f32x4.lt(x, simd.splat(MIN_NORMAL));
@@ -160,41 +187,11 @@ export class vmath {
 export function expArray(y: usize, x: usize, n: i32): void {
   for (const end = y + ((<usize>n) << 2); y < end; y += 16, x += 16) v128.store(y, vmath.exp(v128.load(x)));
 }
-/**
- * The same of σ and tanh, where the cells spend their time. Four at a time, all read before one is written: without a store between
- * them V8 weaves the functions into one another, and none waits for its own results. What n leaves over is made more than once.
- */
 export function sigmoidArray(y: usize, x: usize, n: i32): void {
-  const last = (<usize>(n - 4)) << 2;
-  for (let q: usize = 0; q <= last; q += 64) {
-    const q1 = min(q + 16, last),
-      q2 = min(q + 32, last),
-      q3 = min(q + 48, last);
-    const a = vmath.sigmoid(v128.load(x + q)),
-      b = vmath.sigmoid(v128.load(x + q1)),
-      c = vmath.sigmoid(v128.load(x + q2)),
-      d = vmath.sigmoid(v128.load(x + q3));
-    v128.store(y + q, a);
-    v128.store(y + q1, b);
-    v128.store(y + q2, c);
-    v128.store(y + q3, d);
-  }
+  vmath.gates(false, y, x, n);
 }
 export function tanhArray(y: usize, x: usize, n: i32): void {
-  const last = (<usize>(n - 4)) << 2;
-  for (let q: usize = 0; q <= last; q += 64) {
-    const q1 = min(q + 16, last),
-      q2 = min(q + 32, last),
-      q3 = min(q + 48, last);
-    const a = vmath.tanh(v128.load(x + q)),
-      b = vmath.tanh(v128.load(x + q1)),
-      c = vmath.tanh(v128.load(x + q2)),
-      d = vmath.tanh(v128.load(x + q3));
-    v128.store(y + q, a);
-    v128.store(y + q1, b);
-    v128.store(y + q2, c);
-    v128.store(y + q3, d);
-  }
+  vmath.gates(true, y, x, n);
 }
 export function logArray(y: usize, x: usize, n: i32): void {
   for (const end = y + ((<usize>n) << 2); y < end; y += 16, x += 16) v128.store(y, vmath.log(v128.load(x)));

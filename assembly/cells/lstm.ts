@@ -53,7 +53,7 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
       addPeephole(a, next, peephole, from, width);
       if (!coupled) addPeephole(a + 16, next, peephole + ldc, from, width);
     }
-    // all is read, and the functions made, before one is written: see sigmoidArray
+    // all is read, and the functions made, before one is written: see vmath.gates
     for (let q: usize = 0; q < width; q += 16, a += next) {
       const c = v128.load(from + q);
       const ao = v128.load(a + zo);
