@@ -17,7 +17,7 @@ export const BEAM_NODE = 20;
 export const BEAM_PREFIX = 32;
 
 /** Version of the ABI; the bindings refuse a module that carries another one. */
-export const ABI = 1;
+export const ABI = 2;
 
 /** Cells, by the number under which `assembly/cells/index.ts` finds them. */
 export const enum Cell {

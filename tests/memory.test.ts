@@ -121,6 +121,7 @@ test('training takes what the formula of the docs says, within 2.5 %', async () 
       return { value: 0, seed: () => {} };
     });
     optimizer.update();
+    // the formula leaves out the slot of the initial state, one more than there are steps
     const ratio = bytes / bytesOf(shape);
     ok(ratio > 0.975 && ratio < 1.025, `T=${T} B=${B} I=${I} H=${H} L=${L}: ${ratio} of the formula`);
     runtime.dispose();

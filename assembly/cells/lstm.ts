@@ -53,15 +53,16 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
       addPeephole(a, next, peephole, from, width);
       if (!coupled) addPeephole(a + 16, next, peephole + ldc, from, width);
     }
-    // all is read, and the functions made, before one is written: see vmath.gates
+    // all is read, and the functions made, before one is written: see vmath.gates. What does not count (the second gate of coupled
+    // ones; o, which waits for c₁ where it has a peephole) is made all the same: a branch between them would part them
     for (let q: usize = 0; q < width; q += 16, a += next) {
       const c = v128.load(from + q);
       const ao = v128.load(a + zo);
       const i = vmath.sigmoid(v128.load(a));
-      const second = vmath.sigmoid(v128.load(a, 16));
+      const af = vmath.sigmoid(v128.load(a, 16));
       const g = vmath.tanh(v128.load(a + zg));
       const o = vmath.sigmoid(ao);
-      const f = coupled ? f32x4.sub(one, i) : second;
+      const f = coupled ? f32x4.sub(one, i) : af;
       let cn = simd.fma(f, c, f32x4.mul(i, g));
       if (clip) cn = simd.clamp(cn, lower, limit);
       v128.store(a, i);
