@@ -1,0 +1,344 @@
+/** Trains the configurations of fingerprints.ts and hashes what comes of it. All calls of the package are in this file. */
+import { createHash, type Hash } from 'node:crypto';
+import {
+  AttentionPool,
+  type Builder,
+  bceWithLogits,
+  crossEntropy,
+  type FitOptions,
+  huber,
+  input,
+  LayerNorm,
+  Linear,
+  type Loss,
+  l1,
+  Model,
+  mse,
+  Optimizer,
+  type OptimizerOptions,
+  Perceptron,
+  quantile,
+  Recurrent,
+  type RecurrentOptions,
+  type Rows,
+  Runtime,
+  read,
+  smoothL1,
+  type Tape,
+  train,
+} from 'gatewise';
+import {
+  type ClassifierExample,
+  type ClassifierFitOptions,
+  Forecaster,
+  type ForecasterOptions,
+  type GenerateOptions,
+  type GeneratorExample,
+  LanguageModel,
+  type LanguageModelFitOptions,
+  type LanguageModelOptions,
+  Seq2Seq,
+  type Seq2SeqExample,
+  type Seq2SeqFitOptions,
+  type Seq2SeqOptions,
+  SequenceClassifier,
+  type SequenceClassifierOptions,
+  SequenceGenerator,
+  type SequenceGeneratorOptions,
+  SequenceTagger,
+  type SequenceTaggerOptions,
+  type Series,
+  type TaggerExample,
+  Transcriber,
+  type TranscriberExample,
+  type TranscriberOptions,
+  type WriteOptions,
+} from 'gatewise/tasks';
+import { random, uniform } from './numbers.js';
+
+/** Updates of each training. */
+export const STEPS = 200;
+/** Examples of a step of the tasks that learn from examples. */
+const BATCH = 4;
+
+export interface LayersConfiguration {
+  readonly of: 'layers';
+  readonly recurrent: Omit<RecurrentOptions, 'inputSize'>;
+  /** What turns the outputs of the recurrent layers into predictions, default `'linear'`. */
+  readonly head?: 'linear' | 'norm' | 'pool';
+  /** Default `'mse'`. */
+  readonly loss?: keyof typeof losses;
+  /** Whether the state of a step is where the next one starts. */
+  readonly carried?: boolean;
+  readonly optimizer?: OptimizerOptions;
+  readonly fit?: Pick<FitOptions, 'clipNorm' | 'clipValue' | 'schedule'>;
+}
+
+export type Configuration =
+  | LayersConfiguration
+  | {
+      readonly of: 'language model';
+      readonly options: Omit<LanguageModelOptions, 'vocabulary'>;
+      readonly text: string;
+      readonly fit: LanguageModelFitOptions;
+      readonly generate: readonly GenerateOptions[];
+    }
+  | {
+      readonly of: 'classifier';
+      readonly options: SequenceClassifierOptions;
+      readonly examples: readonly ClassifierExample[];
+      readonly fit?: ClassifierFitOptions;
+    }
+  | { readonly of: 'tagger'; readonly options: SequenceTaggerOptions; readonly examples: readonly TaggerExample[] }
+  | {
+      readonly of: 'seq2seq';
+      readonly options: Seq2SeqOptions;
+      readonly examples: readonly Seq2SeqExample[];
+      readonly fit?: Seq2SeqFitOptions;
+      readonly write: readonly WriteOptions[];
+    }
+  | {
+      readonly of: 'transcriber';
+      readonly options: TranscriberOptions;
+      readonly examples: readonly TranscriberExample[];
+    }
+  | {
+      readonly of: 'generator';
+      readonly options: SequenceGeneratorOptions;
+      readonly examples: readonly GeneratorExample[];
+      readonly write: readonly WriteOptions[];
+    }
+  | {
+      readonly of: 'forecaster';
+      readonly options: ForecasterOptions;
+      readonly series: Series;
+      readonly steps?: number;
+    };
+
+/** What a prediction says, without the names of its fields. NaN has no bits of its own and is left out by who makes these. */
+type Said = string | number | Float32Array | Float64Array | readonly Said[];
+
+interface Trained {
+  readonly model: Model<unknown>;
+  readonly losses: readonly number[];
+  readonly said: Said;
+}
+
+type Of<K extends Configuration['of']> = Extract<Configuration, { of: K }>;
+type Common = { readonly runtime: Runtime; readonly seed: number };
+
+/** The sha256 of the weights, the losses and the predictions of a configuration, in hexadecimal digits. */
+export async function fingerprint(configuration: Configuration, seed = 11): Promise<string> {
+  // the relaxed build may round as the machine likes
+  const runtime = Runtime.createSync({ build: 'simd' });
+  try {
+    const { model, losses: values, said } = await trained(configuration, { runtime, seed });
+    if (values.length !== STEPS) throw new Error(`expected ${STEPS} steps, got ${values.length}`);
+    const hash = createHash('sha256');
+    for (const { name } of model.parameters) add(hash, model.get(name));
+    add(hash, Float64Array.from(values));
+    add(hash, said);
+    return hash.digest('hex');
+  } finally {
+    runtime.dispose();
+  }
+}
+
+function add(hash: Hash, said: Said): void {
+  if (typeof said === 'string') hash.update(`${said}\0`);
+  else if (typeof said === 'number') add(hash, Float64Array.of(said));
+  else if (ArrayBuffer.isView(said)) hash.update(new Uint8Array(said.buffer, said.byteOffset, said.byteLength));
+  else for (const one of said) add(hash, one);
+}
+
+function trained(configuration: Configuration, common: Common): Trained | Promise<Trained> {
+  switch (configuration.of) {
+    case 'layers':
+      return layers(configuration, common);
+    case 'language model':
+      return languageModel(configuration, common);
+    case 'classifier':
+      return classifier(configuration, common);
+    case 'tagger':
+      return tagger(configuration, common);
+    case 'seq2seq':
+      return seq2seq(configuration, common);
+    case 'transcriber':
+      return transcriber(configuration, common);
+    case 'generator':
+      return generator(configuration, common);
+    case 'forecaster':
+      return forecaster(configuration, common);
+  }
+}
+
+/** The losses of the first steps of a run, which then ends. */
+async function lossesOf(run: AsyncIterable<{ readonly loss: number }>): Promise<number[]> {
+  const values: number[] = [];
+  for await (const { loss } of run) if (values.push(loss) === STEPS) break;
+  return values;
+}
+
+/** Options of a fit to examples that makes at least as many steps as are wanted. */
+const FIT = { batchSize: BATCH, epochs: STEPS, learningRate: 0.01 } as const;
+
+// layers
+
+const [T, B, I, OUTPUTS] = [9, 3, 7, 3];
+/** Lengths of the sequences of the batches, in turns; undefined: all have T steps. */
+const LENGTHS = [undefined, [9, 4, 7], [1, 9, 2], undefined, [5, 5, 6]] as const;
+const QUANTILES = [0.2, 0.7];
+
+/** Losses of predictions [T,B,F] and random numbers from 0 to 1, of which they make their targets. */
+const losses = {
+  mse: (tape, y, numbers) => mse(tape, y, numbers),
+  l1: (tape, y, numbers) => l1(tape, y, numbers),
+  huber: (tape, y, numbers) => huber(tape, y, numbers, { delta: 0.3 }),
+  smoothL1: (tape, y, numbers) => smoothL1(tape, y, numbers, { beta: 0.2, reduction: 'sum' }),
+  quantile: (tape, y, numbers) => quantile(tape, y, numbers, { quantile: QUANTILES }),
+  bce: (tape, y, numbers) =>
+    bceWithLogits(
+      tape,
+      y,
+      numbers.map((u) => (u < 0.4 ? 1 : 0)),
+      { posWeight: [2, 0.5, 1.25] },
+    ),
+  crossEntropy: (tape, y, numbers) =>
+    crossEntropy(
+      tape,
+      y,
+      // some targets do not count
+      Int32Array.from({ length: y.T * y.B }, (_, i) => Math.floor(numbers[i] * (OUTPUTS + 1)) - 1),
+      { weights: [1, 0.5, 3], labelSmoothing: 0.1 },
+    ),
+} satisfies Record<string, (tape: Tape, y: Rows, numbers: Float32Array) => Loss>;
+
+async function layers(configuration: LayersConfiguration, { runtime, seed }: Common): Promise<Trained> {
+  const { recurrent, head = 'linear', loss = 'mse', carried = false, optimizer, fit } = configuration;
+  const outputSize = loss === 'quantile' ? OUTPUTS * QUANTILES.length : OUTPUTS;
+  const model = new Model(runtime, seed, (b: Builder) => {
+    const rnn = new Recurrent(b, 'rnn', { inputSize: I, ...recurrent });
+    return { rnn, predict: heads[head](b, rnn.outputSize, outputSize) };
+  });
+  type Layers = typeof model.layers;
+  const state = carried ? model.layers.rnn.state(B) : undefined;
+  const next = random(5);
+  const batches = LENGTHS.map((lengths) => ({
+    x: uniform(next, T * B * I),
+    numbers: Float32Array.from({ length: T * B * OUTPUTS }, next),
+    options: lengths ? { lengths } : {},
+  }));
+  const forward = (tape: Tape, { rnn, predict }: Layers, { x, options }: (typeof batches)[number]) =>
+    predict(tape, rnn.forward(tape, input(tape, x, { T, B, F: I }, options), state).output);
+  let step = 0;
+  const run = train(model, new Optimizer(model, { learningRate: 0.01, ...optimizer }), { steps: STEPS, ...fit }, () => {
+    const batch = batches[step++ % batches.length];
+    return {
+      loss: (tape, own) => {
+        const y = forward(tape, own, batch);
+        return losses[loss](tape, y, batch.numbers.subarray(0, y.T * B * OUTPUTS));
+      },
+    };
+  });
+  const values = await lossesOf(run);
+  const said: Said[] = batches.map((batch) => model.forward((tape, own) => read(tape, forward(tape, own, batch))));
+  const { rnn } = model.layers;
+  if (!rnn.bidirectional) {
+    const stream = rnn.state(B);
+    for (let t = 0; t < T; t++) said.push(rnn.step(batches[0].x.subarray(t * B * I, (t + 1) * B * I), stream));
+    said.push(stream.h, stream.c);
+  }
+  return { model, losses: values, said };
+}
+
+const heads = {
+  linear: (b: Builder, inputSize: number, outputSize: number) => {
+    const linear = new Linear(b, 'head', { inputSize, outputSize });
+    return (tape: Tape, h: Rows) => linear.forward(tape, h);
+  },
+  norm: (b: Builder, inputSize: number, outputSize: number) => {
+    const norm = new LayerNorm(b, 'norm', { inputSize });
+    const perceptron = new Perceptron(b, 'head', { inputSize, hiddenLayers: [6], outputSize, activation: 'sigmoid' });
+    return (tape: Tape, h: Rows) => perceptron.forward(tape, norm.forward(tape, h));
+  },
+  pool: (b: Builder, inputSize: number, outputSize: number) => {
+    const pool = new AttentionPool(b, 'pool', { inputSize, attentionSize: 5 });
+    const linear = new Linear(b, 'head', { inputSize, outputSize });
+    return (tape: Tape, h: Rows) => linear.forward(tape, pool.forward(tape, h).output);
+  },
+};
+
+// tasks
+
+async function languageModel({ options, text, fit, generate }: Of<'language model'>, common: Common): Promise<Trained> {
+  const task = await LanguageModel.create({ vocabulary: text, ...options, ...common });
+  const values = await lossesOf(task.fit(text, { steps: STEPS, learningRate: 0.01, ...fit }));
+  const logits = task.step(text.slice(0, 20), task.state());
+  return { model: task.model, losses: values, said: [logits, ...generate.map((own) => task.generate(own))] };
+}
+
+async function classifier({ options, examples, fit }: Of<'classifier'>, common: Common): Promise<Trained> {
+  const task = await SequenceClassifier.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
+  const predictions = await task.predict(examples.map((example) => example.input));
+  const said = predictions.map((p) => [p.labels, p.probabilities, p.values]);
+  return { model: task.model, losses: values, said };
+}
+
+async function tagger({ options, examples }: Of<'tagger'>, common: Common): Promise<Trained> {
+  const task = await SequenceTagger.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(examples, FIT));
+  const predictions = await task.predict(examples.map((example) => example.input));
+  const said = predictions.map((p) => [Object.values(p.sets), Object.values(p.probabilities)]);
+  return { model: task.model, losses: values, said };
+}
+
+async function seq2seq({ options, examples, fit, write }: Of<'seq2seq'>, common: Common): Promise<Trained> {
+  const task = await Seq2Seq.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
+  const said: Said[] = [];
+  for (const own of write) {
+    const predictions = await task.predict(
+      examples.map(({ source }) => source),
+      { maxLength: 8, ...own },
+    );
+    for (const p of predictions) said.push(p.tokens, Object.values(p.attention), known(p.logProbability));
+  }
+  return { model: task.model, losses: values, said };
+}
+
+async function transcriber({ options, examples }: Of<'transcriber'>, common: Common): Promise<Trained> {
+  const task = await Transcriber.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(examples, FIT));
+  const inputs = examples.map((example) => example.input);
+  const said: Said[] = [];
+  for (const own of [{}, { beamWidth: 3 }]) {
+    for (const p of await task.predict(inputs, own)) said.push(p.tokens, known(p.logProbability));
+  }
+  return { model: task.model, losses: values, said };
+}
+
+async function generator({ options, examples, write }: Of<'generator'>, common: Common): Promise<Trained> {
+  const task = await SequenceGenerator.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(examples, FIT));
+  const said: Said[] = [];
+  for (const own of write) {
+    const predictions = await task.predict(
+      examples.map((example) => example.input),
+      { maxLength: 8, ...own },
+    );
+    for (const p of predictions) said.push(p.tokens, p.vectors, known(p.logProbability));
+  }
+  return { model: task.model, losses: values, said };
+}
+
+async function forecaster({ options, series, steps }: Of<'forecaster'>, common: Common): Promise<Trained> {
+  const task = await Forecaster.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(series, FIT));
+  const forecasts = task.predict(series, steps === undefined ? {} : { steps });
+  const said = Object.values(forecasts).map((p) => [p.point, p.quantiles]);
+  return { model: task.model, losses: values, said };
+}
+
+/** A log-probability, where there is one. */
+const known = (logProbability: number): Said => (Number.isNaN(logProbability) ? [] : logProbability);
