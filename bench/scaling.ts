@@ -47,7 +47,7 @@ function measure(shape: Shape): { ms: number; bytes: number } {
   const x = numbers(T * B * I);
   let bytes = 0;
   const step = () => {
-    model.backward((tape, rnn) => {
+    model.valueAndGrad((tape, rnn) => {
       // recorded first, it runs last on the way back: where memory in use ends when all of it is
       tape.record(() => {
         bytes = runtime.take(0);
@@ -56,12 +56,12 @@ function measure(shape: Shape): { ms: number; bytes: number } {
       const floats = (T * B * output.ld) >>> 2;
       return {
         value: 0,
-        seed: () => {
+        addGradient: () => {
           runtime.f32.fill(1 / floats, output.grad >>> 2, (output.grad >>> 2) + floats);
         },
       };
     });
-    optimizer.update();
+    optimizer.step();
   };
   const { times, peaks } = paired(step, peak, { samples, warmMs: 150 });
   runtime.dispose();

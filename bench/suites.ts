@@ -190,11 +190,11 @@ function lstmTraining(cores: Cores): Suite {
       ...builds(cores).map(({ name, runtime }): Case => {
         const own = model(runtime);
         const run = () => {
-          own.backward((tape, rnn) => {
+          own.valueAndGrad((tape, rnn) => {
             const { output } = rnn.forward(tape, input(tape, x, { T, B, F: I }, { gradient: true }));
             return {
               value: 0,
-              seed: () => runtime.core.rowsIn(output.grad, output.ld, upstream, 4 * H * B, 4 * H, 0, T, B, H),
+              addGradient: () => runtime.core.rowsIn(output.grad, output.ld, upstream, 4 * H * B, 4 * H, 0, T, B, H),
             };
           });
         };

@@ -1,7 +1,7 @@
 /** The rows of `npm run bench`: what is measured, in which shapes, through the public API where there is one. */
 import {
   type CellName,
-  crossEntropy,
+  crossEntropyLoss,
   Embedding,
   input,
   Linear,
@@ -42,7 +42,7 @@ function gemm(M: number, N: number, K: number): Work {
 function ones(tape: Tape, rows: Rows) {
   return {
     value: 0,
-    seed: () => {
+    addGradient: () => {
       tape.runtime.f32.fill(1, rows.grad >>> 2, (rows.grad + rows.T * rows.B * rows.ld) >>> 2);
     },
   };
@@ -81,7 +81,7 @@ function trainRecurrent(cell: CellName, shape: Shape): Work {
       const x = numbers(T * B * I);
       return {
         run: () => {
-          model.backward((tape, rnn) => {
+          model.valueAndGrad((tape, rnn) => {
             const rows = input(tape, x, { T, B, F: I }, { gradient: true });
             return ones(tape, rnn.forward(tape, rows).output);
           });
@@ -134,14 +134,14 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
       const tokens = Int32Array.from(numbers(T * B), (v) => Math.abs(Math.floor(v * V)) % V);
       return {
         run: () => {
-          model.backward((tape, { embedding, rnn, head }) => {
+          model.valueAndGrad((tape, { embedding, rnn, head }) => {
             const { output } = rnn.forward(tape, embedding.forward(tape, tokens, T, B), state);
-            return crossEntropy(tape, head.forward(tape, output), tokens);
+            return crossEntropyLoss(tape, head.forward(tape, output), tokens);
           });
           const { core } = runtime;
           const norm = Math.sqrt(core.sumSquares(model.gradients, model.slabBytes / 4));
           if (norm > 1) core.scale(model.gradients, model.slabBytes / 4, 1 / norm);
-          optimizer.update();
+          optimizer.step();
         },
         end: () => runtime.dispose(),
       };
@@ -162,7 +162,7 @@ function trainBidirectional(shape: Shape): Work {
       const x = numbers(T * B * I);
       return {
         run: () => {
-          model.backward((tape, rnn) => {
+          model.valueAndGrad((tape, rnn) => {
             const rows = input(tape, x, { T, B, F: I }, { gradient: true });
             return ones(tape, rnn.forward(tape, rows).output);
           });

@@ -50,10 +50,10 @@ export function gradcheck<L>(
     runtime.scope(() => {
       rewind();
       const result = work(new Tape(runtime, true), model.layers);
-      const losses = 'seed' in result ? [{ loss: result, weight: 1 }] : result;
+      const losses = 'addGradient' in result ? [{ loss: result, weight: 1 }] : result;
       return losses.reduce((sum, { loss, weight }) => sum + weight * loss.value, 0);
     });
-  const value = model.backward(work);
+  const value = model.valueAndGrad(work);
   const parameters: GradientCheck['parameters'][number][] = [];
   const normOf = ({ grad, size }: Parameter) => Math.sqrt(core.sumSquares(grad, Math.ceil(size / 4) * 4));
   const total = Math.sqrt(core.sumSquares(model.gradients, model.slabBytes / 4)) || 1;

@@ -14,7 +14,14 @@ export { loadWeights, saveWeights } from './files/weights.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
 export { Crf, type CrfDecoded, type CrfLossOptions } from './nn/crf.js';
-export { type BeamSearchOptions, type CtcOptions, ctc, ctcBeamSearch, ctcBestPath, type Labelling } from './nn/ctc.js';
+export {
+  type BeamSearchOptions,
+  type CtcOptions,
+  ctcBeamSearch,
+  ctcBestPath,
+  ctcLoss,
+  type Labelling,
+} from './nn/ctc.js';
 export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
@@ -22,25 +29,25 @@ export { input, read } from './nn/input.js';
 export { inspect, type Trace } from './nn/inspect.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export {
-  bceWithLogits,
+  bceWithLogitsLoss,
   type CrossEntropyOptions,
-  crossEntropy,
+  crossEntropyLoss,
   type ElementLoss,
-  huber,
+  huberLoss,
   type LossOptions,
-  l1,
-  mse,
-  quantile,
+  l1Loss,
+  mseLoss,
+  quantileLoss,
   type Reduction,
-  smoothL1,
+  smoothL1Loss,
 } from './nn/losses.js';
+export { MLP, type MLPOptions } from './nn/mlp.js';
 export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
-export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
-export { argmaxRows, type Drawing, drawBits, drawRows, softmaxRows, topKRows } from './nn/predict.js';
+export { argmaxRows, type SamplingOptions, sampleBits, sampleRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
-export { activation, add, columns, concat, repeat, slice } from './nn/rows.js';
+export { activation, add, concat, expand, select, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions } from './train/optimizer.js';

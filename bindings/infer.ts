@@ -13,11 +13,11 @@ export { Attention, type AttentionMemory, type AttentionOptions } from './nn/att
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export { input, read } from './nn/input.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
+export { MLP, type MLPOptions } from './nn/mlp.js';
 export { type Builder, Model, type Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
-export { Perceptron, type PerceptronOptions } from './nn/perceptron.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
-export { argmaxRows, type Drawing, drawRows, softmaxRows, topKRows } from './nn/predict.js';
+export { argmaxRows, type SamplingOptions, sampleRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
-export { activation, add, concat, repeat, slice } from './nn/rows.js';
+export { activation, add, concat, expand, slice } from './nn/rows.js';
 export type { Rows, Tape } from './tape.js';

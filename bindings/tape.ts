@@ -35,7 +35,7 @@ export interface Lengths {
 /** A loss on the tape: its value, and how its gradient enters when it is one of those to be minimised. */
 export interface Loss {
   readonly value: number;
-  readonly seed: (scale: number) => void;
+  readonly addGradient: (scale: number) => void;
 }
 
 export class Tape {
@@ -69,7 +69,7 @@ export class Tape {
 
   /** Gradients of the sum of the losses, each times its weight. */
   backward(losses: readonly { loss: Loss; weight: number }[]): void {
-    for (const { loss, weight } of losses) loss.seed(weight);
+    for (const { loss, weight } of losses) loss.addGradient(weight);
     for (let i = this.#steps.length - 1; i >= 0; i--) (this.#steps[i] as () => void)();
     this.#steps.length = 0;
   }

@@ -1,6 +1,6 @@
 /** The golden cases: PyTorch in double precision, layer by layer and through fifty steps of training. */
 import {
-  crossEntropy,
+  crossEntropyLoss,
   Embedding,
   input,
   Linear,
@@ -116,12 +116,12 @@ function softmax(c: Case, build: string): void {
   const model = new Model(r, 0, () => null);
   let gradient: Float32Array | undefined;
   const targets = Int32Array.from(t.target, (y) => (y === c.config.ignore_index ? -1 : y));
-  const loss = model.backward((tape) => {
+  const loss = model.valueAndGrad((tape) => {
     const logits = input(tape, t.logits, { T: R, B: 1, F: V }, { gradient: true });
     tape.record(() => {
       gradient = packed(tape, logits, 'gradient');
     });
-    return crossEntropy(tape, logits, targets, { weights: t.class_weight as Float32Array | undefined });
+    return crossEntropyLoss(tape, logits, targets, { weights: t.class_weight as Float32Array | undefined });
   });
   hold(c, `${build} cross-entropy`, 'loss', [loss], t.loss);
   hold(c, `${build} cross-entropy`, 'dlogits', gradient as Float32Array, t.dlogits);
@@ -181,7 +181,7 @@ async function trajectory(c: Case, build: string): Promise<void> {
     return {
       loss: (tape: Tape, { embedding, rnn, head }: (typeof model)['layers']) => {
         const x = embedding.forward(tape, tokens, T, B, lengths);
-        return crossEntropy(tape, head.forward(tape, rnn.forward(tape, x, state).output), targets);
+        return crossEntropyLoss(tape, head.forward(tape, rnn.forward(tape, x, state).output), targets);
       },
     };
   };

@@ -29,7 +29,7 @@ function layers(entry: Entry, options: Options) {
         attentionSize: 8,
       }),
       first: new entry.Linear(b, 'first', { inputSize: rnn.outputSize, outputSize: 12 }),
-      head: new entry.Perceptron(b, 'head', { inputSize: 12, hiddenLayers: [10], outputSize: 6 }),
+      head: new entry.MLP(b, 'head', { inputSize: 12, hiddenLayers: [10], outputSize: 6 }),
     };
   };
 }
@@ -62,11 +62,11 @@ function outcome(entry: Entry, runtime: full.Runtime, options: Options, weights:
       ...[entry.meanPool, entry.maxPool, entry.lastPool].map((pool) => entry.read(tape, pool(tape, normed))),
       entry.read(tape, entry.concat(tape, [low, normed])),
       entry.read(tape, entry.slice(tape, normed, 1, 4)),
-      entry.read(tape, entry.repeat(tape, pooled, 3)),
+      entry.read(tape, entry.expand(tape, pooled, 3)),
       entry.read(tape, l.attention.forward(tape, pooled, normed).context),
       entry.softmaxRows(tape, logits),
       entry.argmaxRows(tape, logits),
-      entry.drawRows(tape, model.random, logits, { topK: 3 }),
+      entry.sampleRows(tape, model.random, logits, { topK: 3 }),
       entry.topKRows(tape, logits, 3).logProbabilities,
     ].map((numbers) => [...numbers]);
   });
@@ -144,7 +144,10 @@ test('layers of a model of gatewise/tasks run its file', async () => {
 
 test('it says that it cannot train, and where relaxed is', () => {
   const model = new lean.Model(runner, 1, (b) => new lean.Linear(b, 'linear', { inputSize: 2, outputSize: 2 }));
-  throws(() => model.backward(() => ({ value: 0, seed: () => {} })), /gatewise\/infer cannot train; gatewise can/);
+  throws(
+    () => model.valueAndGrad(() => ({ value: 0, addGradient: () => {} })),
+    /gatewise\/infer cannot train; gatewise can/,
+  );
   throws(() => lean.Runtime.createSync({ build: 'relaxed' }), /give its bytes or module as `module`/);
   throws(() => lean.loadWeights(model, full.saveWeights(new full.Model(trainer, 1, () => null))), /linear\.weight/);
 });

@@ -270,10 +270,13 @@ test('embedding: behind an end lie zeros, and no token has a gradient', () => {
     (b) => new Embedding(b, 'e', { vocabularySize: 3, embeddingSize: 2, initializer: { kind: 'constant', value: 1 } }),
     (model) => {
       let y: Float32Array | undefined;
-      model.backward((tape, e) => {
+      model.valueAndGrad((tape, e) => {
         const rows = e.forward(tape, [0, 1, 99, 1], 2, 2, [1, 2]);
         y = packed(tape, rows);
-        return { value: 0, seed: () => tape.runtime.f32.fill(1, rows.grad >>> 2, (rows.grad + 4 * rows.ld) >>> 2) };
+        return {
+          value: 0,
+          addGradient: () => tape.runtime.f32.fill(1, rows.grad >>> 2, (rows.grad + 4 * rows.ld) >>> 2),
+        };
       });
       equal(y, Float32Array.of(1, 1, 1, 1, 0, 0, 1, 1));
       equal(model.gradient('e.weight'), Float32Array.of(1, 1, 2, 2, 0, 0));

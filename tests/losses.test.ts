@@ -3,19 +3,19 @@
  * numbers so large that sigmoid and softmax saturate.
  */
 import {
-  bceWithLogits,
-  crossEntropy,
+  bceWithLogitsLoss,
+  crossEntropyLoss,
   type ElementLoss,
-  huber,
+  huberLoss,
   input,
   type Loss,
-  l1,
+  l1Loss,
   Model,
-  mse,
-  quantile,
+  mseLoss,
+  quantileLoss,
   type Reduction,
   type Rows,
-  smoothL1,
+  smoothL1Loss,
   type Tape,
 } from 'gatewise';
 import { test } from 'uvu';
@@ -51,7 +51,7 @@ function evaluate(
   const model = new Model(r, 0, () => null);
   let gradient = new Float32Array();
   let values: Float32Array | undefined;
-  const value = model.backward((tape) => {
+  const value = model.valueAndGrad((tape) => {
     const { lengths } = shape;
     const rows = input(tape, x, shape, { gradient: true, ...(lengths ? { lengths } : {}) });
     poison(tape, rows);
@@ -76,7 +76,14 @@ type Call = (
 
 /** The public functions, with their settings. */
 function callOf(kind: Kind, settings: LossSettings): Call {
-  const functions = { mse, l1, huber, smoothL1, quantile, bceWithLogits };
+  const functions = {
+    mse: mseLoss,
+    l1: l1Loss,
+    huber: huberLoss,
+    smoothL1: smoothL1Loss,
+    quantile: quantileLoss,
+    bceWithLogits: bceWithLogitsLoss,
+  };
   const f = functions[kind] as (tape: Tape, x: Rows, y: ArrayLike<number>, options: object) => Loss;
   return (tape, x, y, options) => f(tape, x, y, { ...settings, ...options });
 }
@@ -176,7 +183,7 @@ function softmax(seed: number, shape: Shape, settings: Classes, reduction: Reduc
       const { rows } = crossEntropyOf(g, g.gather(m.x, places), classes, settings);
       return g.pick(rows, live.length, 1, (i) => places.indexOf(i));
     },
-    (tape, rows, options) => crossEntropy(tape, rows, targets, { ...settings, ...options }),
+    (tape, rows, options) => crossEntropyLoss(tape, rows, targets, { ...settings, ...options }),
   );
 }
 
@@ -245,7 +252,7 @@ const six: Shape = { T: 1, B: 2, F: 3 };
 
 test('bceWithLogits keeps what is left of a label that is met: 1e-13, not 0', () => {
   const { values } = evaluate('simd', { T: 1, B: 1, F: 4 }, Float32Array.of(30, -30, 80, -1000), (tape, rows) =>
-    bceWithLogits(tape, rows, [1, 0, 1, 0], { reduction: 'none' }),
+    bceWithLogitsLoss(tape, rows, [1, 0, 1, 0], { reduction: 'none' }),
   );
   close(values?.subarray(0, 3) as Float32Array, [-30, -30, -80].map(Math.exp), 1e-6, 'loss');
   is(values?.[3], 0);
@@ -255,15 +262,15 @@ test('slopes at their kinks: absolute and pinball 0, huber the same from both si
   const at = (of: (tape: Tape, rows: Rows) => Loss) =>
     evaluate('simd', { T: 1, B: 1, F: 3 }, Float32Array.of(1, -1, 0), of).gradient;
   equal(
-    at((tape, rows) => l1(tape, rows, [1, -1, 0], { reduction: 'sum' })),
+    at((tape, rows) => l1Loss(tape, rows, [1, -1, 0], { reduction: 'sum' })),
     new Float32Array(3),
   );
   equal(
-    at((tape, rows) => quantile(tape, rows, [1, -1, 0], { quantile: 0.8, reduction: 'sum' })),
+    at((tape, rows) => quantileLoss(tape, rows, [1, -1, 0], { quantile: 0.8, reduction: 'sum' })),
     new Float32Array(3),
   );
   equal(
-    at((tape, rows) => huber(tape, rows, [0, 0, 0], { reduction: 'sum' })),
+    at((tape, rows) => huberLoss(tape, rows, [0, 0, 0], { reduction: 'sum' })),
     Float32Array.of(1, -1, 0),
   );
 });
@@ -274,45 +281,47 @@ test('each option changes the loss', () => {
     const seen = ofs.map(value);
     is(new Set(seen).size, ofs.length, seen.join());
   };
-  different(...reductions.slice(0, 2).map((reduction) => (t: Tape, r: Rows) => mse(t, r, y, { reduction })));
-  different(...[0.5, 1, 2].map((delta) => (t: Tape, r: Rows) => huber(t, r, y, { delta })));
-  different(...[0, 0.5, 1].map((beta) => (t: Tape, r: Rows) => smoothL1(t, r, y, { beta })));
-  different(...[0.1, 0.9].map((q) => (t: Tape, r: Rows) => quantile(t, r, y, { quantile: q })));
-  different(...[1, 3].map((w) => (t: Tape, r: Rows) => bceWithLogits(t, r, y, { posWeight: [w, 1, w] })));
-  different(...[0, 0.2].map((labelSmoothing) => (t: Tape, r: Rows) => crossEntropy(t, r, [0, 2], { labelSmoothing })));
-  different(...[1, 3].map((w) => (t: Tape, r: Rows) => crossEntropy(t, r, [0, 2], { weights: [w, 1, 1] })));
+  different(...reductions.slice(0, 2).map((reduction) => (t: Tape, r: Rows) => mseLoss(t, r, y, { reduction })));
+  different(...[0.5, 1, 2].map((delta) => (t: Tape, r: Rows) => huberLoss(t, r, y, { delta })));
+  different(...[0, 0.5, 1].map((beta) => (t: Tape, r: Rows) => smoothL1Loss(t, r, y, { beta })));
+  different(...[0.1, 0.9].map((q) => (t: Tape, r: Rows) => quantileLoss(t, r, y, { quantile: q })));
+  different(...[1, 3].map((w) => (t: Tape, r: Rows) => bceWithLogitsLoss(t, r, y, { posWeight: [w, 1, w] })));
   different(
-    (t, r) => mse(t, r, y, { reduction: 'none' }),
-    (t, r) => mse(t, r, y, { reduction: 'none', upstream: [1, 2, 3, 4, 5, 6] }),
+    ...[0, 0.2].map((labelSmoothing) => (t: Tape, r: Rows) => crossEntropyLoss(t, r, [0, 2], { labelSmoothing })),
+  );
+  different(...[1, 3].map((w) => (t: Tape, r: Rows) => crossEntropyLoss(t, r, [0, 2], { weights: [w, 1, 1] })));
+  different(
+    (t, r) => mseLoss(t, r, y, { reduction: 'none' }),
+    (t, r) => mseLoss(t, r, y, { reduction: 'none', upstream: [1, 2, 3, 4, 5, 6] }),
   );
 });
 
 test('smoothL1 with beta 0 is l1, and huber with delta 1 is smoothL1', () => {
   const run = (of: (tape: Tape, rows: Rows) => Loss) => evaluate('simd', six, x, of);
   equal(
-    run((t, r) => smoothL1(t, r, y, { beta: 0 })),
-    run((t, r) => l1(t, r, y)),
+    run((t, r) => smoothL1Loss(t, r, y, { beta: 0 })),
+    run((t, r) => l1Loss(t, r, y)),
   );
   equal(
-    run((t, r) => smoothL1(t, r, y)),
-    run((t, r) => huber(t, r, y)),
+    run((t, r) => smoothL1Loss(t, r, y)),
+    run((t, r) => huberLoss(t, r, y)),
   );
 });
 
 test('losses add up, each with its weight, and rows without a gradient have none', () => {
   const model = new Model(runtime('simd'), 0, () => null);
   let gradient: Float32Array | undefined;
-  const value = model.backward((tape) => {
+  const value = model.valueAndGrad((tape) => {
     const rows = input(tape, [1, 2], { T: 2, B: 1, F: 1 }, { gradient: true });
     tape.record(() => {
       gradient = packed(tape, rows, 'gradient');
     });
     const still = input(tape, [1, 2], { T: 2, B: 1, F: 1 });
     return [
-      { loss: mse(tape, rows, [0, 0]), weight: 2 },
-      { loss: l1(tape, rows, [0, 0], { reduction: 'sum' }), weight: 10 },
-      { loss: mse(tape, still, [0, 0]), weight: 1 },
-      { loss: crossEntropy(tape, still, [0, 0]), weight: 1 },
+      { loss: mseLoss(tape, rows, [0, 0]), weight: 2 },
+      { loss: l1Loss(tape, rows, [0, 0], { reduction: 'sum' }), weight: 10 },
+      { loss: mseLoss(tape, still, [0, 0]), weight: 1 },
+      { loss: crossEntropyLoss(tape, still, [0, 0]), weight: 1 },
     ];
   });
   is(value, 5 + 30 + 2.5);
@@ -325,58 +334,58 @@ test('refuses what does not fit', () => {
   model.forward((tape) => {
     const rows = input(tape, x, six);
     const refuse = (work: () => unknown, message: string) => throws(work, (e: Error) => is(e.message, message) ?? true);
-    refuse(() => mse(tape, rows, [1]), 'targets: expected [T=1, B=2, F=3] = 6 numbers, got 1');
+    refuse(() => mseLoss(tape, rows, [1]), 'targets: expected [T=1, B=2, F=3] = 6 numbers, got 1');
     refuse(
-      () => l1(tape, rows, y, { reduction: 'all' as never }),
+      () => l1Loss(tape, rows, y, { reduction: 'all' as never }),
       "reduction: expected 'mean' or 'sum' or 'none', got 'all'; there are mean, sum, none",
     );
     refuse(
-      () => mse(tape, rows, y, { delta: 1 } as never),
-      "mse: unknown option 'delta'; there are reduction, upstream",
+      () => mseLoss(tape, rows, y, { delta: 1 } as never),
+      "mseLoss: unknown option 'delta'; there are reduction, upstream",
     );
-    refuse(() => huber(tape, rows, y, { delta: 0 }), 'delta: expected a finite number above 0, got 0');
-    refuse(() => smoothL1(tape, rows, y, { beta: -1 }), 'beta: expected a finite number of at least 0, got -1');
-    refuse(() => quantile(tape, rows, y, { quantile: 1 }), 'quantile: expected a number between 0 and 1, got 1');
+    refuse(() => huberLoss(tape, rows, y, { delta: 0 }), 'delta: expected a finite number above 0, got 0');
+    refuse(() => smoothL1Loss(tape, rows, y, { beta: -1 }), 'beta: expected a finite number of at least 0, got -1');
+    refuse(() => quantileLoss(tape, rows, y, { quantile: 1 }), 'quantile: expected a number between 0 and 1, got 1');
     refuse(
-      () => quantile(tape, rows, y, { quantile: [0.5, 0] }),
+      () => quantileLoss(tape, rows, y, { quantile: [0.5, 0] }),
       'quantile[1]: expected a finite number above 0 and at most 1, got 0',
     );
-    refuse(() => quantile(tape, rows, y, { quantile: [] }), 'quantile: the list is empty');
+    refuse(() => quantileLoss(tape, rows, y, { quantile: [] }), 'quantile: the list is empty');
     refuse(
-      () => quantile(tape, rows, y, { quantile: [0.2, 0.8] }),
+      () => quantileLoss(tape, rows, y, { quantile: [0.2, 0.8] }),
       'prediction: expected a multiple of 2 features, one per quantile, got 3',
     );
     refuse(
-      () => quantile(tape, rows, y, { quantile: [0.2, 0.5, 0.8] }),
+      () => quantileLoss(tape, rows, y, { quantile: [0.2, 0.5, 0.8] }),
       'targets: expected [T=1, B=2, F=1] = 2 numbers, got 6',
     );
-    refuse(() => bceWithLogits(tape, rows, y, { posWeight: [1] }), 'posWeight: expected 3 numbers, got 1');
+    refuse(() => bceWithLogitsLoss(tape, rows, y, { posWeight: [1] }), 'posWeight: expected 3 numbers, got 1');
     refuse(
-      () => bceWithLogits(tape, rows, y, { posWeight: [1, -1, 1] }),
+      () => bceWithLogitsLoss(tape, rows, y, { posWeight: [1, -1, 1] }),
       'posWeight[1]: expected a finite number of at least 0, got -1',
     );
     refuse(
-      () => mse(tape, rows, y, { upstream: y }),
+      () => mseLoss(tape, rows, y, { upstream: y }),
       "upstream and reduction: 'mean' do not go together: the loss is one number",
     );
     refuse(
-      () => mse(tape, rows, y, { reduction: 'none', upstream: [1] }),
+      () => mseLoss(tape, rows, y, { reduction: 'none', upstream: [1] }),
       'upstream: expected [T=1, B=2, F=3] = 6 numbers, got 1',
     );
     refuse(
-      () => crossEntropy(tape, rows, [0, 1], { reduction: 'none', upstream: [1] }),
+      () => crossEntropyLoss(tape, rows, [0, 1], { reduction: 'none', upstream: [1] }),
       'upstream: expected [T=1, B=2] = 2 numbers, got 1',
     );
-    refuse(() => crossEntropy(tape, rows, [0]), 'targets: expected [T=1, B=2] = 2 numbers, got 1');
-    refuse(() => crossEntropy(tape, rows, [0, 3]), 'targets[1]: expected a class below 3, got 3');
-    refuse(() => crossEntropy(tape, rows, [-1, -1]), 'targets: none of them counts, all are negative');
-    refuse(() => crossEntropy(tape, rows, [0, 1], { weights: [1] }), 'weights: expected 3 numbers, got 1');
+    refuse(() => crossEntropyLoss(tape, rows, [0]), 'targets: expected [T=1, B=2] = 2 numbers, got 1');
+    refuse(() => crossEntropyLoss(tape, rows, [0, 3]), 'targets[1]: expected a class below 3, got 3');
+    refuse(() => crossEntropyLoss(tape, rows, [-1, -1]), 'targets: none of them counts, all are negative');
+    refuse(() => crossEntropyLoss(tape, rows, [0, 1], { weights: [1] }), 'weights: expected 3 numbers, got 1');
     refuse(
-      () => crossEntropy(tape, rows, [0, 1], { labelSmoothing: 2 }),
+      () => crossEntropyLoss(tape, rows, [0, 1], { labelSmoothing: 2 }),
       'labelSmoothing: expected a finite number of at least 0 and at most 1, got 2',
     );
-    is(crossEntropy(tape, rows, [-1, -1], { reduction: 'sum' }).value, 0);
-    not.throws(() => ok(mse(tape, rows, y, { reduction: 'none' }).values));
+    is(crossEntropyLoss(tape, rows, [-1, -1], { reduction: 'sum' }).value, 0);
+    not.throws(() => ok(mseLoss(tape, rows, y, { reduction: 'none' }).values));
   });
   model.runtime.dispose();
 });

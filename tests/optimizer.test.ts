@@ -40,7 +40,7 @@ for (const build of builds) {
       const want = reference(options, w, gradients);
       gradients.forEach((g, i) => {
         runtime.write(model.parameter('e.weight').grad, g);
-        optimizer.update();
+        optimizer.step();
         close(model.get('e.weight'), want[i], 3e-6, `after step ${i + 1}`);
       });
       check();

@@ -113,7 +113,7 @@ for (const build of builds) {
         };
         const trained = (m: Model<Recurrent>, state: State | undefined) => {
           const seen: Float32Array[] = [];
-          m.backward((tape, rnn) => {
+          m.valueAndGrad((tape, rnn) => {
             const rows = input(tape, x, { T, B, F: I }, { gradient: true, ...given });
             tape.record(() => seen.push(packed(tape, rows, 'gradient')));
             const { output, h } = rnn.forward(tape, rows, state);
@@ -152,7 +152,7 @@ for (const build of builds) {
           const dirty = x.map((v, i) => (Math.floor(i / I / B) >= lengths[Math.floor(i / I) % B] ? fill : v));
           let dx: Float32Array = new Float32Array();
           let y: Float32Array = new Float32Array();
-          m.backward((tape, rnn) => {
+          m.valueAndGrad((tape, rnn) => {
             const rows = input(tape, dirty, { T, B, F: I }, { lengths, gradient: true });
             tape.record(() => {
               dx = packed(tape, rows, 'gradient');
@@ -184,7 +184,7 @@ for (const build of builds) {
     const x = uniform(random(4), 3 * 2 * I);
     const gradients = (times: number) => {
       let dx: Float32Array = new Float32Array();
-      m.backward((tape, rnn) => {
+      m.valueAndGrad((tape, rnn) => {
         const rows = input(tape, x, { T: 3, B: 2, F: I }, { gradient: true });
         tape.record(() => {
           dx = packed(tape, rows, 'gradient');
@@ -247,7 +247,7 @@ for (const build of builds) {
         const x = uniform(random(7), T * B * F, scale || 1).map((v, i) => (scale || i < B * F ? v : 0));
         const u = uniform(random(8), T * B * U, up);
         return () =>
-          m.backward((tape, rnn) => {
+          m.valueAndGrad((tape, rnn) => {
             const { output } = rnn.forward(tape, input(tape, x, { T, B, F }, { gradient: true }));
             return project(tape, { y: output }, { y: u });
           });
@@ -317,7 +317,7 @@ test('every option changes what comes out', () => {
     // the same weights everywhere, so that only the option makes a difference
     for (const { name, size } of m.parameters) m.set(name, uniform(random(9), size, 0.5));
     let y: Float32Array = new Float32Array();
-    m.backward((tape, rnn) => {
+    m.valueAndGrad((tape, rnn) => {
       const { output } = rnn.forward(tape, input(tape, x, { T: 5, B: 2, F: I }));
       y = packed(tape, output);
       return project(tape, { y: output }, { y: new Float32Array(y.length) });
@@ -372,7 +372,7 @@ test('regularisers rest at inference, and draw anew in training', () => {
     equal(forward(other, x, 5, 2), forward(plain, x, 5, 2), key);
     const train = () => {
       let y = '';
-      other.backward((tape, rnn) => {
+      other.valueAndGrad((tape, rnn) => {
         const { output } = rnn.forward(tape, input(tape, x, { T: 5, B: 2, F: I }));
         y = packed(tape, output).join();
         return project(tape, { y: output }, { y: new Float32Array(5 * 2 * H) });

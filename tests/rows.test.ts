@@ -6,16 +6,16 @@ import {
   activation,
   add,
   argmaxRows,
-  columns,
   concat,
-  drawBits,
+  expand,
   input,
   lastPool,
   Model,
   maxPool,
   meanPool,
   type Rows,
-  repeat,
+  sampleBits,
+  select,
   slice,
   softmaxRows,
   type Tape,
@@ -99,10 +99,10 @@ function beside(seed: number, { T, B, lengths }: Omit<Shape, 'F'>, widths: reado
 function chosen(seed: number, shape: Shape, features: readonly number[]): Operation {
   const { T, B } = shape;
   return layerOperation(seed, {
-    title: `columns ${features} ${named(shape)}`,
+    title: `select ${features} ${named(shape)}`,
     rows: { x: shape },
     outputs: { y: [T * B, features.length] },
-    forward: (tape, { x }) => ({ y: columns(tape, x, features) }),
+    forward: (tape, { x }) => ({ y: select(tape, x, features) }),
     reference: (g, { x }) => ({
       y: masked(
         g,
@@ -116,10 +116,10 @@ function chosen(seed: number, shape: Shape, features: readonly number[]): Operat
 function repeated(seed: number, shape: Shape): Operation {
   const { T, B, F, lengths } = shape;
   return layerOperation(seed, {
-    title: `repeat ${named(shape)}`,
+    title: `expand ${named(shape)}`,
     rows: { x: { T: 1, B, F } },
     outputs: { y: [T * B, F] },
-    forward: (tape, { x }) => ({ y: repeat(tape, x, T, lengths) }),
+    forward: (tape, { x }) => ({ y: expand(tape, x, T, lengths) }),
     reference: (g, { x }) => ({
       y: masked(
         g,
@@ -180,14 +180,14 @@ test('activation: where it saturates, the limits, and slopes that are zero', () 
   for (const f of functions) {
     const model = new Model(runtime('simd'), 1, () => null);
     let gradient: Float32Array | undefined;
-    model.backward((tape) => {
+    model.valueAndGrad((tape) => {
       const x = input(tape, [-1000, 1000], { T: 2, B: 1, F: 1 }, { gradient: true });
       tape.record(() => {
         gradient = packed(tape, x, 'gradient');
       });
       const y = activation(tape, x, f);
       close(packed(tape, y), want[f], 1e-37, f);
-      return { value: 0, seed: () => tape.runtime.f32.fill(1, y.grad >>> 2, (y.grad + 2 * y.ld) >>> 2) };
+      return { value: 0, addGradient: () => tape.runtime.f32.fill(1, y.grad >>> 2, (y.grad + 2 * y.ld) >>> 2) };
     });
     equal(gradient, Float32Array.of(0, f === 'relu' ? 1 : 0), f);
     model.runtime.dispose();
@@ -198,14 +198,14 @@ test('max pooling: of equal steps the first takes the gradient, and NaN stays', 
   const model = new Model(runtime('simd'), 1, () => null);
   let gradient: Float32Array | undefined;
   let y: Float32Array | undefined;
-  model.backward((tape) => {
+  model.valueAndGrad((tape) => {
     const x = input(tape, [1, 1, 2, 7, 2, Number.NaN, 2, 5], { T: 4, B: 1, F: 2 }, { gradient: true });
     tape.record(() => {
       gradient = packed(tape, x, 'gradient');
     });
     const pool = maxPool(tape, x);
     y = packed(tape, pool);
-    return { value: 0, seed: () => tape.runtime.f32.fill(1, pool.grad >>> 2, (pool.grad >>> 2) + 2) };
+    return { value: 0, addGradient: () => tape.runtime.f32.fill(1, pool.grad >>> 2, (pool.grad >>> 2) + 2) };
   });
   is(y?.[0], 2);
   ok(Number.isNaN(y?.[1]));
@@ -215,14 +215,14 @@ test('max pooling: of equal steps the first takes the gradient, and NaN stays', 
 
 test('slice is a view: values, lengths and gradients are those of its rows', () => {
   const model = new Model(runtime('simd'), 1, () => null);
-  model.backward((tape) => {
+  model.valueAndGrad((tape) => {
     const x = input(tape, [1, 2, 3, 4, 5, 6, 7, 8], { T: 4, B: 2, F: 1 }, { lengths: [1, 3], gradient: true });
     const part = slice(tape, x, 1, 4);
     equal(packed(tape, part), Float32Array.of(0, 4, 0, 6, 0, 0));
     equal(part.lengths?.values, Int32Array.of(0, 2));
     equal([part.T, part.B, part.F], [3, 2, 1]);
     is(part.grad - x.grad, part.at - x.at);
-    return { value: 0, seed: () => {} };
+    return { value: 0, addGradient: () => {} };
   });
   model.runtime.dispose();
 });
@@ -300,7 +300,7 @@ for (const build of builds) {
 }
 
 for (const build of builds) {
-  test(`${build}: drawBits draws each bit with its probability, repeats with the seed, and at 0 takes the likelier`, () => {
+  test(`${build}: sampleBits draws each bit with its probability, repeats with the seed, and at 0 takes the likelier`, () => {
     const [B, F] = [4000, 5];
     const logits = [-1000, -1.5, 0, 2, 1000];
     const values = Float32Array.from({ length: B * F }, (_, i) => logits[i % F]);
@@ -308,7 +308,7 @@ for (const build of builds) {
       const r = runtime(build);
       const model = new Model(r, seed, () => null);
       const bits = model.forward((tape) =>
-        drawBits(tape, model.random, input(tape, values, { T: 1, B, F }), temperature),
+        sampleBits(tape, model.random, input(tape, values, { T: 1, B, F }), temperature),
       );
       is(model.random.next.sample, B * F);
       r.dispose();
@@ -346,15 +346,15 @@ test('refuses rows that do not fit', () => {
       'parts[2]: its sequences end elsewhere than those of parts[1]',
     );
     throws(() => add(tape, more(2, 1, 2, [1]), more(2, 1, 2, [2])), 'b: its sequences end elsewhere than those of a');
-    throws(() => columns(tape, x, []), 'features: there are none');
-    throws(() => columns(tape, x, [1, 2]), 'features[1]: expected a whole number from 0 to 1, got 2');
+    throws(() => select(tape, x, []), 'features: there are none');
+    throws(() => select(tape, x, [1, 2]), 'features[1]: expected a whole number from 0 to 1, got 2');
     throws(
-      () => drawBits(tape, { use: () => {} } as never, x, -1),
+      () => sampleBits(tape, { use: () => {} } as never, x, -1),
       /^temperature: expected a finite number of at least 0/,
     );
-    throws(() => repeat(tape, x, 2), 'x: expected one step, got 2');
-    throws(() => repeat(tape, more(1, 1, 2), 0), 'T: expected a positive whole number, got 0');
-    throws(() => repeat(tape, more(1, 1, 2), 2, [3]), 'lengths[0]: expected a whole number from 1 to 2, got 3');
+    throws(() => expand(tape, x, 2), 'x: expected one step, got 2');
+    throws(() => expand(tape, more(1, 1, 2), 0), 'T: expected a positive whole number, got 0');
+    throws(() => expand(tape, more(1, 1, 2), 2, [3]), 'lengths[0]: expected a whole number from 1 to 2, got 3');
     throws(() => slice(tape, x, 2, 3), 'from: expected a whole number from 0 to 1, got 2');
     throws(() => slice(tape, x, 1, 1), 'to: expected a whole number from 2 to 2, got 1');
     throws(() => topKRows(tape, x, 3), 'k: expected a whole number from 1 to 2, got 3');

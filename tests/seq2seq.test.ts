@@ -78,7 +78,7 @@ test('gradients: with concatenated directions, and learned initial states', asyn
 for (const [kind, options, examples] of kinds) {
   test(`fit minimises that loss: ${kind}`, async () => {
     using task = await create({ ...options, pass: 'both', attention: 'general' });
-    const want = task.model.backward(lossOf(task, examples));
+    const want = task.model.valueAndGrad(lossOf(task, examples));
     const slopes = gradients(task.model);
     // a batch has its longest first
     const sorted = [...examples].sort((a, b) => size(b) - size(a));
@@ -168,7 +168,7 @@ test('teacherForcing 0 reads what it writes, and its gradient is that of these t
       Array.from({ length: ids.length }, (_, t) => read[t * B + b]),
     );
   });
-  const want = task.model.backward(lossOf(task, examples, read));
+  const want = task.model.valueAndGrad(lossOf(task, examples, read));
   close(own.losses, [want], 1e-6, 'loss');
   close(own.gradients, gradients(task.model), 1e-5, 'gradients');
 });

@@ -2,7 +2,7 @@
  * Sequence to class: gradients of every pooling, output and input, padding, weights of classes, figures counted by hand, streams,
  * files, ten thousand sequences, what it says to bad input, and small tasks learned.
  */
-import { bceWithLogits, crossEntropy, type Loss, mse, State, type Tape } from 'gatewise';
+import { bceWithLogitsLoss, crossEntropyLoss, type Loss, mseLoss, State, type Tape } from 'gatewise';
 import {
   type ClassifierExample,
   type ClassPrediction,
@@ -80,20 +80,20 @@ function lossOf(task: SequenceClassifier, examples: readonly ClassifierExample[]
   return (tape: Tape, layers: Layers): Loss => {
     const logits = layers.forward(tape, batch);
     if (outputs)
-      return mse(
+      return mseLoss(
         tape,
         logits,
         (labels as number[][]).flatMap((own) => [...own]),
       );
     if (multiLabel) {
-      return bceWithLogits(
+      return bceWithLogitsLoss(
         tape,
         logits,
         labels.flatMap((own) => classes.map((c) => ((own as string[]).includes(c) ? 1 : 0))),
       );
     }
     const targets = labels.map((own) => classes.indexOf(own as string));
-    return crossEntropy(tape, logits, targets, weights ? { weights } : {});
+    return crossEntropyLoss(tape, logits, targets, weights ? { weights } : {});
   };
 }
 
@@ -126,7 +126,7 @@ for (const pooling of poolings) {
       for (const [, own, sequences] of inputs) {
         using task = await create({ ...options, ...own, pooling, hiddenLayers: [6] });
         const examples = examplesOf(sequences, labels);
-        const want = task.model.backward(lossOf(task, examples));
+        const want = task.model.valueAndGrad(lossOf(task, examples));
         const slopes = gradients(task.model);
         const both = await batchAndSingles(task, examples, () => 1);
         close(both.loss, [want, want], 1e-6, 'loss');
@@ -152,7 +152,7 @@ test('weights of classes weigh the loss; balanced ones are n / (K · count)', as
   using task = await create();
   const examples = examplesOf(TEXTS, kinds[0][2]);
   const weights = [0.5, 2, 1.25];
-  const want = task.model.backward(lossOf(task, examples, weights));
+  const want = task.model.valueAndGrad(lossOf(task, examples, weights));
   const slopes = gradients(task.model);
   const got = await look(task, examples, { classWeights: weights });
   close(got.losses, [want], 1e-6, 'loss');

@@ -5,8 +5,8 @@
 import {
   Crf,
   type CtcOptions,
-  ctc,
   ctcBestPath,
+  ctcLoss,
   input,
   Linear,
   type Loss,
@@ -140,7 +140,7 @@ for (const build of builds) {
       const losses = on(build, { x }, { T, B: 1, F: C }, (tape, rows) =>
         all.map(([key]) => {
           const target = key ? key.split(',').map(Number) : [];
-          return ctc(tape, rows, [target], { blank, reduction: 'sum' }).value;
+          return ctcLoss(tape, rows, [target], { blank, reduction: 'sum' }).value;
         }),
       );
       const want = all.map(([, p]) => -Math.log(p));
@@ -162,7 +162,7 @@ for (const build of builds) {
     const x = uniform(random(1), T * B * F);
     const tags = Array.from({ length: T * B }, (_, r) => (r % B && r >= 3 * B ? -7 : r % F));
     const losses = {
-      ctc: (tape: Tape, rows: Rows) => ctc(tape, rows, [[1, 2], [3]], { reduction: 'sum' }),
+      ctc: (tape: Tape, rows: Rows) => ctcLoss(tape, rows, [[1, 2], [3]], { reduction: 'sum' }),
       crf: (tape: Tape, rows: Rows, crf: Crf) => crf.loss(tape, rows, tags, { reduction: 'sum' }),
     };
     for (const loss of Object.values(losses)) {
@@ -182,7 +182,7 @@ for (const build of builds) {
     const x = uniform(random(3), T * B * F, 3);
     const targets = [[1, 1, 2], [], [5, 4, 5]];
     const tags = Array.from({ length: T * B }, (_, r) => (r * 5) % F);
-    const batch = simple(x, { T, B, F, lengths }, (tape, rows) => ctc(tape, rows, targets, { reduction: 'sum' }));
+    const batch = simple(x, { T, B, F, lengths }, (tape, rows) => ctcLoss(tape, rows, targets, { reduction: 'sum' }));
     const tagged = simple(x, { T, B, F, lengths }, (tape, rows, crf) =>
       crf.loss(tape, rows, tags, { reduction: 'sum' }),
     );
@@ -190,7 +190,7 @@ for (const build of builds) {
       const pick = (from: ArrayLike<number>, n: number) =>
         Float32Array.from({ length: steps * n }, (_, i) => from[(Math.floor(i / n) * B + b) * n + (i % n)]);
       const shape = { T: steps, B: 1, F };
-      const alone = simple(pick(x, F), shape, (tape, rows) => ctc(tape, rows, [targets[b]], { reduction: 'sum' }));
+      const alone = simple(pick(x, F), shape, (tape, rows) => ctcLoss(tape, rows, [targets[b]], { reduction: 'sum' }));
       equal(pick(batch.gradients.x, F), alone.gradients.x);
       const own = simple(pick(x, F), shape, (tape, rows, crf) => crf.loss(tape, rows, pick(tags, 1)));
       equal(pick(tagged.gradients.x, F), own.gradients.x);
@@ -204,12 +204,12 @@ for (const build of builds) {
       const { runtime, check } = guarded(build);
       const model = new Model(runtime, 5, (b) => new Crf(b, 'crf', { labels: F }));
       let found: Float32Array = new Float32Array();
-      model.backward((tape, crf) => {
+      model.valueAndGrad((tape, crf) => {
         const rows = input(tape, x, { T, B, F }, { gradient: true });
         tape.record(() => {
           found = packed(tape, rows, 'gradient');
         });
-        const losses = [ctc(tape, rows, [[1], [2, 2]]), crf.loss(tape, rows, new Uint8Array(T * B))];
+        const losses = [ctcLoss(tape, rows, [[1], [2, 2]]), crf.loss(tape, rows, new Uint8Array(T * B))];
         return losses.map((loss, i) => ({ loss, weight: weights[i] }));
       });
       check();
@@ -231,9 +231,9 @@ for (const build of builds) {
     const transitions = (gradient: boolean) => {
       const { runtime, check } = guarded(build);
       const model = new Model(runtime, 5, (b) => new Crf(b, 'crf', { labels: F }));
-      model.backward((tape, crf) => {
+      model.valueAndGrad((tape, crf) => {
         const rows = input(tape, x, { T, B, F }, { gradient });
-        const losses = [ctc(tape, rows, [[1], []]), crf.loss(tape, rows, new Uint8Array(T * B))];
+        const losses = [ctcLoss(tape, rows, [[1], []]), crf.loss(tape, rows, new Uint8Array(T * B))];
         return losses.map((loss) => ({ loss, weight: 1 }));
       });
       check();
@@ -275,7 +275,7 @@ for (const build of builds) {
   test(`${build}: what cannot be has an infinite loss, what is not a number none`, () => {
     const shape = { T: 2, B: 1, F: 3 };
     const value = (x: number[], target: number[]) =>
-      on(build, { x: Float32Array.from(x) }, shape, (tape, rows) => ctc(tape, rows, [target]).value);
+      on(build, { x: Float32Array.from(x) }, shape, (tape, rows) => ctcLoss(tape, rows, [target]).value);
     is(value([0, -Infinity, 0, 0, -Infinity, 0], [1]), Infinity);
     close([value([0, -Infinity, 0, 0, -Infinity, 0], [2])], [-Math.log(3 / 4)], 1e-6, 'two of three classes');
     ok(Number.isNaN(value([0, Number.NaN, 0, 0, 0, 0], [2])));
@@ -297,7 +297,7 @@ test('ctc says what is wrong with its arguments, and where', () => {
   const fails = (targets: unknown, options: unknown, message: RegExp, kind: typeof Error) => {
     const call = () =>
       on('simd', { x }, { T, B, F, lengths }, (tape, rows) =>
-        ctc(tape, rows, targets as number[][], options as CtcOptions),
+        ctcLoss(tape, rows, targets as number[][], options as CtcOptions),
       );
     throws(call, (error: unknown) => error instanceof kind && message.test(error.message));
   };
@@ -331,7 +331,7 @@ test('ctc says what is wrong with its arguments, and where', () => {
   fails(good, { blank: 3 }, /^blank: expected a whole number from 0 to 2, got 3$/, RangeError);
   fails(good, { blank: -1 }, /^blank: expected a whole number from 0 to 2, got -1$/, RangeError);
   fails(good, { reduction: 'none' }, /^reduction: expected 'mean' or 'sum', got 'none'/, RangeError);
-  fails(good, { zeroInfinity: true }, /^ctc: unknown option 'zeroInfinity'/, TypeError);
+  fails(good, { zeroInfinity: true }, /^ctcLoss: unknown option 'zeroInfinity'/, TypeError);
 });
 
 test('crf says what is wrong with its arguments, and where', () => {
@@ -386,11 +386,11 @@ test('a network learns where labels lie from their order alone, and a tagger whi
   };
   let loss = Infinity;
   for (let step = 0; step < 150; step++) {
-    loss = model.backward((tape, layers) => {
+    loss = model.valueAndGrad((tape, layers) => {
       const [logits, scores] = emissions(tape, layers);
-      return [ctc(tape, logits, targets), layers.crf.loss(tape, scores, tags)].map((l) => ({ loss: l, weight: 1 }));
+      return [ctcLoss(tape, logits, targets), layers.crf.loss(tape, scores, tags)].map((l) => ({ loss: l, weight: 1 }));
     });
-    optimizer.update();
+    optimizer.step();
   }
   ok(loss < 0.1, `${loss}`);
   model.forward((tape, layers) => {

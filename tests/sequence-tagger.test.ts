@@ -2,7 +2,7 @@
  * Sequence to labels: gradients with a softmax and with a CRF, several sets of labels, several features, frames, padding, the best
  * path against all paths, figures counted by hand, streams, files, what it says to bad input, and small tasks learned.
  */
-import { crossEntropy, read, type Tape } from 'gatewise';
+import { crossEntropyLoss, read, type Tape } from 'gatewise';
 import { type Sequence, SequenceTagger, type SequenceTaggerOptions, type TaggerExample } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
@@ -78,7 +78,7 @@ function lossOf(task: SequenceTagger, examples: readonly TaggerExample[]) {
       });
       const loss = chains.length
         ? chains[k].loss(tape, rows, targets, { reduction: 'tokenMean' })
-        : crossEntropy(tape, rows, targets);
+        : crossEntropyLoss(tape, rows, targets);
       return { loss, weight: 1 };
     });
 }
@@ -106,7 +106,7 @@ for (const [kind, options, labels] of kinds) {
     for (const [, own, sequences] of inputs) {
       using task = await create({ ...options, ...own, hiddenLayers: [6] });
       const examples = examplesOf(sequences, labels);
-      const want = task.model.backward(lossOf(task, examples));
+      const want = task.model.valueAndGrad(lossOf(task, examples));
       const slopes = gradients(task.model);
       const both = await batchAndSingles(task, examples, (i) => TEXTS[i].length);
       close(both.loss, [want, want], 1e-6, 'loss');

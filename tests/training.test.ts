@@ -1,6 +1,6 @@
 /** Schedules, overlapping windows, clipping, and the public gradient check. */
 import {
-  crossEntropy,
+  crossEntropyLoss,
   Embedding,
   gradcheck,
   input,
@@ -149,15 +149,15 @@ test('windows that overlap carry the state at the stride, and count every token 
       n > 0 && Math.floor(i / B) < T - stride ? -1 : at(Math.floor(i / B) + 1, i % B),
     );
     const start = state.clone();
-    const loss = model.backward((tape, { embedding, rnn, head }) => {
+    const loss = model.valueAndGrad((tape, { embedding, rnn, head }) => {
       const x = embedding.forward(tape, inputs, T, B);
-      return crossEntropy(tape, head.forward(tape, rnn.forward(tape, x, start).output), targets);
+      return crossEntropyLoss(tape, head.forward(tape, rnn.forward(tape, x, start).output), targets);
     });
     // moved on by the stride alone, with the weights of before the update
     model.forward((tape, { embedding, rnn }) =>
       rnn.forward(tape, embedding.forward(tape, inputs.slice(0, stride * B), stride, B), state),
     );
-    optimizer.update();
+    optimizer.step();
     is(losses[n], loss);
   }
   for (const { name } of model.parameters) equal(lm.model.get(name), model.get(name), name);
@@ -176,7 +176,7 @@ test('clipping by norm and by value', async () => {
       tape.record(() => {
         r.write(model.parameter('l.weight').grad, gradient);
       });
-      return { value: 1, seed: () => {} };
+      return { value: 1, addGradient: () => {} };
     };
     const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 1 });
     for await (const p of train(model, optimizer, { ...options, steps: 1 }, () => ({ loss }))) norm = p.gradientNorm;
@@ -205,7 +205,11 @@ for (const build of builds) {
       head: new Linear(b, 'head', { inputSize: 9, outputSize: V }),
     }));
     const work = (tape: Tape, { embedding, rnn, head }: (typeof model)['layers']) =>
-      crossEntropy(tape, head.forward(tape, rnn.forward(tape, embedding.forward(tape, tokens, T, B)).output), targets);
+      crossEntropyLoss(
+        tape,
+        head.forward(tape, rnn.forward(tape, embedding.forward(tape, tokens, T, B)).output),
+        targets,
+      );
     const before = model.parameters.map(({ name }) => model.get(name));
     const counters = { ...model.random.next };
     const right = gradcheck(model, work);
@@ -249,7 +253,7 @@ test('a model of vectors can be checked, too', () => {
   const x = uniform(random(1), 5 * 2 * 4);
   const targets = [0, 1, 2, 3, 4, 5, 0, 1, 2, 3];
   const result = gradcheck(model, (tape, rnn) =>
-    crossEntropy(tape, rnn.forward(tape, input(tape, x, { T: 5, B: 2, F: 4 })).output, targets),
+    crossEntropyLoss(tape, rnn.forward(tape, input(tape, x, { T: 5, B: 2, F: 4 })).output, targets),
   );
   ok(result.ok, `${result.worst}`);
 });

@@ -1,7 +1,7 @@
 /** Which of 18 languages a surname is from, beside the same training in PyTorch. */
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { crossEntropy, Optimizer, type Tape, train } from 'gatewise';
+import { crossEntropyLoss, Optimizer, type Tape, train } from 'gatewise';
 import { SequenceClassifier } from 'gatewise/tasks';
 import { decode } from '#dist/bindings/files/safetensors.js';
 import { Chance } from '../../examples/support/chance.js';
@@ -129,7 +129,7 @@ async function firstLosses(
     return {
       loss: (tape: Tape, layers: typeof model.layers) => {
         const inputs = batch.map(({ input }) => layers.input.encode('name', input));
-        return crossEntropy(tape, layers.forward(tape, inputs), labels);
+        return crossEntropyLoss(tape, layers.forward(tape, inputs), labels);
       },
     };
   };

@@ -83,7 +83,7 @@ export class Crf {
     });
     return {
       value: value / count,
-      seed: (s) => {
+      addGradient: (s) => {
         scale += s;
       },
     };

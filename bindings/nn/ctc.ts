@@ -31,8 +31,13 @@ export interface Labelling {
  * @param logits [T,B,C]
  * @param targets labels of each sequence, whole numbers in 0…C-1, not the blank; there may be none
  */
-export function ctc(tape: Tape, logits: Rows, targets: readonly ArrayLike<number>[], options: CtcOptions = {}): Loss {
-  check.options('ctc', options, ['blank', 'reduction']);
+export function ctcLoss(
+  tape: Tape,
+  logits: Rows,
+  targets: readonly ArrayLike<number>[],
+  options: CtcOptions = {},
+): Loss {
+  check.options('ctcLoss', options, ['blank', 'reduction']);
   const { T, B, F: C, ld, lengths } = logits;
   const blank = checkBlank(options.blank, C);
   const mean = check.oneOf('reduction', options.reduction ?? 'mean', ['mean', 'sum']) === 'mean';
@@ -70,7 +75,7 @@ export function ctc(tape: Tape, logits: Rows, targets: readonly ArrayLike<number
   }
   return {
     value: value / count,
-    seed: (s) => {
+    addGradient: (s) => {
       scale += s;
     },
   };

@@ -43,7 +43,7 @@ function lossOf<R>(tape: Tape, value: number, back: ((scale: number) => void) | 
   if (back) tape.record(() => back(scale));
   const loss: Loss = {
     value,
-    seed: (s) => {
+    addGradient: (s) => {
       scale += s;
     },
   };
@@ -110,13 +110,13 @@ function elementwise<R extends Reduction>(
  * @param prediction [T,B,F]; rows behind a sequence's end do not count
  * @param targets [T,B,F]
  */
-export function mse<R extends Reduction = 'mean'>(
+export function mseLoss<R extends Reduction = 'mean'>(
   tape: Tape,
   prediction: Rows,
   targets: ArrayLike<number>,
   options: LossOptions<R> = {},
 ): Reduced<R> {
-  check.options('mse', options, COMMON);
+  check.options('mseLoss', options, COMMON);
   return elementwise(tape, prediction, targets, options, { kind: Kind.square });
 }
 
@@ -126,13 +126,13 @@ export function mse<R extends Reduction = 'mean'>(
  * @param prediction [T,B,F]; rows behind a sequence's end do not count
  * @param targets [T,B,F]
  */
-export function l1<R extends Reduction = 'mean'>(
+export function l1Loss<R extends Reduction = 'mean'>(
   tape: Tape,
   prediction: Rows,
   targets: ArrayLike<number>,
   options: LossOptions<R> = {},
 ): Reduced<R> {
-  check.options('l1', options, COMMON);
+  check.options('l1Loss', options, COMMON);
   return elementwise(tape, prediction, targets, options, { kind: Kind.absolute });
 }
 
@@ -143,13 +143,13 @@ export function l1<R extends Reduction = 'mean'>(
  * @param targets [T,B,F]
  * @param options `delta` above 0, default 1
  */
-export function huber<R extends Reduction = 'mean'>(
+export function huberLoss<R extends Reduction = 'mean'>(
   tape: Tape,
   prediction: Rows,
   targets: ArrayLike<number>,
   options: LossOptions<R> & { delta?: number | undefined } = {},
 ): Reduced<R> {
-  check.options('huber', options, [...COMMON, 'delta']);
+  check.options('huberLoss', options, [...COMMON, 'delta']);
   const limit = check.number('delta', options.delta ?? 1, 0, Infinity, true);
   return elementwise(tape, prediction, targets, options, { kind: Kind.huber, limit });
 }
@@ -161,13 +161,13 @@ export function huber<R extends Reduction = 'mean'>(
  * @param targets [T,B,F]
  * @param options `beta`, default 1; with 0 it is `l1`
  */
-export function smoothL1<R extends Reduction = 'mean'>(
+export function smoothL1Loss<R extends Reduction = 'mean'>(
   tape: Tape,
   prediction: Rows,
   targets: ArrayLike<number>,
   options: LossOptions<R> & { beta?: number | undefined } = {},
 ): Reduced<R> {
-  check.options('smoothL1', options, [...COMMON, 'beta']);
+  check.options('smoothL1Loss', options, [...COMMON, 'beta']);
   const limit = check.number('beta', options.beta ?? 1, 0);
   const formula: Formula = limit ? { kind: Kind.huber, limit, gain: 1 / limit } : { kind: Kind.absolute };
   return elementwise(tape, prediction, targets, options, formula);
@@ -180,13 +180,13 @@ export function smoothL1<R extends Reduction = 'mean'>(
  * @param targets [T,B,F]
  * @param options `quantile`: a number between 0 and 1, or a list of Q of them
  */
-export function quantile<R extends Reduction = 'mean'>(
+export function quantileLoss<R extends Reduction = 'mean'>(
   tape: Tape,
   prediction: Rows,
   targets: ArrayLike<number>,
   options: LossOptions<R> & { quantile: number | readonly number[] },
 ): Reduced<R> {
-  check.options('quantile', options, [...COMMON, 'quantile']);
+  check.options('quantileLoss', options, [...COMMON, 'quantile']);
   const list = Array.isArray(options.quantile) ? options.quantile : [options.quantile];
   if (list.length === 0) throw new RangeError('quantile: the list is empty');
   list.forEach((q, i) => {
@@ -208,13 +208,13 @@ export function quantile<R extends Reduction = 'mean'>(
  * @param targets [T,B,F] from 0 to 1
  * @param options `posWeight` [F]: weight w of the positive labels of each feature, default ones
  */
-export function bceWithLogits<R extends Reduction = 'mean'>(
+export function bceWithLogitsLoss<R extends Reduction = 'mean'>(
   tape: Tape,
   logits: Rows,
   targets: ArrayLike<number>,
   options: LossOptions<R> & { posWeight?: ArrayLike<number> | undefined } = {},
 ): Reduced<R> {
-  check.options('bceWithLogits', options, [...COMMON, 'posWeight']);
+  check.options('bceWithLogitsLoss', options, [...COMMON, 'posWeight']);
   const { posWeight: columns } = options;
   if (columns) checkWeights('posWeight', columns, logits.F);
   return elementwise(tape, logits, targets, options, { kind: Kind.logits, ...(columns ? { columns } : {}) });
@@ -239,13 +239,13 @@ export interface CrossEntropyOptions<R extends Reduction = Reduction> extends Lo
  * @param targets [T,B] whole numbers in 0…V-1; a negative one does not count
  * @returns with `'none'` the losses of the rows [T,B]
  */
-export function crossEntropy<R extends Reduction = 'mean'>(
+export function crossEntropyLoss<R extends Reduction = 'mean'>(
   tape: Tape,
   logits: Rows,
   targets: ArrayLike<number>,
   options: CrossEntropyOptions<R> = {},
 ): Reduced<R> {
-  check.options('crossEntropy', options, [...COMMON, 'weights', 'labelSmoothing']);
+  check.options('crossEntropyLoss', options, [...COMMON, 'weights', 'labelSmoothing']);
   const { weights, labelSmoothing = 0, upstream } = options;
   const { runtime } = tape;
   const { core } = runtime;

@@ -155,14 +155,14 @@ export class Model<L> {
    * @param work returns what is to be minimised
    * @returns the sum of the losses
    */
-  backward(work: (tape: Tape, layers: L) => Loss | readonly { loss: Loss; weight: number }[]): number {
+  valueAndGrad(work: (tape: Tape, layers: L) => Loss | readonly { loss: Loss; weight: number }[]): number {
     this.prepare();
     const { runtime } = this;
     return runtime.scope(() => {
       runtime.f32.fill(0, this.gradients >>> 2, (this.gradients + this.slabBytes) >>> 2);
       const tape = new Tape(runtime, true);
       const result = work(tape, this.layers);
-      const losses = 'seed' in result ? [{ loss: result, weight: 1 }] : result;
+      const losses = 'addGradient' in result ? [{ loss: result, weight: 1 }] : result;
       tape.backward(losses);
       return losses.reduce((sum, { loss, weight }) => sum + weight * loss.value, 0);
     });

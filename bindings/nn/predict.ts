@@ -32,7 +32,7 @@ export function argmaxRows(tape: Tape, rows: Rows): Int32Array {
 }
 
 /** How a class is drawn. */
-export interface Drawing {
+export interface SamplingOptions {
   /** Logits are divided by it; 0 takes the likeliest class always. Default 1. */
   temperature?: number | undefined;
   /** Draw among the k likeliest; 0, the default: among all. */
@@ -41,11 +41,11 @@ export interface Drawing {
   topP?: number | undefined;
 }
 
-export function checkDrawing({
+export function checkSampling({
   temperature = 1,
   topK = 0,
   topP = 1,
-}: Drawing): Required<{ [K in keyof Drawing]: number }> {
+}: SamplingOptions): Required<{ [K in keyof SamplingOptions]: number }> {
   check.number('temperature', temperature, 0);
   check.whole('topK', topK, 0);
   check.number('topP', topP, 0, 1, true);
@@ -58,10 +58,10 @@ export function checkDrawing({
  * @param logits [T,B,V]
  * @returns [T,B]
  */
-export function drawRows(tape: Tape, random: Random, logits: Rows, drawing: Drawing = {}): Int32Array {
+export function sampleRows(tape: Tape, random: Random, logits: Rows, drawing: SamplingOptions = {}): Int32Array {
   const { runtime } = tape;
   const { T, B, F: V, ld, at } = logits;
-  const { temperature, topK, topP } = checkDrawing(drawing);
+  const { temperature, topK, topP } = checkSampling(drawing);
   const R = T * B;
   const classes = runtime.take(4 * R);
   const scratch = runtime.take(2 * ld);
@@ -79,7 +79,7 @@ export function drawRows(tape: Tape, random: Random, logits: Rows, drawing: Draw
  * @param temperature 0 takes the likelier value always
  * @returns [T,B,F] zeros and ones
  */
-export function drawBits(tape: Tape, random: Random, logits: Rows, temperature = 1): Float32Array {
+export function sampleBits(tape: Tape, random: Random, logits: Rows, temperature = 1): Float32Array {
   const { T, B, F, ld, at } = logits;
   check.number('temperature', temperature, 0);
   const bits = tape.rows(T, B, F, false);

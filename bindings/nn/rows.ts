@@ -71,7 +71,7 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
  * @param features N numbers below F; one can be there more than once
  * @returns [T,B,N]
  */
-export function columns(tape: Tape, x: Rows, features: ArrayLike<number>): Rows {
+export function select(tape: Tape, x: Rows, features: ArrayLike<number>): Rows {
   const { runtime } = tape;
   const { core } = runtime;
   const { T, B, F } = x;
@@ -118,7 +118,7 @@ export function add(tape: Tape, a: Rows, b: Rows): Rows {
  * @param lengths [B] of the sequences, if they end before T
  * @returns [T,B,F]
  */
-export function repeat(tape: Tape, x: Rows, T: number, lengths?: ArrayLike<number>): Rows {
+export function expand(tape: Tape, x: Rows, T: number, lengths?: ArrayLike<number>): Rows {
   if (x.T !== 1) throw new RangeError(`x: expected one step, got ${x.T}`);
   check.whole('T', T);
   const { core } = tape.runtime;

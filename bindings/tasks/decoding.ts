@@ -3,7 +3,7 @@ import * as check from '../check.js';
 import { input, read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
 import type { Builder, Model } from '../nn/model.js';
-import { argmaxRows, checkDrawing, type Drawing, drawRows } from '../nn/predict.js';
+import { argmaxRows, checkSampling, type SamplingOptions, sampleRows } from '../nn/predict.js';
 import { type Recurrent, State, type StateRows } from '../nn/recurrent.js';
 import { activation } from '../nn/rows.js';
 import { Random } from '../random.js';
@@ -72,7 +72,7 @@ export function shifted({ start, end }: Ends, targets: readonly Int32Array[]) {
 }
 
 /** How tokens are written. */
-export interface WriteOptions extends Drawing, BatchOptions {
+export interface WriteOptions extends SamplingOptions, BatchOptions {
   /** Tokens at most, default 100: a decoder need not come to an end. */
   maxLength?: number | undefined;
   /** Hypotheses that are followed side by side; 1, the default, takes the likeliest token each time. */
@@ -104,7 +104,7 @@ export function checkWriting(options: WriteOptions, model: Model<unknown>) {
   check.whole('beamWidth', beamWidth);
   check.number('lengthNormalization', lengthNormalization, 0);
   check.flag('sample', sample);
-  const drawing = checkDrawing(options);
+  const drawing = checkSampling(options);
   const draws = DRAWING.find((key) => options[key] !== undefined);
   if (draws && !sample) throw new RangeError(`${draws}: means nothing without sample: true`);
   if (sample && beamWidth > 1)
@@ -117,7 +117,7 @@ export function checkWriting(options: WriteOptions, model: Model<unknown>) {
 /** How a class is chosen for each row of logits: drawn, or the likeliest. */
 export function picking({ sample, drawing, random }: ReturnType<typeof checkWriting>) {
   return (tape: Tape, logits: Rows): Int32Array =>
-    sample ? drawRows(tape, random, logits, drawing) : argmaxRows(tape, logits);
+    sample ? sampleRows(tape, random, logits, drawing) : argmaxRows(tape, logits);
 }
 
 export interface Written {

@@ -8,7 +8,7 @@ import type { Runtime } from '../core/runtime.js';
 import { dropout } from '../nn/dropout.js';
 import { input, read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
-import { huber, mse, quantile } from '../nn/losses.js';
+import { huberLoss, mseLoss, quantileLoss } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
 import {
   checkRecurrent,
@@ -18,7 +18,7 @@ import {
   type State,
   type StateRows,
 } from '../nn/recurrent.js';
-import { columns } from '../nn/rows.js';
+import { select } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
 import {
@@ -187,7 +187,7 @@ class Layers {
       const y = this.head.forward(tape, dropout(tape, this.b.random, last, outputDropout));
       outputs.push(y);
       if (!recursive || ++k === steps) return outputs;
-      at = this.rnn.forward(tape, columns(tape, y, this.points), at);
+      at = this.rnn.forward(tape, select(tape, y, this.points), at);
     }
   }
 
@@ -201,10 +201,10 @@ class Layers {
       targets.forEach((all, b) => own.set(all.subarray(k * n, (k + 1) * n), b * n));
       const value =
         loss === 'quantile'
-          ? quantile(tape, y, own, { quantile: quantiles })
+          ? quantileLoss(tape, y, own, { quantile: quantiles })
           : loss === 'huber'
-            ? huber(tape, y, own)
-            : mse(tape, y, own);
+            ? huberLoss(tape, y, own)
+            : mseLoss(tape, y, own);
       return { loss: value, weight: 1 / outputs.length };
     });
   }

@@ -10,7 +10,7 @@ import { align, RUNTIME_OPTIONS, type Runtime } from '../core/runtime.js';
 import { FormatError } from '../errors.js';
 import { Embedding } from '../nn/embedding.js';
 import { Linear } from '../nn/linear.js';
-import { crossEntropy } from '../nn/losses.js';
+import { crossEntropyLoss } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
 import { softmaxRows } from '../nn/predict.js';
 import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
@@ -257,7 +257,7 @@ export class LanguageModel {
     cut: { batchSize: number; window: number; stride: number },
     options: LanguageModelFitOptions,
   ): AsyncGenerator<LanguageModelProgress, void, void> {
-    const first = this.#learner.optimizer?.step ?? 0;
+    const first = this.#learner.optimizer?.steps ?? 0;
     const perStep = cut.batchSize * cut.stride;
     for await (const progress of this.#learner.fit(options, () => this.#windows(tokens, cut))) {
       yield {
@@ -300,7 +300,11 @@ export class LanguageModel {
       return {
         loss: (tape: Tape, { embedding, rnn, head }: Layers) => {
           const x = embedding.forward(tape, inputs, T, B);
-          return crossEntropy(tape, head.forward(tape, rnn.forward(tape, x, state, { carry: stride }).output), targets);
+          return crossEntropyLoss(
+            tape,
+            head.forward(tape, rnn.forward(tape, x, state, { carry: stride }).output),
+            targets,
+          );
         },
         done: () => {
           learner.state = state;
@@ -338,7 +342,7 @@ export class LanguageModel {
       const targets = tokens.subarray(done + 1, done + n + 1);
       sum += this.model.forward((tape, { embedding, rnn, head }) => {
         const { output } = rnn.forward(tape, embedding.forward(tape, inputs, n, 1), state);
-        return n * crossEntropy(tape, head.forward(tape, output), targets).value;
+        return n * crossEntropyLoss(tape, head.forward(tape, output), targets).value;
       });
       done += n;
       yield { done, total };
@@ -512,7 +516,7 @@ export class LanguageModel {
     const position = this.#learner.position as Position | null;
     if (!optimizer || !position) return null;
     const { batchSize, window, stride } = position;
-    return { step: optimizer.step, batchSize, window, stride, options: optimizer.options };
+    return { step: optimizer.steps, batchSize, window, stride, options: optimizer.options };
   }
 
   #encode(name: string, input: string | readonly string[]): Int32Array {

@@ -124,9 +124,9 @@ export class Learner<L> {
     const { learningRate: _, ...wanted } = settings(options);
     const { learningRate: __, ...have } = this.optimizer?.settings ?? settings({});
     if (!this.optimizer || JSON.stringify(wanted) !== JSON.stringify(have)) {
-      const step = this.optimizer?.step ?? 0;
+      const step = this.optimizer?.steps ?? 0;
       this.optimizer = new Optimizer(this.model, options);
-      this.optimizer.step = step;
+      this.optimizer.steps = step;
     }
     return this.optimizer;
   }

@@ -10,7 +10,7 @@ import { dropout } from '../nn/dropout.js';
 import { Embedding } from '../nn/embedding.js';
 import { read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
-import { crossEntropy } from '../nn/losses.js';
+import { crossEntropyLoss } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
 import { meanPool } from '../nn/pool.js';
 import { argmaxRows } from '../nn/predict.js';
@@ -22,7 +22,7 @@ import {
   type State,
   type StateRows,
 } from '../nn/recurrent.js';
-import { activation, concat, repeat } from '../nn/rows.js';
+import { activation, concat, expand } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import type { Run } from '../train/run.js';
@@ -240,7 +240,7 @@ class Layers {
     const { pass, inputDropout, outputDropout } = this.settings;
     const { random } = this.b;
     let x = dropout(tape, random, this.embedding.forward(tape, tokens, T, context.B, lengths), inputDropout);
-    if (pass !== 'state') x = concat(tape, [x, repeat(tape, context, T, lengths)]);
+    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, T, lengths)]);
     const result = this.decoder.forward(tape, x, state);
     let y = result.output;
     const weights: Rows[] = [];
@@ -367,7 +367,7 @@ export class Seq2Seq {
         sources.map((all) => Array.from(indices, (i) => all[i])),
       );
       const own = Array.from(indices, (i) => targets[i]);
-      const right = share(this.#learner.optimizer?.step ?? 0);
+      const right = share(this.#learner.optimizer?.steps ?? 0);
       return right === 1 ? forced(tape, layers, memory, own) : scheduled(tape, layers, memory, own, right);
     });
   }
@@ -593,7 +593,7 @@ function forcing(given: NonNullable<Seq2SeqFitOptions['teacherForcing']>): (step
 function forced(tape: Tape, layers: Layers, memory: Memory, targets: readonly Int32Array[]): Loss {
   const { T, lengths, tokens, classes } = shifted(layers, targets);
   const { logits } = layers.decode(tape, memory, tokens, T, memory.state, lengths);
-  return crossEntropy(tape, logits, classes);
+  return crossEntropyLoss(tape, logits, classes);
 }
 
 /** The loss where it reads the right token with probability `right`, else its own: step by step. */
@@ -615,7 +615,7 @@ function scheduled(tape: Tape, layers: Layers, memory: Memory, targets: readonly
     own = argmaxRows(tape, step.logits).map((id) => (id === layers.end ? layers.start : id));
     const here = classes.slice(t * B, (t + 1) * B);
     const counted = here.reduce((n, c) => n + (c >= 0 ? 1 : 0), 0);
-    return { loss: crossEntropy(tape, step.logits, here), weight: counted / total };
+    return { loss: crossEntropyLoss(tape, step.logits, here), weight: counted / total };
   });
 }
 

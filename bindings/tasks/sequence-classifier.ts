@@ -7,9 +7,9 @@ import * as check from '../check.js';
 import type { Runtime } from '../core/runtime.js';
 import { dropout } from '../nn/dropout.js';
 import { read } from '../nn/input.js';
-import { bceWithLogits, crossEntropy, mse } from '../nn/losses.js';
+import { bceWithLogitsLoss, crossEntropyLoss, mseLoss } from '../nn/losses.js';
+import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
-import { Perceptron } from '../nn/perceptron.js';
 import { AttentionPool, maxPool, meanPool } from '../nn/pool.js';
 import { softmaxRows } from '../nn/predict.js';
 import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
@@ -120,7 +120,7 @@ class Layers {
   readonly input: SequenceInput;
   readonly rnn: Recurrent;
   readonly pool: AttentionPool | null;
-  readonly head: Perceptron;
+  readonly head: MLP;
 
   constructor(
     readonly b: Builder,
@@ -133,7 +133,7 @@ class Layers {
     const { pooling } = settings;
     this.pool = pooling === 'attention' ? new AttentionPool(b, 'pool', { inputSize: size, attentionSize: size }) : null;
     const width = pooling === 'last' ? this.rnn.finalSize : size;
-    this.head = new Perceptron(b, 'head', {
+    this.head = new MLP(b, 'head', {
       inputSize: width,
       outputSize: outputs,
       hiddenLayers,
@@ -285,7 +285,7 @@ export class SequenceClassifier {
   #loss(tape: Tape, logits: Rows, labels: readonly Float32Array[], weights?: Float32Array): Loss {
     const { kind, outputs } = this.#settings;
     if (kind === 'classes')
-      return crossEntropy(
+      return crossEntropyLoss(
         tape,
         logits,
         labels.map(([c]) => c),
@@ -293,7 +293,7 @@ export class SequenceClassifier {
       );
     const all = new Float32Array(labels.length * outputs);
     labels.forEach((values, b) => all.set(values, b * outputs));
-    return kind === 'labels' ? bceWithLogits(tape, logits, all) : mse(tape, logits, all);
+    return kind === 'labels' ? bceWithLogitsLoss(tape, logits, all) : mseLoss(tape, logits, all);
   }
 
   /**

@@ -9,10 +9,10 @@ import { dropout } from '../nn/dropout.js';
 import { Embedding } from '../nn/embedding.js';
 import { input, lengthsOf, read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
-import { bceWithLogits, crossEntropy, mse } from '../nn/losses.js';
+import { bceWithLogitsLoss, crossEntropyLoss, mseLoss } from '../nn/losses.js';
+import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
-import { Perceptron } from '../nn/perceptron.js';
-import { argmaxRows, drawBits } from '../nn/predict.js';
+import { argmaxRows, sampleBits } from '../nn/predict.js';
 import {
   checkRecurrent,
   RECURRENT_OPTIONS,
@@ -21,7 +21,7 @@ import {
   type State,
   type StateRows,
 } from '../nn/recurrent.js';
-import { activation, concat, repeat } from '../nn/rows.js';
+import { activation, concat, expand } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import type { Run } from '../train/run.js';
@@ -142,7 +142,7 @@ interface Memory {
 }
 
 class Layers {
-  readonly encoder: Perceptron | null;
+  readonly encoder: MLP | null;
   readonly bridge: Bridge | null;
   readonly embedding: Embedding | null;
   readonly decoder: Recurrent;
@@ -164,7 +164,7 @@ class Layers {
     this.end = tokens.length;
     this.start = tokens.length + 1;
     this.encoder = hiddenLayers.length
-      ? new Perceptron(b, 'encoder', { inputSize: width, hiddenLayers: hiddenLayers.slice(0, -1), outputSize: size })
+      ? new MLP(b, 'encoder', { inputSize: width, hiddenLayers: hiddenLayers.slice(0, -1), outputSize: size })
       : null;
     this.vocabulary = kind === 'tokens' ? new Vocabulary(tokens) : null;
     this.embedding = this.vocabulary
@@ -201,7 +201,7 @@ class Layers {
     const { pass, inputDropout, outputDropout } = this.settings;
     const { random } = this.b;
     let x = dropout(tape, random, before, inputDropout);
-    if (pass !== 'state') x = concat(tape, [x, repeat(tape, context, before.T, lengths)]);
+    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, before.T, lengths)]);
     return dropout(tape, random, this.decoder.forward(tape, x, state).output, outputDropout);
   }
 
@@ -227,7 +227,7 @@ class Layers {
         targets.map(({ ids }) => ids),
       );
       const logits = this.logits(tape, memory, tokens, T, memory.state, lengths);
-      return [{ loss: crossEntropy(tape, logits, classes), weight: 1 }];
+      return [{ loss: crossEntropyLoss(tape, logits, classes), weight: 1 }];
     }
     // step 0 reads zeros, the last one foretells nothing but the end
     const B = targets.length;
@@ -255,8 +255,8 @@ class Layers {
     const frames = { ...this.head.forward(tape, y), lengths: inside };
     const ends = (this.over as Linear).forward(tape, y);
     return [
-      { loss: kind === 'bits' ? bceWithLogits(tape, frames, after) : mse(tape, frames, after), weight: 1 },
-      { loss: bceWithLogits(tape, ends, over), weight: 1 },
+      { loss: kind === 'bits' ? bceWithLogitsLoss(tape, frames, after) : mseLoss(tape, frames, after), weight: 1 },
+      { loss: bceWithLogitsLoss(tape, ends, over), weight: 1 },
     ];
   }
 }
@@ -444,7 +444,7 @@ export class SequenceGenerator {
     const results: Generated[] = new Array(inputs.length);
     const { maxLength, beamWidth, lengthNormalization: alpha, random, drawing } = how;
     const bits = (tape: Tape, logits: Rows) =>
-      how.sample ? drawBits(tape, random, logits, drawing.temperature) : likelier(tape, logits);
+      how.sample ? sampleBits(tape, random, logits, drawing.temperature) : likelier(tape, logits);
     const work = (indices: Int32Array) => {
       if (beamWidth > 1) {
         for (const i of indices) results[i] = this.#beam(encoded[i], { width: beamWidth, maxLength, alpha });

@@ -7,9 +7,9 @@ import * as check from '../check.js';
 import type { Runtime } from '../core/runtime.js';
 import { Crf } from '../nn/crf.js';
 import { dropout } from '../nn/dropout.js';
-import { crossEntropy } from '../nn/losses.js';
+import { crossEntropyLoss } from '../nn/losses.js';
+import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
-import { Perceptron } from '../nn/perceptron.js';
 import { softmaxRows } from '../nn/predict.js';
 import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
 import type { Loss, Rows, Tape } from '../tape.js';
@@ -113,7 +113,7 @@ interface Settings {
 class Layers {
   readonly input: SequenceInput;
   readonly rnn: Recurrent;
-  readonly heads: readonly Perceptron[];
+  readonly heads: readonly MLP[];
   readonly chains: readonly Crf[];
 
   constructor(
@@ -127,7 +127,7 @@ class Layers {
     const inputSize = this.rnn.outputSize;
     this.heads = sets.map(({ name, labels }) => {
       const options = { inputSize, outputSize: labels.length, hiddenLayers, dropout: outputDropout };
-      return new Perceptron(b, named('head', name), options);
+      return new MLP(b, named('head', name), options);
     });
     this.chains = crf ? sets.map(({ name, labels }) => new Crf(b, named('crf', name), { labels: labels.length })) : [];
   }
@@ -236,7 +236,7 @@ export class SequenceTagger {
       labels.forEach((sets, b) => sets[k].forEach((label, t) => (targets[t * B + b] = label)));
       return chains.length
         ? chains[k].loss(tape, rows, targets, { reduction: 'tokenMean' })
-        : crossEntropy(tape, rows, targets);
+        : crossEntropyLoss(tape, rows, targets);
     });
   }
 

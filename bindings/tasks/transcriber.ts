@@ -6,10 +6,10 @@
 import type { CellName } from '../cells/index.js';
 import * as check from '../check.js';
 import type { Runtime } from '../core/runtime.js';
-import { ctc, ctcBeamSearch, ctcBestPath } from '../nn/ctc.js';
+import { ctcBeamSearch, ctcBestPath, ctcLoss } from '../nn/ctc.js';
 import { dropout } from '../nn/dropout.js';
+import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
-import { Perceptron } from '../nn/perceptron.js';
 import { argmaxRows } from '../nn/predict.js';
 import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
 import type { Rows, Tape } from '../tape.js';
@@ -104,7 +104,7 @@ class Layers {
   readonly vocabulary: Vocabulary;
   readonly input: SequenceInput;
   readonly rnn: Recurrent;
-  readonly head: Perceptron;
+  readonly head: MLP;
 
   constructor(
     readonly b: Builder,
@@ -115,7 +115,7 @@ class Layers {
     this.input = new SequenceInput(b, 'embedding', settings.input);
     this.rnn = new Recurrent(b, 'rnn', settings.stack);
     const sizes = { inputSize: this.rnn.outputSize, outputSize: target.length + 1 };
-    this.head = new Perceptron(b, 'head', { ...sizes, hiddenLayers, dropout: outputDropout });
+    this.head = new MLP(b, 'head', { ...sizes, hiddenLayers, dropout: outputDropout });
   }
 
   forward(tape: Tape, batch: readonly Encoded[], state?: State): Rows {
@@ -187,7 +187,7 @@ export class Transcriber {
     return fitExamples(this.#learner, lengths, options, (tape, layers, indices) => {
       const batch = Array.from(indices, (i) => inputs[i]);
       const own = Array.from(indices, (i) => targets[i]);
-      return ctc(tape, layers.forward(tape, batch), own);
+      return ctcLoss(tape, layers.forward(tape, batch), own);
     });
   }
 
@@ -211,7 +211,7 @@ export class Transcriber {
           Array.from(indices, (i) => inputs[i]),
         );
         const own = Array.from(indices, (i) => targets[i]);
-        loss += ctc(tape, logits, own).value * own.length;
+        loss += ctcLoss(tape, logits, own).value * own.length;
         read(tape, logits, beamWidth).forEach(({ labels }, b) => {
           const truth = Array.from(own[b], (label) => tokens[label - 1]);
           const wrong = editDistance(

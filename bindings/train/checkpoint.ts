@@ -68,7 +68,7 @@ export function save(
     ...(training?.schedule
       ? { schedule: { options: training.schedule.options, memory: training.schedule.memory } }
       : {}),
-    ...(optimizer ? { optimizer: { options: optimizer.options, step: optimizer.step } } : {}),
+    ...(optimizer ? { optimizer: { options: optimizer.options, step: optimizer.steps } } : {}),
   };
   return encode(tensors, { gatewise: JSON.stringify(description) });
 }
@@ -106,7 +106,7 @@ export function restore(
 } {
   const values = match(ownTensors(tensors), model.parameters, aliases);
   const optimizer = description?.optimizer ? new Optimizer(model, description.optimizer.options) : null;
-  if (optimizer) optimizer.step = description?.optimizer?.step ?? 0;
+  if (optimizer) optimizer.steps = description?.optimizer?.step ?? 0;
 
   const moments = new Map([...tensors].filter(([name]) => name.startsWith('optimizer.')));
   const expected = Object.keys(optimizer?.moments ?? {}).flatMap((moment) =>

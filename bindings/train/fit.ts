@@ -78,14 +78,14 @@ export async function* train<L>(
   const { learningRate: base = optimizer.settings.learningRate, signal } = options;
   const breather = new Breather();
   const began = performance.now();
-  const first = optimizer.step;
+  const first = optimizer.steps;
   for (let made = 1; made <= steps; made++) {
     signal?.throwIfAborted();
     const batch = next();
-    const loss = model.backward(batch.loss);
-    const gradientNorm = clip(model, optimizer.step + 1, loss, clipNorm, clipValue);
+    const loss = model.valueAndGrad(batch.loss);
+    const gradientNorm = clip(model, optimizer.steps + 1, loss, clipNorm, clipValue);
     const learningRate = schedule?.rate(base) ?? base;
-    optimizer.update(learningRate);
+    optimizer.step(learningRate);
     schedule?.done(loss);
     batch.done?.();
     const secondsElapsed = (performance.now() - began) / 1000;

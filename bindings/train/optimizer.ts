@@ -90,7 +90,7 @@ export function settings(options: OptimizerOptions): Settings {
 export class Optimizer {
   readonly settings: Settings;
   /** Updates so far. */
-  step = 0;
+  steps = 0;
   /** Addresses of the moments, each laid out as the parameters are, by PyTorch's names. */
   readonly moments: Readonly<Record<string, number>>;
 
@@ -117,20 +117,20 @@ export class Optimizer {
   }
 
   /** One update at the given rate. */
-  update(learningRate = this.settings.learningRate): void {
+  step(learningRate = this.settings.learningRate): void {
     const { model, moments } = this;
     const { core } = model.runtime;
     const { optimizer, weightDecay, l1, momentum, dampening, alpha, epsilon, beta1, beta2 } = this.settings;
     const { slab: w, gradients: g } = model;
     const n = model.slabBytes / 4;
     const at = (name: string) => moments[name] ?? 0;
-    this.step++;
+    this.steps++;
     const decoupled = optimizer === 'adamw' ? weightDecay : 0;
     if (l1 > 0 || weightDecay > decoupled) core.addDecay(g, w, n, l1, weightDecay - decoupled);
     switch (optimizer) {
       case 'sgd': {
         // PyTorch's momentum starts as the first gradient, not dampened
-        const dampened = this.step === 1 ? 0 : dampening;
+        const dampened = this.steps === 1 ? 0 : dampening;
         core.sgd(w, at('momentum_buffer'), g, n, learningRate, momentum, dampened, this.settings.nesterov ? 1 : 0);
         break;
       }
@@ -150,8 +150,8 @@ export class Optimizer {
         break;
       case 'adam':
       case 'adamw': {
-        const rate = learningRate / (1 - power(beta1, this.step));
-        const root = 1 / Math.sqrt(1 - power(beta2, this.step));
+        const rate = learningRate / (1 - power(beta1, this.steps));
+        const root = 1 / Math.sqrt(1 - power(beta2, this.steps));
         const shrink = 1 - learningRate * decoupled;
         core.adam(
           w,

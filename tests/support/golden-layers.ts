@@ -1,5 +1,15 @@
 /** Runs the golden cases of losses, normalisation and attention. */
-import { Attention, bceWithLogits, huber, input, LayerNorm, Model, mse, type Rows, type Tape } from 'gatewise';
+import {
+  Attention,
+  bceWithLogitsLoss,
+  huberLoss,
+  input,
+  LayerNorm,
+  Model,
+  mseLoss,
+  type Rows,
+  type Tape,
+} from 'gatewise';
 import { runtime } from './builds.js';
 import { type Case, hold, load } from './golden.js';
 import { type Numbers, packed, runLayers } from './layers.js';
@@ -18,11 +28,11 @@ export function layerCase(c: Case, build: string): void {
 type Tensors = ReturnType<typeof load>;
 
 const losses = {
-  mse: (tape: Tape, x: Rows, { target }: Tensors) => mse(tape, x, target),
+  mse: (tape: Tape, x: Rows, { target }: Tensors) => mseLoss(tape, x, target),
   huber: (tape: Tape, x: Rows, { target }: Tensors, { config }: Case) =>
-    huber(tape, x, target, { delta: config.delta }),
+    huberLoss(tape, x, target, { delta: config.delta }),
   bce_with_logits: (tape: Tape, x: Rows, { target, pos_weight }: Tensors) =>
-    bceWithLogits(tape, x, target, { posWeight: pos_weight }),
+    bceWithLogitsLoss(tape, x, target, { posWeight: pos_weight }),
 };
 
 function loss(c: Case, build: string): void {
@@ -32,7 +42,7 @@ function loss(c: Case, build: string): void {
   const r = runtime(build);
   const model = new Model(r, 0, () => null);
   let gradient: Float32Array | undefined;
-  const value = model.backward((tape) => {
+  const value = model.valueAndGrad((tape) => {
     const x = input(tape, t.pred, { T: t.pred.length / F, B: 1, F }, { gradient: true });
     tape.record(() => {
       gradient = packed(tape, x, 'gradient');

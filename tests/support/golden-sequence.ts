@@ -1,5 +1,5 @@
 /** The golden cases of losses over sequences, by the operation that they are of. */
-import { Crf, ctc, input, type Loss, Model, type Tape } from 'gatewise';
+import { Crf, ctcLoss, input, type Loss, Model, type Tape } from 'gatewise';
 import { runtime } from './builds.js';
 import { type Case, hold, load } from './golden.js';
 import { packed } from './layers.js';
@@ -13,12 +13,12 @@ function ctcCase(c: Case, build: string): void {
   const r = runtime(build);
   const model = new Model(r, 0, () => null);
   let gradient: Float32Array | undefined;
-  const loss = model.backward((tape) => {
+  const loss = model.valueAndGrad((tape) => {
     const logits = input(tape, t.logits, { T, B, F }, { lengths: t.input_lengths, gradient: true });
     tape.record(() => {
       gradient = packed(tape, logits, 'gradient');
     });
-    return ctc(tape, logits, targets, { blank, reduction });
+    return ctcLoss(tape, logits, targets, { blank, reduction });
   });
   hold(c, `${build} ctc`, 'loss', [loss], t.loss);
   hold(c, `${build} ctc`, 'dlogits', gradient as Float32Array, t.dlogits);
@@ -47,7 +47,7 @@ function crfCase(c: Case, build: string): void {
     );
   const got: Record<string, ArrayLike<number>> = {};
   got.loss = [
-    model.backward((tape, crf): Loss => {
+    model.valueAndGrad((tape, crf): Loss => {
       const emissions = rows(tape, 0, B);
       tape.record(() => {
         const g = packed(tape, emissions, 'gradient');

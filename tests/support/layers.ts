@@ -21,7 +21,7 @@ export function packed(
 export function project(tape: Tape, outputs: Record<string, Rows>, upstream: Numbers) {
   return {
     value: 0,
-    seed: () => {
+    addGradient: () => {
       for (const [name, { grad, ld, T, B, F }] of Object.entries(outputs)) {
         const u = upstream[name];
         if (!u) continue;
@@ -44,7 +44,7 @@ export function runLayers<L>(
   for (const [name, v] of Object.entries(parameters)) model.set(name, v);
   const outputs: Numbers = {};
   const gradients: Numbers = {};
-  model.backward((tape, l) => {
+  model.valueAndGrad((tape, l) => {
     let inputs: Record<string, Rows> = {};
     // recorded first, so it runs last: when all gradients have come down
     tape.record(() => {

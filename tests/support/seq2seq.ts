@@ -1,5 +1,5 @@
 /** Small models of sequence to sequence, with every kind of encoder and cell, and the examples that they read. */
-import { crossEntropy, type Loss, type Tape } from 'gatewise';
+import { crossEntropyLoss, type Loss, type Tape } from 'gatewise';
 import { Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions, type Sequence } from 'gatewise/tasks';
 import { random, uniform } from './numbers.js';
 
@@ -60,7 +60,11 @@ export function lossOf(task: Seq2Seq, examples: readonly Seq2SeqExample[], read?
   const { sources, lengths, T, tokens, classes } = encoded(task, examples);
   return (tape: Tape, layers: Layers): Loss => {
     const memory = layers.encode(tape, sources);
-    return crossEntropy(tape, layers.decode(tape, memory, read ?? tokens, T, memory.state, lengths).logits, classes);
+    return crossEntropyLoss(
+      tape,
+      layers.decode(tape, memory, read ?? tokens, T, memory.state, lengths).logits,
+      classes,
+    );
   };
 }
 

@@ -3,7 +3,7 @@ import {
   Crf,
   type CrfLossOptions,
   type CtcOptions,
-  ctc,
+  ctcLoss,
   input,
   type Loss,
   Model,
@@ -47,7 +47,7 @@ export function measure(
   const model = new Model(runtime, 0, (b) => new Crf(b, 'crf', { labels: shape.F }));
   for (const [name, values] of Object.entries(parameters)) model.set(name, values);
   const gradients: Numbers = {};
-  const value = model.backward((tape, crf) => {
+  const value = model.valueAndGrad((tape, crf) => {
     const rows = poisoned(tape, x, shape);
     tape.record(() => {
       gradients.x = packed(tape, rows, 'gradient');
@@ -103,7 +103,7 @@ export function ctcOperation(seed: number, c: CtcTest): Operation {
     upstream,
     shapes: { x: [T * B, C] },
     reference: (g, { x }) => ({ loss: ctcReference.ctc(g, x, { T, B, C, targets, lengths, blank, reduction }) }),
-    kernel: (build) => measure(build, inputs, c, (tape, rows) => ctc(tape, rows, targets, options)),
+    kernel: (build) => measure(build, inputs, c, (tape, rows) => ctcLoss(tape, rows, targets, options)),
   };
 }
 

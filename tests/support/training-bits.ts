@@ -3,27 +3,27 @@ import { createHash, type Hash } from 'node:crypto';
 import {
   AttentionPool,
   type Builder,
-  bceWithLogits,
-  crossEntropy,
+  bceWithLogitsLoss,
+  crossEntropyLoss,
   type FitOptions,
-  huber,
+  huberLoss,
   input,
   LayerNorm,
   Linear,
   type Loss,
-  l1,
+  l1Loss,
+  MLP,
   Model,
-  mse,
+  mseLoss,
   Optimizer,
   type OptimizerOptions,
-  Perceptron,
-  quantile,
+  quantileLoss,
   Recurrent,
   type RecurrentOptions,
   type Rows,
   Runtime,
   read,
-  smoothL1,
+  smoothL1Loss,
   type Tape,
   train,
 } from 'gatewise';
@@ -191,20 +191,20 @@ const QUANTILES = [0.2, 0.7];
 
 /** Losses of predictions [T,B,F] and random numbers from 0 to 1, of which they make their targets. */
 const losses = {
-  mse: (tape, y, numbers) => mse(tape, y, numbers),
-  l1: (tape, y, numbers) => l1(tape, y, numbers),
-  huber: (tape, y, numbers) => huber(tape, y, numbers, { delta: 0.3 }),
-  smoothL1: (tape, y, numbers) => smoothL1(tape, y, numbers, { beta: 0.2, reduction: 'sum' }),
-  quantile: (tape, y, numbers) => quantile(tape, y, numbers, { quantile: QUANTILES }),
+  mse: (tape, y, numbers) => mseLoss(tape, y, numbers),
+  l1: (tape, y, numbers) => l1Loss(tape, y, numbers),
+  huber: (tape, y, numbers) => huberLoss(tape, y, numbers, { delta: 0.3 }),
+  smoothL1: (tape, y, numbers) => smoothL1Loss(tape, y, numbers, { beta: 0.2, reduction: 'sum' }),
+  quantile: (tape, y, numbers) => quantileLoss(tape, y, numbers, { quantile: QUANTILES }),
   bce: (tape, y, numbers) =>
-    bceWithLogits(
+    bceWithLogitsLoss(
       tape,
       y,
       numbers.map((u) => (u < 0.4 ? 1 : 0)),
       { posWeight: [2, 0.5, 1.25] },
     ),
   crossEntropy: (tape, y, numbers) =>
-    crossEntropy(
+    crossEntropyLoss(
       tape,
       y,
       // some targets do not count
@@ -258,7 +258,7 @@ const heads = {
   },
   norm: (b: Builder, inputSize: number, outputSize: number) => {
     const norm = new LayerNorm(b, 'norm', { inputSize });
-    const perceptron = new Perceptron(b, 'head', { inputSize, hiddenLayers: [6], outputSize, activation: 'sigmoid' });
+    const perceptron = new MLP(b, 'head', { inputSize, hiddenLayers: [6], outputSize, activation: 'sigmoid' });
     return (tape: Tape, h: Rows) => perceptron.forward(tape, norm.forward(tape, h));
   },
   pool: (b: Builder, inputSize: number, outputSize: number) => {

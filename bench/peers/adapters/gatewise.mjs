@@ -2,7 +2,7 @@
 
 import { LEARNING_RATE, STEPS } from '../../../build/bench/peers/workloads.js';
 import {
-  crossEntropy,
+  crossEntropyLoss,
   Embedding,
   input,
   Linear,
@@ -68,15 +68,15 @@ export async function prepare(workload, { weights, inputs, targets }, { build, r
   let turn = 0;
   const step = () => {
     const k = turn++ % inputs.length;
-    const loss = model.backward((tape) => {
+    const loss = model.valueAndGrad((tape) => {
       if (task === 'characters') {
         const { output } = rnn.forward(tape, embedding.forward(tape, inputs[k], T, B));
-        return crossEntropy(tape, head.forward(tape, output), targets[k]);
+        return crossEntropyLoss(tape, head.forward(tape, output), targets[k]);
       }
       const { h } = rnn.forward(tape, input(tape, inputs[k], { T, B, F: I }));
-      return crossEntropy(tape, head.forward(tape, concat(tape, h)), targets[k]);
+      return crossEntropyLoss(tape, head.forward(tape, concat(tape, h)), targets[k]);
     });
-    optimizer.update();
+    optimizer.step();
     return loss;
   };
   return {

@@ -5,7 +5,7 @@ import { Linear } from './linear.js';
 import type { Builder } from './model.js';
 import { activation } from './rows.js';
 
-export interface PerceptronOptions {
+export interface MLPOptions {
   readonly inputSize: number;
   readonly outputSize: number;
   /** Widths of the layers in between, default none: a linear map. */
@@ -17,14 +17,14 @@ export interface PerceptronOptions {
 }
 
 /** Linear maps with a function between them: g in ŷ = g(h). */
-export class Perceptron {
+export class MLP {
   readonly #layers: readonly Linear[];
 
   /** @param name prefix of the parameters: `weight`, `bias`; with layers in between `0.weight`, `0.bias`, `1.weight` … */
   constructor(
     readonly builder: Builder,
     name: string,
-    readonly options: PerceptronOptions,
+    readonly options: MLPOptions,
   ) {
     check.options(name, options, ['inputSize', 'outputSize', 'hiddenLayers', 'activation', 'dropout']);
     const { inputSize, outputSize, hiddenLayers = [] } = options;
