@@ -28,7 +28,7 @@ export function encode(
     header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
   }
-  let text = new TextEncoder().encode(JSON.stringify(header));
+  let text = encodeText(JSON.stringify(header));
   const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
   padded.set(text);
   text = padded;
@@ -43,6 +43,20 @@ export function encode(
   return bytes;
 }
 
+/** Text as UTF-8. An AudioWorklet has no TextEncoder; there the language's own percent-encoding does, which is slower. */
+function encodeText(text: string): Uint8Array {
+  if (globalThis.TextEncoder) return new TextEncoder().encode(text);
+  const bytes = encodeURIComponent(text).replace(/%(..)/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Uint8Array.from(bytes, (char) => char.charCodeAt(0));
+}
+
+/** The text of UTF-8 bytes; throws where they are invalid. Without a TextDecoder as above. */
+function decodeText(bytes: Uint8Array): string {
+  return globalThis.TextDecoder
+    ? new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    : decodeURIComponent(bytes.reduce((text, byte) => `${text}%${(byte + 256).toString(16).slice(1)}`, ''));
+}
+
 /** Reads a file and holds it to its word. Throws FormatError. */
 export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
   const file = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
@@ -52,16 +66,14 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
   const length = Number(view.getBigUint64(0, true));
   if (length > MAX_HEADER || 8 + length > file.length) {
     const looks =
-      file[0] === 0x50 && file[1] === 0x4b
-        ? '; it looks like a zip file, which PyTorch writes: save it as safetensors there'
-        : '';
+      file[0] === 0x50 && file[1] === 0x4b ? '; it looks like a zip file of PyTorch: save it as safetensors' : '';
     throw new FormatError(
-      `the file is cut off or no safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
+      `the file is cut off or no safetensors file: its header ends at byte ${8 + length} of ${file.length}${looks}`,
     );
   }
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(8, 8 + length)));
+    header = JSON.parse(decodeText(file.subarray(8, 8 + length)));
   } catch {
     throw new FormatError('the header of the file is no JSON');
   }
