@@ -2,7 +2,7 @@
  * gatewise: layers of recurrent networks in WebAssembly SIMD, their losses and their training. The models made of them are in
  * gatewise/tasks, inference alone in gatewise/infer.
  *
- * @module
+ * @module gatewise
  */
 
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';

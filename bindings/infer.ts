@@ -1,7 +1,7 @@
 /**
  * gatewise/infer: layers that run trained weights, on a smaller module without training.
  *
- * @module
+ * @module gatewise/infer
  */
 
 export { CELL_NAMES, type CellName } from './cells/index.js';

@@ -1,7 +1,7 @@
 /**
  * gatewise/tasks: models for what people do with sequences, made of the layers of gatewise.
  *
- * @module
+ * @module gatewise/tasks
  */
 
 export { Vocabulary } from '../text/vocabulary.js';
