@@ -66,9 +66,11 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
   const length = Number(view.getBigUint64(0, true));
   if (length > MAX_HEADER || 8 + length > file.length) {
     const looks =
-      file[0] === 0x50 && file[1] === 0x4b ? '; it looks like a zip file of PyTorch: save it as safetensors' : '';
+      file[0] === 0x50 && file[1] === 0x4b
+        ? '; it looks like a zip file, which PyTorch writes: save it as safetensors there'
+        : '';
     throw new FormatError(
-      `the file is cut off or no safetensors file: its header ends at byte ${8 + length} of ${file.length}${looks}`,
+      `the file is cut off or no safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
     );
   }
   let header: unknown;
