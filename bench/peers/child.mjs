@@ -1,7 +1,7 @@
 /** One peer at one workload in a process of its own: checked, warmed, then timed whenever it is asked. */
 import { readFileSync } from 'node:fs';
 import { deserialize } from 'node:v8';
-import { clock } from '../../build/bench/measure.js';
+import { clock } from '../../build/bench/clock.js';
 import { disagreement } from '../../build/bench/peers/workloads.js';
 
 /** Relative to the largest number. */

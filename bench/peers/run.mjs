@@ -5,7 +5,8 @@ import { execFileSync, fork } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { engine, median } from '../../build/bench/measure.js';
+import { median } from '../../build/bench/clock.js';
+import { engine } from '../../build/bench/machine.js';
 import { count, optionsOf } from '../../build/bench/options.js';
 import { workloads } from '../../build/bench/peers/workloads.js';
 
