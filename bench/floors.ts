@@ -1,7 +1,8 @@
 /** Floors of the rows, which `npm run bench -- --check` compares with: bench/floors.json. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Build } from './builds.js';
-import type { Processor } from './machine.js';
+import { median } from './clock.js';
+import { describe, type Processor } from './machine.js';
 
 /** Values by the id of a row. */
 type Values = Readonly<Record<string, number>>;
@@ -20,7 +21,7 @@ export interface Timings {
 export interface FloorsFile {
   /** What holds on every processor: at most this number of units in the last place, of 10⁶ bytes. */
   readonly everywhere: { readonly ulp: Values; readonly peakMb: Values };
-  readonly families: readonly (Readonly<Record<Build, Timings>> & {
+  readonly families: readonly (Readonly<Partial<Record<Build, Timings>>> & {
     readonly name: string;
     readonly vendor: string;
     readonly family: number;
@@ -61,8 +62,46 @@ export interface Verdict {
 /** Timings may miss their floor by this factor: machines are noisy. */
 export const ALLOWED = 0.9;
 
+const FILE = new URL('../../bench/floors.json', import.meta.url);
+
 export function readFloors(): FloorsFile {
-  return JSON.parse(readFileSync(new URL('../../bench/floors.json', import.meta.url), 'utf8'));
+  return JSON.parse(readFileSync(FILE, 'utf8'));
+}
+
+export function writeFloors(file: FloorsFile): void {
+  writeFileSync(FILE, `${JSON.stringify(file, null, 2)}\n`);
+}
+
+/** Floors are set at this part of what was measured. */
+const SET = 0.95;
+
+/**
+ * `file` with the timings of these rows as floors of the processor's family and their build: 0.95 of each share of the peak, and each
+ * time divided by that. A family that is not in the file is added; other builds and families stay.
+ */
+export function withFloors(file: FloorsFile, build: Build, processor: Processor, rows: readonly Checked[]): FloorsFile {
+  const { vendor, family, model } = processor;
+  if (vendor === undefined || family === undefined || model === undefined) {
+    throw new Error(`${describe(processor)}: floors need its vendor, family and model, which only Linux on x86 gives`);
+  }
+  const timed = rows.filter((row) => row.ofPeak !== undefined);
+  const steps = timed.filter((row) => row.us !== undefined);
+  const floor = (x: number, digits: number) => Math.floor(x * 10 ** digits) / 10 ** digits;
+  const timings: Timings = {
+    peak: Math.round(10 * median(timed.map(({ peak = 0 }) => peak))) / 10,
+    ofPeak: Object.fromEntries(
+      timed
+        .filter((row) => row.us === undefined)
+        .map(({ id, ofPeak = 0 }) => [id, floor(SET * Math.min(1, ofPeak), 2)]),
+    ),
+    us: Object.fromEntries(steps.map(({ id, us = 0 }) => [id, -floor(-us / SET, 1)])),
+  };
+  const known = floorsOf(file, build, processor).name;
+  const name = describe(processor);
+  const families = known
+    ? file.families.map((entry) => (entry.name === known ? { ...entry, [build]: timings } : entry))
+    : [...file.families, { name, vendor, family, models: [model], [build]: timings }];
+  return { ...file, families };
 }
 
 /** The floors of a build on a processor. */

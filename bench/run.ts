@@ -3,14 +3,23 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Build, builds } from './builds.js';
 import { round } from './clock.js';
-import { ALLOWED, floorsOf, readFloors, type Verdict, verdicts } from './floors.js';
+import {
+  ALLOWED,
+  type FloorsFile,
+  floorsOf,
+  readFloors,
+  type Verdict,
+  verdicts,
+  withFloors,
+  writeFloors,
+} from './floors.js';
 import { type FunctionName, type FunctionRow, measureFunction } from './functions.js';
 import { describe, machine, processor } from './machine.js';
 import { MOST, measure, type Row } from './measure.js';
 import { count, optionsOf, refuse } from './options.js';
 import { works } from './works.js';
 
-const HELP = `npm run bench -- [--json] [--check] [--only TEXT] [--build simd|relaxed] [--samples N]
+const HELP = `npm run bench -- [--json] [--check | --set-floors] [--only TEXT] [--build simd|relaxed] [--samples N]
 
 Times the core and, in turns with it, the peak: the fastest of several register-only loops of this build's
 multiply-add, chosen in this process. Time is the processor's. ofPeak is the median of their ratio; gflops counts
@@ -22,6 +31,7 @@ where the exact result is a normal float, absolute elsewhere.
   --check        compares each row with its floor in bench/floors.json; fails if a timing is worse by more than a
                  tenth, or accuracy or memory at all. Microseconds are scaled by the measured peak. Timings have
                  floors for some processor families; on others they are not checked.
+  --set-floors   writes the timings of this processor's family into bench/floors.json: 0.95 of what was measured
   --only TEXT    rows whose id contains TEXT
   --build NAME   one build; default: all that this engine runs
   --samples N    paired samples a row, default 25
@@ -32,11 +42,15 @@ const FUNCTIONS: readonly FunctionName[] = ['exp', 'sigmoid', 'tanh', 'log'];
 const values = optionsOf(HELP, {
   json: { type: 'boolean', default: false },
   check: { type: 'boolean', default: false },
+  'set-floors': { type: 'boolean', default: false },
   only: { type: 'string', default: '' },
   build: { type: 'string' },
   samples: { type: 'string', default: '25' },
 });
 const samples = count('--samples', values.samples);
+if (values['set-floors'] && (values.check || values.only)) {
+  refuse('--set-floors: floors are set for all rows at once; leave out --check and --only');
+}
 const floors = readFloors();
 const here = processor();
 const chosen = builds.filter((build) => !values.build || build === values.build);
@@ -100,12 +114,14 @@ if (!values.json) {
 }
 const all: Verdict[] = [];
 let errors = 0;
+const measured: Row[] = [];
 for (const row of rows()) {
   const own = floorsOf(floors, row.build, here);
   const judged = values.check ? verdicts(row, own) : [];
   all.push(...judged);
   const error = 'error' in row ? row.error : undefined;
   if (error) errors++;
+  if ('ofPeak' in row) measured.push(row);
   if (values.json)
     console.log(JSON.stringify(values.check ? { ...row, family: own.name ?? null, verdicts: judged } : row));
   else if (!values.check) console.log(line(row));
@@ -122,4 +138,13 @@ if (values.check) {
 if (errors > 0) {
   if (!values.json) console.log(`${errors} rows above ${MOST} of the peak`);
   process.exitCode = 1;
+}
+if (values['set-floors']) {
+  if (errors > 0) refuse('no floors were set: the peak was not reached');
+  const set = (file: FloorsFile, build: Build) => {
+    const own = measured.filter((row) => row.build === build);
+    return withFloors(file, build, here, own);
+  };
+  writeFloors(chosen.reduce(set, floors));
+  if (!values.json) console.log('wrote bench/floors.json');
 }

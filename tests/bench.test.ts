@@ -11,14 +11,25 @@ import { equal, is, ok, throws } from 'uvu/assert';
 import { build as bundle, preview } from 'vite';
 import { benchCore, builds, runtimeOf } from '../bench/builds.js';
 import { curvesChart, speedChart } from '../bench/charts.js';
-import { type FloorsFile, floorsOf, readFloors, verdicts } from '../bench/floors.js';
+import { type FloorsFile, floorsOf, readFloors, verdicts, withFloors } from '../bench/floors.js';
 import { functions, measureFunction } from '../bench/functions.js';
 import { describe, engine, parseCpuinfo } from '../bench/machine.js';
 import { rowOf } from '../bench/measure.js';
 import { fastest, LOOPS, type Loop } from '../bench/peak.js';
 import { recurrentModel } from '../bench/peers/onnx.js';
 import { type Cell, Layer, type Start } from '../bench/peers/plain/layer.js';
-import { numbers, workloads } from '../bench/peers/workloads.js';
+import { pack, unpack } from '../bench/peers/safetensors.js';
+import { between, type PeerRow, tables } from '../bench/peers/tables.js';
+import {
+  C_FLAGS,
+  disagreement,
+  expected,
+  type Numbers,
+  numbers,
+  type Results,
+  type Workload,
+  workloads,
+} from '../bench/peers/workloads.js';
 import { slope } from '../bench/shapes.js';
 import { check, type Measured, SUITES } from '../bench/suites.js';
 import { works } from '../bench/works.js';
@@ -106,6 +117,91 @@ test('the ONNX models are read back as they were meant', () => {
       `${op}: order of the gates`,
     );
   }
+});
+
+test('numbers for other languages are read back as they were', () => {
+  const arrays = { a: Float32Array.of(1, -0.5, 3e-40), 'b.0': Int32Array.of(-7, 2 ** 30), é: new Float32Array(0) };
+  equal(unpack(pack(arrays, { workload: '{}' })), arrays);
+});
+
+/** The workloads in small, with sizes that no vector or tile divides. */
+const SMALL: readonly Workload[] = [
+  ...(['lstm', 'gru', 'rnn'] as const).flatMap((cell): Workload[] => [
+    { id: `step ${cell}`, task: 'step', cell, B: 1, T: 1, I: 7, H: 37, L: 1, V: 0 },
+    { id: `sequence ${cell}`, task: 'sequence', cell, B: 5, T: 6, I: 7, H: 37, L: 1, V: 0 },
+    { id: `characters ${cell}`, task: 'characters', cell, B: 5, T: 6, I: 7, H: 19, L: 2, V: 11 },
+  ]),
+  { id: 'classes', task: 'classes', cell: 'lstm', B: 5, T: 6, I: 7, H: 19, L: 1, V: 11 },
+];
+
+/** Throws unless an adapter of `npm run peers` gives what double precision gives. */
+async function adapterAgrees(adapter: string, options: object): Promise<void> {
+  const path = `${root}bench/peers/adapters/${adapter}.mjs`;
+  const { prepare }: { prepare: Adapter } = await import(path);
+  for (const workload of SMALL) {
+    const given = numbers(workload);
+    const { results, run } = await prepare(workload, given, options);
+    const { error, name } = disagreement(await results(), expected(workload, given, workload.cell));
+    ok(error < 1e-5, `${workload.id}: ${name} is off by ${error}`);
+    await run(2);
+  }
+}
+
+type Adapter = (
+  workload: Workload,
+  given: Numbers,
+  options: object,
+) => Promise<{ results: () => Promise<Results>; run: (n: number) => Promise<void> }>;
+
+test('peers: the built package, through its public API, gives what double precision gives', async () => {
+  await adapterAgrees('gatewise', { build: 'simd' });
+});
+
+test('peers: plain C compiled by clang gives what double precision gives', async () => {
+  const module = `${root}build/network-test.wasm`;
+  const command = [...C_FLAGS, '-Wall', '-Wextra', '-Werror', '-o', module, `${root}bench/peers/clang/network.c`];
+  const { status, error, stderr } = spawnSync('clang', command, { encoding: 'utf8' });
+  if (error || /wasm-ld|wasm32/.test(stderr)) {
+    console.log('skipped: there is no clang here that links wasm32');
+    return;
+  }
+  is(status, 0, stderr);
+  await adapterAgrees('clang', { module });
+});
+
+test('tables of peers: browser and native apart, times and ratios, notes', () => {
+  const row = { native: false, ms: 2, ratio: 1, maxRss: 1, engine: '', note: '' };
+  const rows: PeerRow[] = [
+    { ...row, id: 'a', peer: 'gatewise simd' },
+    { ...row, id: 'a', peer: 'gatewise simd, reset before' },
+    { ...row, id: 'a', peer: 'web', ms: 0.5, ratio: 0.25, note: 'one jit' },
+    { ...row, id: 'a', peer: 'node', ms: 250, ratio: 125, native: true },
+    { ...row, id: 'b', peer: 'gatewise simd', ms: 30 },
+    { ...row, id: 'b', peer: 'web', ms: null, ratio: null, note: 'inference only' },
+    { ...row, id: 'b', peer: 'node', native: true },
+  ];
+  equal(tables(rows, { machine: 'today, here', versions: ['web 1', 'node 2'], rounds: 7 }).split('\n'), [
+    'Measured on: today, here. Medians of 7 rounds. web 1, node 2.',
+    '',
+    '### Peers that run in a browser',
+    '',
+    '| workload | gatewise simd | web |',
+    '|---|---|---|',
+    '| `a` | 2.00 | 0.5000 (0.25) |',
+    '| `b` | 30.00 | – |',
+    '',
+    '- web: one jit (a)',
+    '- web: inference only (b)',
+    '',
+    '### Native peers',
+    '',
+    '| workload | gatewise simd | node |',
+    '|---|---|---|',
+    '| `a` | 2.00 | 250 (125) |',
+    '| `b` | 30.00 | 2.00 (1) |',
+  ]);
+  is(between('x\n<!-- t -->\nold\n<!-- /t -->\ny', 't', 'new'), 'x\n<!-- t -->\nnew\n<!-- /t -->\ny');
+  throws(() => between('x', 't', ''), /expected <!-- t --> and <!-- \/t -->/);
 });
 
 function rowsOf(...options: string[]): Record<string, unknown>[] {
@@ -308,6 +404,35 @@ test('--check: a row holds from 0.9 of its floor on; accuracy and memory hold or
   }
 });
 
+test('floors are set at 0.95 of what was measured, for the family and build alone', () => {
+  const one = { name: 'one', vendor: 'GenuineIntel', family: 6, models: [167] };
+  const old = { peak: 1, ofPeak: { gone: 0.5 }, us: {} };
+  const file: FloorsFile = {
+    everywhere: { ulp: { exp: 3 }, peakMb: {} },
+    families: [
+      { ...one, simd: old, relaxed: old },
+      { ...one, name: 'two', models: [2], simd: old },
+    ],
+  };
+  const rows = [
+    { id: 'gemm', build: 'simd', peak: 35, ofPeak: 0.94 },
+    { id: 'fast', build: 'simd', peak: 36.04, ofPeak: 1.01 },
+    { id: 'step', build: 'simd', peak: 37, ofPeak: 0.5, us: 9.52 },
+    { id: 'exp', build: 'simd', ulp: 2 },
+  ] as const;
+  const simd = { peak: 36, ofPeak: { gemm: 0.89, fast: 0.95 }, us: { step: 10.1 } };
+  equal(withFloors(file, 'simd', XEON, rows), {
+    ...file,
+    families: [{ ...one, simd, relaxed: old }, file.families[1]],
+  });
+  const other = { ...XEON, model: 3 };
+  equal(withFloors(file, 'simd', other, rows).families[2], { ...one, name: describe(other), models: [3], simd });
+  throws(
+    () => withFloors(file, 'simd', { name: 'Apple M4' }, rows),
+    /Apple M4: floors need its vendor, family and model/,
+  );
+});
+
 test('the family of a processor is read from /proc/cpuinfo', () => {
   const text =
     'processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel\t\t: 18\n';
@@ -325,7 +450,7 @@ test('every floor belongs to a row', () => {
   for (const id of Object.keys({ ...everywhere.ulp, ...everywhere.peakMb })) ok(ids.includes(id), id);
   for (const family of families) {
     for (const build of ['simd', 'relaxed'] as const) {
-      const { ofPeak, us } = family[build];
+      const { ofPeak = {}, us = {} } = family[build] ?? {};
       for (const id of Object.keys({ ...ofPeak, ...us })) ok(ids.includes(id), `${family.name}, ${build}: ${id}`);
       for (const share of Object.values(ofPeak)) ok(share > 0 && share <= 1, `${family.name}, ${build}: ${share}`);
     }

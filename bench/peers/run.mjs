@@ -9,7 +9,7 @@ import { median } from '../../build/bench/clock.js';
 import { engine, machine } from '../../build/bench/machine.js';
 import { count, optionsOf, refuse } from '../../build/bench/options.js';
 import { between, tables } from '../../build/bench/peers/tables.js';
-import { workloads } from '../../build/bench/peers/workloads.js';
+import { C_FLAGS, workloads } from '../../build/bench/peers/workloads.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '../..');
@@ -19,10 +19,6 @@ const SAMPLE_MS = 60_000;
 const DOCS = join(root, 'docs/peers.md');
 const C_MODULE = join(root, 'build/peers/network.wasm');
 const C_SOURCE = join(here, 'clang/network.c');
-const C_FLAGS = [
-  ...['--target=wasm32', '-O3', '-msimd128', '-mbulk-memory', '-fno-math-errno', '-nostdlib', '-Wl,--no-entry'],
-  ...['-o', C_MODULE, C_SOURCE],
-];
 
 /**
  * `before`: its GRU resets before the product with the state, so that it is compared with gatewise doing the same.
@@ -66,7 +62,7 @@ A peer that differs by more than 1e-4 of the largest number is not timed.
   --torch PYTHON   PyTorch too: the path of a Python that can import torch
   --threads N      PyTorch with N threads too, by the clock on the wall
   --clang PATH     a plain C implementation too, compiled to WebAssembly with this clang (Debian: clang and lld):
-                   ${C_FLAGS.slice(0, -3).join(' ')}
+                   ${C_FLAGS.join(' ')}
 
 ms is the median over the rounds, by the processor's time; ratio the median of the ratios to gatewise simd in
 the same round, above 1 where the peer is slower; maxRss the peak memory of the process in KiB. The peers are
@@ -175,7 +171,7 @@ function torchVersion(python) {
 function compile(clang) {
   try {
     const stdio = ['ignore', 'pipe', 'pipe'];
-    execFileSync(clang, C_FLAGS, { encoding: 'utf8', stdio });
+    execFileSync(clang, [...C_FLAGS, '-o', C_MODULE, C_SOURCE], { encoding: 'utf8', stdio });
     return execFileSync(clang, ['--version'], { encoding: 'utf8' }).split('\n')[0];
   } catch (error) {
     refuse(

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { pack, unpack } from '../../../build/bench/peers/safetensors.js';
 import { LEARNING_RATE, STEPS } from '../../../build/bench/peers/workloads.js';
-import { pack, unpack } from '../safetensors.mjs';
 
 const script = fileURLToPath(new URL('../torch/peer.py', import.meta.url));
 const folder = fileURLToPath(new URL('../../../build/peers/', import.meta.url));
