@@ -121,7 +121,9 @@ test('the ONNX models are read back as they were meant', () => {
 
 test('numbers for other languages are read back as they were', () => {
   const arrays = { a: Float32Array.of(1, -0.5, 3e-40), 'b.0': Int32Array.of(-7, 2 ** 30), é: new Float32Array(0) };
-  equal(unpack(pack(arrays, { workload: '{}' })), arrays);
+  const bytes = pack(arrays, { workload: '{}' });
+  equal(unpack(bytes), arrays);
+  equal(unpack(Buffer.from(bytes)), arrays, 'as files are read');
 });
 
 /** The workloads in small, with sizes that no vector or tile divides. */

@@ -38,7 +38,8 @@ export function unpack(bytes: Uint8Array): Record<string, Values> {
   const arrays: Record<string, Values> = {};
   for (const [name, { dtype, data_offsets }] of Object.entries(header)) {
     if (name === '__metadata__') continue;
-    const { buffer } = bytes.slice(start + data_offsets[0], start + data_offsets[1]);
+    // slice would not copy the Buffer that a file is read into
+    const { buffer } = new Uint8Array(bytes.subarray(start + data_offsets[0], start + data_offsets[1]));
     arrays[name] = dtype === 'F32' ? new Float32Array(buffer) : new Int32Array(buffer);
   }
   return arrays;
