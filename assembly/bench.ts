@@ -6,35 +6,35 @@ import { slot } from './at';
 import { simd } from './simd';
 
 /*
- * Loops of multiply-adds on registers and nothing else. The fastest of them on a processor is the peak of this build: which one that is
- * depends on the latencies, the number of units and the number of registers (bench/peak.ts). `at` holds the factors, then the chains,
- * a vector each. A round does 8 operations a chain.
+ * Loops of multiply-adds whose sums stay in registers. The fastest of them on a processor is the peak of this build: which one that is
+ * depends on latencies, units and registers (bench/peak.ts). A round does 8 operations a chain.
  *
- * Off the chain, c = c + a·b: a round of a chain waits for one addition. The factors a and b trade places after each round. They
- * would otherwise be the same in all rounds, and compilers would multiply once before the loop. No two chains share a product.
+ * Off the chain, c = c + a·p: a round of a chain waits for one addition. The factors p … stay in registers. Two others, a and b, are
+ * loaded in each round from 2 KB, which takes none of the units that multiply and add. They must differ from round to round. Compilers
+ * otherwise multiply before the loop, or once for several rounds, even where a and b only trade places: a loop like that reads a third
+ * more than the processor can do. `at`: p …, the chains, 64 pairs of a and b; the round that has n to go takes pair n mod 64.
  *
- * On the chain, c = c·x + y: a round of a chain waits for the product as well.
+ * On the chain, c = c·x + y: a round of a chain waits for the product as well, which takes no time of its own where multiply-add is one
+ * instruction. `at`: x, y, the chains. 16 chains are for processors with 32 registers.
  */
 
 /** 4 chains, the product off the chain. */
 export function offChain4(at: usize, rounds: i32): void {
-  let a = v128.load(at);
-  let b = v128.load(at, 16);
-  const p = v128.load(at, 32);
-  const q = v128.load(at, 48);
-  const c = at + 64;
+  const p = v128.load(at);
+  const q = v128.load(at, 16);
+  const c = at + 32;
   let c0 = v128.load(c);
   let c1 = v128.load(c, 16);
   let c2 = v128.load(c, 32);
   let c3 = v128.load(c, 48);
   do {
+    const e = c + 64 + ((rounds & 63) << 5);
+    const a = v128.load(e);
+    const b = v128.load(e, 16);
     c0 = simd.fma(a, p, c0);
     c1 = simd.fma(b, p, c1);
     c2 = simd.fma(a, q, c2);
     c3 = simd.fma(b, q, c3);
-    const t = a;
-    a = b;
-    b = t;
   } while (--rounds);
   v128.store(c, c0);
   v128.store(c, c1, 16);
@@ -44,12 +44,10 @@ export function offChain4(at: usize, rounds: i32): void {
 
 /** 6 chains, the product off the chain. */
 export function offChain6(at: usize, rounds: i32): void {
-  let a = v128.load(at);
-  let b = v128.load(at, 16);
-  const p = v128.load(at, 32);
-  const q = v128.load(at, 48);
-  const r = v128.load(at, 64);
-  const c = at + 80;
+  const p = v128.load(at);
+  const q = v128.load(at, 16);
+  const r = v128.load(at, 32);
+  const c = at + 48;
   let c0 = v128.load(c);
   let c1 = v128.load(c, 16);
   let c2 = v128.load(c, 32);
@@ -57,15 +55,15 @@ export function offChain6(at: usize, rounds: i32): void {
   let c4 = v128.load(c, 64);
   let c5 = v128.load(c, 80);
   do {
+    const e = c + 96 + ((rounds & 63) << 5);
+    const a = v128.load(e);
+    const b = v128.load(e, 16);
     c0 = simd.fma(a, p, c0);
     c1 = simd.fma(b, p, c1);
     c2 = simd.fma(a, q, c2);
     c3 = simd.fma(b, q, c3);
     c4 = simd.fma(a, r, c4);
     c5 = simd.fma(b, r, c5);
-    const t = a;
-    a = b;
-    b = t;
   } while (--rounds);
   v128.store(c, c0);
   v128.store(c, c1, 16);
@@ -75,15 +73,13 @@ export function offChain6(at: usize, rounds: i32): void {
   v128.store(c, c5, 80);
 }
 
-/** 8 chains, the product off the chain: 15 registers with a temporary, all that V8 gives out on x86-64. */
+/** 8 chains, the product off the chain. */
 export function offChain8(at: usize, rounds: i32): void {
-  let a = v128.load(at);
-  let b = v128.load(at, 16);
-  const p = v128.load(at, 32);
-  const q = v128.load(at, 48);
-  const r = v128.load(at, 64);
-  const s = v128.load(at, 80);
-  const c = at + 96;
+  const p = v128.load(at);
+  const q = v128.load(at, 16);
+  const r = v128.load(at, 32);
+  const s = v128.load(at, 48);
+  const c = at + 64;
   let c0 = v128.load(c);
   let c1 = v128.load(c, 16);
   let c2 = v128.load(c, 32);
@@ -93,6 +89,9 @@ export function offChain8(at: usize, rounds: i32): void {
   let c6 = v128.load(c, 96);
   let c7 = v128.load(c, 112);
   do {
+    const e = c + 128 + ((rounds & 63) << 5);
+    const a = v128.load(e);
+    const b = v128.load(e, 16);
     c0 = simd.fma(a, p, c0);
     c1 = simd.fma(b, p, c1);
     c2 = simd.fma(a, q, c2);
@@ -101,9 +100,6 @@ export function offChain8(at: usize, rounds: i32): void {
     c5 = simd.fma(b, r, c5);
     c6 = simd.fma(a, s, c6);
     c7 = simd.fma(b, s, c7);
-    const t = a;
-    a = b;
-    b = t;
   } while (--rounds);
   v128.store(c, c0);
   v128.store(c, c1, 16);
@@ -115,13 +111,11 @@ export function offChain8(at: usize, rounds: i32): void {
   v128.store(c, c7, 112);
 }
 
-/** 10 chains, the product off the chain: all pairs of four factors, which take turns. */
-export function offChain10(at: usize, rounds: i32): void {
-  let a = v128.load(at);
-  let b = v128.load(at, 16);
-  let d = v128.load(at, 32);
-  let e = v128.load(at, 48);
-  const c = at + 64;
+/** 10 chains, the product on the chain. */
+export function onChain10(at: usize, rounds: i32): void {
+  const x = v128.load(at);
+  const y = v128.load(at, 16);
+  const c = at + 32;
   let c0 = v128.load(c);
   let c1 = v128.load(c, 16);
   let c2 = v128.load(c, 32);
@@ -133,21 +127,16 @@ export function offChain10(at: usize, rounds: i32): void {
   let c8 = v128.load(c, 128);
   let c9 = v128.load(c, 144);
   do {
-    c0 = simd.fma(a, a, c0);
-    c1 = simd.fma(a, b, c1);
-    c2 = simd.fma(a, d, c2);
-    c3 = simd.fma(a, e, c3);
-    c4 = simd.fma(b, b, c4);
-    c5 = simd.fma(b, d, c5);
-    c6 = simd.fma(b, e, c6);
-    c7 = simd.fma(d, d, c7);
-    c8 = simd.fma(d, e, c8);
-    c9 = simd.fma(e, e, c9);
-    const t = a;
-    a = b;
-    b = d;
-    d = e;
-    e = t;
+    c0 = simd.fma(c0, x, y);
+    c1 = simd.fma(c1, x, y);
+    c2 = simd.fma(c2, x, y);
+    c3 = simd.fma(c3, x, y);
+    c4 = simd.fma(c4, x, y);
+    c5 = simd.fma(c5, x, y);
+    c6 = simd.fma(c6, x, y);
+    c7 = simd.fma(c7, x, y);
+    c8 = simd.fma(c8, x, y);
+    c9 = simd.fma(c9, x, y);
   } while (--rounds);
   v128.store(c, c0);
   v128.store(c, c1, 16);
@@ -161,7 +150,7 @@ export function offChain10(at: usize, rounds: i32): void {
   v128.store(c, c9, 144);
 }
 
-/** 12 chains, the product on the chain: for a fused multiply-add, whose factors take no more time than its sum. */
+/** 12 chains, the product on the chain. */
 export function onChain12(at: usize, rounds: i32): void {
   const x = v128.load(at);
   const y = v128.load(at, 16);
@@ -206,7 +195,7 @@ export function onChain12(at: usize, rounds: i32): void {
   v128.store(c, c11, 176);
 }
 
-/** 16 chains, the product on the chain: for processors with 32 registers. It spills on x86-64. */
+/** 16 chains, the product on the chain. */
 export function onChain16(at: usize, rounds: i32): void {
   const x = v128.load(at);
   const y = v128.load(at, 16);

@@ -11,7 +11,7 @@ export interface BenchCore {
   offChain4(at: number, rounds: number): void;
   offChain6(at: number, rounds: number): void;
   offChain8(at: number, rounds: number): void;
-  offChain10(at: number, rounds: number): void;
+  onChain10(at: number, rounds: number): void;
   onChain12(at: number, rounds: number): void;
   onChain16(at: number, rounds: number): void;
   scalarGemm(c: number, a: number, b: number, M: number, N: number, K: number): void;
