@@ -2,7 +2,7 @@
 import type Benchmark from 'benchmark';
 import { input, Model, Recurrent, type Runtime, read } from 'gatewise';
 import { LanguageModel } from 'gatewise/tasks';
-import type { BenchCore } from './measure.js';
+import type { BenchCore } from './builds.js';
 import { numbers } from './numbers.js';
 import { Layer, type Start } from './peers/plain/layer.js';
 import { Head } from './peers/plain/network.js';
