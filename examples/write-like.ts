@@ -148,7 +148,7 @@ async function learn(
     return (mean * count + extra) / [...all.slice(1).join('')].length;
   };
   let seconds = 0;
-  const schedule = { kind: 'cosine', steps, floor: 1e-4 } as const;
+  const schedule = { kind: 'cosine', steps, minLearningRate: 1e-4 } as const;
   for await (const p of model.fit(known(tokens), {
     ...fit,
     steps,

@@ -56,16 +56,16 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
         ? '; it looks like a zip file, which PyTorch writes: save it as safetensors there'
         : '';
     throw new FormatError(
-      `the file is cut off or no safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
+      `the file is cut off or not a safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
     );
   }
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(8, 8 + length)));
   } catch {
-    throw new FormatError('the header of the file is no JSON');
+    throw new FormatError('the header of the file is not valid JSON');
   }
-  if (!isRecord(header)) throw new FormatError('the header of the file is no JSON object');
+  if (!isRecord(header)) throw new FormatError('the header of the file is not a JSON object');
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || !Object.values(metadata).every((v) => typeof v === 'string')) {
     throw new FormatError('the metadata of the file are not all strings');
@@ -92,13 +92,13 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
 }
 
 function checkEntry(name: string, entry: unknown, size: number): { shape: number[]; from: number; to: number } {
-  if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is no object`);
+  if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (dtype !== 'F32') throw new FormatError(`${name}: expected numbers of type F32, got ${String(dtype)}`);
   const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
-  if (!Array.isArray(shape) || !shape.every(isSize)) throw new FormatError(`${name}: its shape is no list of sizes`);
+  if (!Array.isArray(shape) || !shape.every(isSize)) throw new FormatError(`${name}: its shape is not a list of sizes`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    throw new FormatError(`${name}: its data_offsets are no pair of sizes`);
+    throw new FormatError(`${name}: its data_offsets are not a pair of sizes`);
   }
   const [from, to] = offsets as [number, number];
   const bytes = shape.reduce((n: number, d: number) => n * d, 4);
