@@ -4,8 +4,8 @@
  */
 
 /** A name or a text that others gave, short enough for a sentence. */
-export function cut(text: string): string {
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+export function cut(text: string, most = 40): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
 /** What came, short enough for a sentence. */
@@ -77,7 +77,7 @@ export function suggest(word: string, choices: readonly string[]): string {
   const low = word.toLowerCase();
   const begun = choices.find((c) => low.length > 2 && c.toLowerCase().startsWith(low));
   if (begun) return `; did you mean '${cut(begun)}'?`;
-  let near = Math.max(2, Math.floor(word.length / 2.5)) + 1;
+  let near = Math.min(Math.max(2, Math.floor(word.length / 2.5)) + 1, word.length);
   let best: string | undefined;
   for (const choice of choices.slice(0, 1000)) {
     if (Math.abs(choice.length - low.length) >= near) continue;
@@ -102,7 +102,7 @@ function distance(a: string, b: string): number {
 
 /** `a`, `a and b`, `a, b and 3 more`. */
 export function list(items: readonly string[], most = 5): string {
-  const shown = items.slice(0, items.length > most ? most - 1 : most).map(cut);
+  const shown = items.slice(0, items.length > most ? most - 1 : most).map((item) => cut(item, 100));
   if (items.length > most) return `${shown.join(', ')} and ${items.length - most + 1} more`;
   return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown[shown.length - 1]}`;
 }

@@ -128,14 +128,21 @@ export const anything: Reader<unknown> = (name, value) => {
  *
  * @param place what was called, for errors: `create`, `fit`
  * @param prefix put before the names of options in errors, say `source.`
+ * @param known all that may be given, where others read the rest
  * @returns frozen, with every default filled in, in the order of the schema
  * @throws TypeError, RangeError
  */
-export function readOptions<S extends Schema>(place: string, schema: S, given: unknown, prefix = ''): Settings<S> {
+export function readOptions<S extends Schema>(
+  place: string,
+  schema: S,
+  given: unknown,
+  prefix = '',
+  known: Schema = schema,
+): Settings<S> {
   if (!isRecord(given)) return check.fail(place, 'an object of options', given);
   for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(schema, key))
-      throw new TypeError(`${place}: unknown option ${check.show(key)}${suggest(key, schema)}`);
+    if (!Object.hasOwn(known, key))
+      throw new TypeError(`${place}: unknown option ${check.show(key)}${suggest(key, known)}`);
   }
   const settings = Object.entries(schema).map(([key, { read, fallback, required: needed }]) => {
     const value = given[key];
@@ -150,9 +157,9 @@ export function givenOptions<S extends Schema>(schema: S, settings: Settings<S>,
   return Object.freeze(Object.fromEntries(own.map((key) => [key, settings[key]]))) as Options<S>;
 }
 
-/** Some options of a schema, as a schema. */
-export function pick<S extends Schema, const K extends readonly (keyof S)[]>(schema: S, keys: K): Pick<S, K[number]> {
-  return Object.fromEntries(keys.map((key) => [key, schema[key]])) as Pick<S, K[number]>;
+/** Some of the properties of an object, in the order of `keys`. */
+export function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
 }
 
 /** Names that other libraries have for options of ours, without case, `_` and `-`. */
@@ -161,7 +168,7 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   numLayers: ['layers', 'nlayers', 'depth'],
   learningRate: ['lr', 'eta', 'stepsize'],
   batchSize: ['bs', 'batch'],
-  epochs: ['nepochs', 'numepochs', 'maxepochs', 'passes'],
+  epochs: ['nepochs', 'numepochs', 'maxepochs', 'passes', 'steps', 'maxsteps'],
   dropout: ['dropoutrate', 'dropoutprob', 'interlayerdropout'],
   variationalDropout: ['recurrentdropout'],
   clipNorm: ['gradclip', 'maxgradnorm', 'gradientclipval', 'maxnorm'],

@@ -248,7 +248,7 @@ test('bad input: each with its message, before anything is changed', async () =>
   for (const [options, message] of [
     [{ window: 0 }, /^window: expected a positive whole number, got 0/],
     [{ horizon: 1.5 }, /^horizon: expected a positive whole number, got 1\.5/],
-    [{ variables: [] }, /^variables: expected a list of names/],
+    [{ variables: [] }, /^variables: expected a list of at least one name/],
     [{ targets: ['x'] }, /^targets: 'x' is not among the variables value/],
     [
       { variables: ['a', 'b'], targets: ['a'], method: 'recursive' },

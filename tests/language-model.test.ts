@@ -216,7 +216,7 @@ test('streams: one set of weights, states that are cloned, reset, saved and load
   equal(probabilities(text, middle), whole);
   throws(() => lm.step('', lm.state()), /input: is empty/);
   throws(() => lm.step('ab!', lm.state()), /input: "!" is not in the vocabulary/);
-  throws(() => loadState(lm.save()), /the file holds no state/);
+  throws(() => loadState(lm.save()), /the file does not hold a state/);
   using narrow = await LanguageModel.create({ ...SMALL, hiddenSize: 4 });
   throws(() => lm.step('a', narrow.state()), /state: expected h of \[/);
 });
@@ -274,7 +274,7 @@ test('create says what is wrong with its options', async () => {
   const wrong: [object, RegExp][] = [
     [{ vocabulary: '' }, /vocabulary: the text is empty/],
     [{ vocabulary: [] }, /vocabulary: the list is empty/],
-    [{ vocabulary: ['a', 'b', 'a'] }, /vocabulary: 'a' is there twice/],
+    [{ vocabulary: ['a', 'b', 'a'] }, /vocabulary: duplicate 'a'/],
     [{ vocabulary: 5 }, /vocabulary: expected a text or a list of tokens, got 5/],
     [{ vocabulary: 'abc', hiddenSize: 0 }, /hiddenSize: expected a positive whole number, got 0/],
     [{ vocabulary: 'abc', hiddenSize: -3 }, /hiddenSize: .*got -3/],
@@ -398,10 +398,10 @@ test('files that are damaged or of something else are refused, by name', async (
   const wrong: [Uint8Array, RegExp][] = [
     [Buffer.alloc(3), /the file has 3 bytes; a safetensors file has at least 8/],
     [Buffer.from('PK\x03\x04 a pickle from torch.save'), /looks like a zip file/],
-    [file.subarray(0, 100), /cut off or no safetensors file/],
+    [file.subarray(0, 100), /cut off or not a safetensors file/],
     [file.subarray(0, file.length - 4), /the file is cut off|takes? .* it is cut off/],
     [Buffer.concat([file, Buffer.alloc(4)]), /something follows it/],
-    [lying, /cut off or no safetensors file/],
+    [lying, /cut off or not a safetensors file/],
     [rewrite((h) => delete h[w], file.subarray(8 + length)), /begins at byte|missing/],
     [rewrite((h) => (h[w].dtype = 'F16')), /rnn.weight_hh_l0: expected numbers of type F32, got F16/],
     [
@@ -409,10 +409,10 @@ test('files that are damaged or of something else are refused, by name', async (
       /rnn.weight_hh_l0: shape \[48, 6\] needs 1152 bytes, its data_offsets span 2304/,
     ],
     [rewrite((h) => (h[w].shape = [24, 24])), /rnn.weight_hh_l0 is \[24, 24\] and not \[48, 12\]/],
-    [rewrite((h) => (h[w].shape = [-48, -12])), /its shape is no list of sizes/],
+    [rewrite((h) => (h[w].shape = [-48, -12])), /its shape is not a list of sizes/],
     [rewrite((h) => (h[w].data_offsets = [0, 2304])), /begins at byte/],
     [rewrite((h) => (h[w].data_offsets = [5, 1])), /lies at bytes 5 to 1|no pair/],
-    [rewrite((h) => (h[w].data_offsets = 'x')), /data_offsets are no pair/],
+    [rewrite((h) => (h[w].data_offsets = 'x')), /data_offsets are not a pair/],
     [
       rewrite((h) => {
         h['rnn.extra'] = h[w];
@@ -420,11 +420,14 @@ test('files that are damaged or of something else are refused, by name', async (
       }),
       /missing rnn.weight_hh_l0; not expected rnn.extra/,
     ],
-    [rewrite((h) => (h.__metadata__.gatewise = '{')), /is no JSON/],
-    [rewrite((h) => (h.__metadata__.gatewise = '{"format":99}')), /is of format 99; this version reads format 1/],
+    [rewrite((h) => (h.__metadata__.gatewise = '{')), /is not valid JSON/],
+    [
+      rewrite((h) => (h.__metadata__.gatewise = '{"format":99}')),
+      /is of format 99; this version reads formats 1 and 2/,
+    ],
     [
       rewrite((h) => (h.__metadata__.gatewise = header.__metadata__.gatewise.replace('language-model', 'tagger'))),
-      /holds a tagger, not a language-model/,
+      /holds 'tagger', not 'language-model'/,
     ],
     [
       rewrite(

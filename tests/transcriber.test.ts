@@ -211,12 +211,12 @@ test('progress is shown, a signal stops, and memory stays as it is', async () =>
 test('bad options and examples are refused before a step, and change nothing', async () => {
   const wrong: [Partial<TranscriberOptions>, RegExp][] = [
     [{ target: '' }, /target: the text is empty/],
-    [{ target: ['a', 'a'] }, /target: 'a' is there twice/],
+    [{ target: ['a', 'a'] }, /target: duplicate 'a'/],
     [{ hiddenLayers: [0] }, /hiddenLayers\[0\]: expected a positive whole number/],
     [{ outputDropout: 1 }, /outputDropout: expected a number below 1, got 1/],
     [{ cell: 'mgu' as 'gru' }, /cell: expected/],
     [{ labels: 'abc' } as object, /labels/],
-    [{ inputSize: 2, vocabulary: 'abc' }, /vocabulary and inputSize do not go together/],
+    [{ inputSize: 2, vocabulary: 'abc' }, /vocabulary and inputSize cannot be combined/],
   ];
   for (const [options, message] of wrong) await rejects(create(options), message);
   using task = await create();
@@ -235,7 +235,7 @@ test('bad options and examples are refused before a step, and change nothing', a
         fit({ input: 'abc', target: 'xxy' }),
         /examples\[1\]\.target: 3 tokens, 1 of them like the one before, need 4 steps; the input has 3/,
       ],
-      [() => task.fit(examplesOf(TEXTS), { steps: 3 } as object), /steps: passes over the examples are counted here/],
+      [() => task.fit(examplesOf(TEXTS), { steps: 3 } as object), /steps: epochs are counted here/],
       [() => task.predict(['abc'], { beamWidth: -1 }), /beamWidth: expected a whole number/],
       [() => task.predict(['abc'], { maxLength: 3 } as object), /maxLength/],
       [() => task.predict('abc' as never), /inputs: expected a list of sequences/],

@@ -19,6 +19,7 @@ import {
   type StateRows,
 } from '../nn/recurrent.js';
 import { select } from '../nn/rows.js';
+import { names } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
 import {
@@ -31,7 +32,6 @@ import {
   inBatches,
 } from './examples.js';
 import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
-import { checkClasses } from './sequence-classifier.js';
 import { fitScaling, ONLY, restored, type Scaling, type Series, scaled, seriesOf } from './series.js';
 
 /** Options of the recurrent layers that a model which reads from left to right can have. */
@@ -217,8 +217,8 @@ function checkOptions(options: ForecasterOptions): { settings: Settings; config:
   const { difference = 0, trend = 'none', outputDropout = 0 } = options;
   check.whole('window', window);
   check.whole('horizon', horizon);
-  checkClasses('variables', variables);
-  const targets = checkClasses('targets', options.targets ?? variables);
+  names()('variables', variables);
+  const targets = names()('targets', options.targets ?? variables);
   const strange = targets.find((target) => !variables.includes(target));
   if (strange !== undefined)
     throw new RangeError(`targets: ${check.show(strange)} is not among the variables ${check.list(variables)}`);

@@ -19,7 +19,7 @@ import { Random } from '../random.js';
 import type { Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import * as checkpoint from '../train/checkpoint.js';
-import { checkFit, type FitOptions, type Progress } from '../train/fit.js';
+import type { FitOptions, Progress } from '../train/fit.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
 import { checkFitOptions, checkTask, Learner, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
@@ -238,7 +238,6 @@ export class LanguageModel {
    */
   fit(input: string | readonly string[], options: LanguageModelFitOptions = {}): Run<LanguageModelProgress, void> {
     checkFitOptions(options, ['batchSize', 'window', 'stride']);
-    checkFit(options);
     const { batchSize = 16, window = 64, stride = window } = options;
     check.whole('batchSize', batchSize);
     check.whole('window', window);

@@ -24,6 +24,7 @@ import {
   fitExamples,
   inBatches,
 } from './examples.js';
+import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
 import {
   type Encoded,
   INPUT_OPTIONS,
@@ -34,9 +35,8 @@ import {
   inputWidth,
   type Sequence,
   SequenceInput,
-} from './inputs.js';
-import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
-import { editDistance } from './metrics.js';
+} from './shared/inputs.js';
+import { editDistance } from './shared/metrics.js';
 
 type Stack = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize'>;
 
