@@ -1,6 +1,6 @@
 /** What all tasks share: use after dispose, runs, streams, summaries, saved data that are wrong. */
 import { cells, Runtime } from 'gatewise';
-import { SequenceClassifier, SequenceRegressor, SequenceTagger, Stream } from 'gatewise/tasks';
+import { SequenceClassifier, SequenceRegressor, SequenceTagger, Stream, Transcriber } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, instance, is, match, ok, throws } from 'uvu/assert';
 import { rejects } from './support/rejects.js';
@@ -13,7 +13,7 @@ const GONE = /this model has been disposed/;
 /** What the three have in common. */
 interface Made {
   readonly title: string;
-  readonly create: (options: object) => Promise<SequenceClassifier | SequenceRegressor | SequenceTagger>;
+  readonly create: (options: object) => Promise<SequenceClassifier | SequenceRegressor | SequenceTagger>; // and the others, which have the same methods
   readonly example: never;
 }
 const made: Made[] = [
@@ -31,6 +31,11 @@ const made: Made[] = [
     title: 'tagger',
     create: (options) => SequenceTagger.create({ ...SMALL, classes: ['x', 'y'], ...options }) as never,
     example: { input: TEXT, labels: [...'xyxyx'] } as never,
+  },
+  {
+    title: 'transcriber',
+    create: (options) => Transcriber.create({ ...SMALL, target: 'xy', ...options }) as never,
+    example: { input: TEXT, target: 'xyx' } as never,
   },
 ];
 

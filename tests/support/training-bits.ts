@@ -340,7 +340,7 @@ async function transcriber({ options, examples }: Of<'transcriber'>, common: Com
   const inputs = examples.map((example) => example.input);
   const said: Said[] = [];
   for (const own of [{}, { beamWidth: 3 }]) {
-    for (const p of await task.predict(inputs, own)) said.push(p.tokens, known(p.logProbability));
+    for (const p of await task.predict(inputs, own)) said.push(p.tokens, known(p.logProbability ?? Number.NaN));
   }
   return { model: task.model, losses: values, said };
 }
