@@ -129,28 +129,23 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Finds each expected tensor in a file: missing ones, those left over and wrong shapes are all named. The names may be written with
- * one of `aliases` in place of a prefix.
+ * Finds each expected tensor in a file: missing ones, those left over and wrong shapes are all named.
  */
 export function match(
   tensors: ReadonlyMap<string, Tensor>,
   expected: readonly { name: string; shape: readonly number[] }[],
-  aliases: Readonly<Record<string, readonly string[]>> = {},
 ): Map<string, Float32Array> {
   const found = new Map<string, Float32Array>();
   const rest = new Set(tensors.keys());
   const missing: string[] = [];
   const wrong: string[] = [];
   for (const { name, shape } of expected) {
-    const prefix = name.slice(0, name.indexOf('.') + 1);
-    const names = [name, ...(aliases[prefix] ?? []).map((alias) => alias + name.slice(prefix.length))];
-    const key = names.find((n) => tensors.has(n));
-    const tensor = key === undefined ? undefined : tensors.get(key);
-    if (key === undefined || !tensor) {
+    const tensor = tensors.get(name);
+    if (!tensor) {
       missing.push(name);
       continue;
     }
-    rest.delete(key);
+    rest.delete(name);
     if (tensor.shape.join() === shape.join()) found.set(name, tensor.data);
     else wrong.push(`${name} is [${tensor.shape.join(', ')}] and not [${shape.join(', ')}]`);
   }

@@ -157,7 +157,6 @@ export class Learner<L> {
     config: Record<string, unknown>,
     options: Omit<TaskOptions, 'seed'>,
     checked: (options: Record<string, unknown>) => { config: C; build: (b: Builder) => L },
-    aliases: Readonly<Record<string, readonly string[]>> = {},
   ): Promise<{ learner: Learner<L>; config: C }> {
     let result: { config: C; build: (b: Builder) => L };
     try {
@@ -168,7 +167,7 @@ export class Learner<L> {
     const seed = file.description?.seed ?? 0;
     const learner = await Learner.create({ ...options, seed }, result.build, false);
     try {
-      Object.assign(learner, checkpoint.restore(learner.model, file, aliases));
+      Object.assign(learner, checkpoint.restore(learner.model, file));
       return { learner, config: result.config };
     } catch (error) {
       learner.dispose();

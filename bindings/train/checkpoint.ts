@@ -6,7 +6,7 @@ import { show } from '../check.js';
 import { FormatError } from '../errors.js';
 import { fromFormat1 } from '../files/renames.js';
 import { decode, encode, match, type Tensor } from '../files/safetensors.js';
-import { ownTensors, weightsOf } from '../files/weights.js';
+import { ownTensors, renamed, weightsOf } from '../files/weights.js';
 import type { Model } from '../nn/model.js';
 import { State } from '../nn/recurrent.js';
 import type { Stream } from '../random.js';
@@ -84,10 +84,20 @@ export function save(
   return encode(tensors, { gatewise: JSON.stringify(description) });
 }
 
+/** How others call the recurrent layers. */
+const OTHERS = { 'lstm.': 'rnn.', 'gru.': 'rnn.' };
+
 /** Reads a file; its description is null where gatewise did not write it. */
-export function open(bytes: Uint8Array | ArrayBuffer, task: string): Checkpoint {
-  const { tensors, metadata } = decode(bytes);
-  if (metadata.gatewise === undefined) return { description: null, metadata, tensors };
+export function open(
+  bytes: Uint8Array | ArrayBuffer,
+  task: string,
+  rename: Readonly<Record<string, string>> = {},
+): Checkpoint {
+  const file = decode(bytes);
+  const { metadata } = file;
+  const own = metadata.gatewise !== undefined;
+  const tensors = renamed(file.tensors, own ? rename : { ...OTHERS, ...rename });
+  if (!own) return { description: null, metadata, tensors };
   let description: Description;
   try {
     description = JSON.parse(metadata.gatewise);
@@ -111,12 +121,8 @@ export function open(bytes: Uint8Array | ArrayBuffer, task: string): Checkpoint 
 }
 
 /** Brings a fresh model to where the file stands; returns what else was saved. */
-export function restore(
-  model: Model<unknown>,
-  { description, tensors }: Checkpoint,
-  aliases: Readonly<Record<string, readonly string[]>> = {},
-): Standing {
-  const values = match(ownTensors(tensors), model.parameters, aliases);
+export function restore(model: Model<unknown>, { description, tensors }: Checkpoint): Standing {
+  const values = match(ownTensors(tensors), model.parameters);
   const optimizer = description?.optimizer ? new Optimizer(model, description.optimizer.options) : null;
   if (optimizer) optimizer.steps = description?.optimizer?.step ?? 0;
 

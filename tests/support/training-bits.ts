@@ -286,8 +286,8 @@ const heads = {
 async function languageModel({ options, text, fit, generate }: Of<'language model'>, common: Common): Promise<Trained> {
   const task = await LanguageModel.create({ vocabulary: text, ...options, ...common });
   const values = await lossesOf(task.fit(text, { steps: STEPS, learningRate: 0.01, ...fit }));
-  const logits = task.step(text.slice(0, 20), task.state());
-  return { model: task.model, losses: values, said: [logits, ...generate.map((own) => task.generate(own))] };
+  const { probabilities } = task.stream().step(text.slice(0, 20));
+  return { model: task.model, losses: values, said: [probabilities, ...generate.map((own) => task.generateSync(own))] };
 }
 
 async function classifier({ options, examples, fit }: Of<'classifier'>, common: Common): Promise<Trained> {

@@ -28,12 +28,16 @@ export interface EpochProgress extends Progress {
   readonly epoch: number;
 }
 
+export const SIGNAL = {
+  /** Stops after the running batch; the call then throws the signal's reason. */
+  signal: optional(check.signal),
+};
+
 /** The options of going through sequences without training. */
 export const BATCHES = {
   /** Sequences at a time, default 64. */
   batchSize: option(whole(1), 64),
-  /** Stops after the running batch; the call then throws the signal's reason. */
-  signal: optional(check.signal),
+  ...SIGNAL,
 };
 
 export interface BatchOptions extends Options<typeof BATCHES> {}

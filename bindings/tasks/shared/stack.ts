@@ -23,10 +23,21 @@ export function stackSchema(cell: CellName, hiddenSize: number) {
   };
 }
 
+/** The same for models that read from left to right: without the options of other directions. */
+export function oneWaySchema(cell: CellName, hiddenSize: number) {
+  const { bidirectional: _, merge: __, reverse: ___, ...rest } = stackSchema(cell, hiddenSize);
+  return rest;
+}
+
+export interface OneWayOptions extends Options<ReturnType<typeof oneWaySchema>> {}
+
 export type StackSchema = ReturnType<typeof stackSchema>;
 
 /** The options of the layers. @throws TypeError, RangeError */
-export function stackOf(settings: Settings<StackSchema>, inputSize: number): RecurrentOptions {
+export function stackOf(
+  settings: Partial<Settings<StackSchema>> & Pick<Settings<StackSchema>, 'cell' | 'hiddenSize'>,
+  inputSize: number,
+): RecurrentOptions {
   const { cell, hiddenSize } = settings;
   const given = names.filter((key) => settings[key as keyof Others] !== undefined);
   const own = Object.fromEntries(given.map((key) => [key, settings[key as keyof Others]])) as Others;

@@ -8,7 +8,7 @@ import { Runtime } from '../../core/train.js';
 import { FormatError } from '../../errors.js';
 import { type Builder, Model } from '../../nn/model.js';
 import type { Options, Schema, Settings } from '../../options.js';
-import { givenOptions, oneOf, option, optional, pick, readOptions, whole } from '../../options.js';
+import { givenOptions, oneOf, option, optional, pick, readOptions, recordOf, whole } from '../../options.js';
 import type { Loss, Tape } from '../../tape.js';
 import * as checkpoint from '../../train/checkpoint.js';
 import { type Batch, type FIT, type Progress, train } from '../../train/fit.js';
@@ -53,8 +53,20 @@ const TASK = {
   ...LOAD,
 };
 
+const LOAD_FILE = {
+  ...LOAD,
+  /** The options of `create`, for a file that gatewise did not write, such as a state dict of PyTorch. */
+  config: optional((name: string, value: unknown) =>
+    typeof value === 'object' && value !== null
+      ? (value as Readonly<Record<string, unknown>>)
+      : check.fail(name, 'an object of options', value),
+  ),
+  /** New beginnings of names of tensors, say `{ 'decoder.': 'head.' }`. `lstm.` and `gru.` are read as `rnn.`. */
+  rename: optional(recordOf(check.text, 'new names by old ones')),
+};
+
 /** Options of loading a model. */
-export interface LoadOptions extends Options<typeof LOAD> {}
+export interface LoadOptions extends Options<typeof LOAD_FILE> {}
 /** Options that every task takes. */
 export interface TaskOptions extends Options<typeof TASK> {}
 
@@ -71,6 +83,8 @@ export interface Kind<L, S extends Schema> {
   readonly schema: S;
   /** Checks what options say together. The layers are built later, on a runtime. */
   readonly layers: (settings: Settings<S>) => (b: Builder) => L;
+  /** The options of a file without a description, as far as its tensors tell them. */
+  readonly infer?: (file: checkpoint.Checkpoint) => Record<string, unknown>;
 }
 
 /** A model that has been created or loaded. */
@@ -101,15 +115,21 @@ function planNew<L, S extends Schema>({ task, schema, layers }: Kind<L, S>, opti
 }
 
 function planFile<L, S extends Schema>(
-  { task, schema, layers }: Kind<L, S>,
+  { task, schema, layers, infer }: Kind<L, S>,
   bytes: Uint8Array | ArrayBuffer,
   options: LoadOptions,
 ): Plan<L, Options<S>> {
-  const from = readOptions('load', LOAD, options);
-  const file = checkpoint.open(bytes, task);
-  if (!file.description)
-    throw new FormatError(`the file has no description: it was not saved by a ${task} of gatewise`);
-  const { config: given, seed } = file.description;
+  const { config, rename = {}, ...from } = readOptions('load', LOAD_FILE, options);
+  const file = checkpoint.open(bytes, task, rename);
+  if (file.description && config) {
+    throw new TypeError('config: is for files without a description; this file says what it was created with');
+  }
+  if (!file.description && !config && !infer) {
+    throw new FormatError(
+      `the file has no description: it was not saved by gatewise. Pass the options of create as \`config\``,
+    );
+  }
+  const { config: given, seed } = file.description ?? { config: { ...infer?.(file), ...config }, seed: 0 };
   try {
     const settings = readOptions('config', schema, given);
     return {
@@ -121,6 +141,7 @@ function planFile<L, S extends Schema>(
       file,
     };
   } catch (error) {
+    if (!file.description) throw error;
     throw new FormatError(`the file's description: ${(error as Error).message}`);
   }
 }
@@ -218,6 +239,11 @@ export abstract class Task<L, C extends object> {
   get training(): { readonly steps: number; readonly options: OptimizerOptions } | null {
     const { optimizer } = this.#standing;
     return optimizer && { steps: optimizer.steps, options: optimizer.options };
+  }
+
+  /** Where training stands in its data, in the task's own words. */
+  protected get position(): object | null {
+    return this.#standing.position;
   }
 
   /** Layers, shapes, parameters and bytes; as a string a table. */
