@@ -17,7 +17,10 @@ const POSITION: Renames = { pass: 'epoch' };
 
 /** @param description of format 1, of any content */
 export function fromFormat1(description: Json): Json {
-  const { config, schedule, position, ...rest } = description;
+  const { config: given, schedule, position, ...rest } = description;
+  // a forecaster's scaling was kept among its options
+  const { scaling, config } =
+    isRecord(given) && given.scaling !== undefined ? split(given) : { scaling: undefined, config: given };
   // numbers were learned by a classifier
   const numbers = rest.task === 'sequence-classifier' && isRecord(config) && config.outputs !== undefined;
   const task = numbers ? 'sequence-regressor' : rest.task;
@@ -31,9 +34,14 @@ export function fromFormat1(description: Json): Json {
         ? Object.fromEntries(Object.entries(all).map(([of, start]) => [of, renamed(start, INITIALIZER)]))
         : all,
     ),
+    ...(scaling === undefined ? {} : { data: { scaling } }),
     ...(schedule === undefined ? {} : { schedule: within(schedule, 'options', (own) => renamed(own, SCHEDULE)) }),
     ...(position === undefined ? {} : { position: renamed(position, POSITION) }),
   };
+}
+
+function split({ scaling, ...config }: Json): { scaling: unknown; config: Json } {
+  return { scaling, config };
 }
 
 function renamed(value: unknown, names: Renames): unknown {

@@ -8,9 +8,10 @@ export { Vocabulary, type VocabularyOptions } from '../text/vocabulary.js';
 export type { Run } from '../train/run.js';
 export type { WriteOptions } from './decoding.js';
 export {
+  type ByVariable,
   type EvaluateForecastOptions,
-  type Forecast,
   Forecaster,
+  type ForecasterConfig,
   type ForecasterFitOptions,
   type ForecasterOptions,
   type ForecasterReport,
@@ -19,9 +20,12 @@ export {
 export {
   type GenerateOptions,
   LanguageModel,
+  type LanguageModelConfig,
   type LanguageModelFitOptions,
   type LanguageModelOptions,
   type LanguageModelProgress,
+  type LanguageModelReport,
+  type NextToken,
 } from './language-model.js';
 
 export {
@@ -68,18 +72,20 @@ export {
   type TagMetrics,
   type TagPrediction,
 } from './sequence-tagger.js';
-export type { Scaling, Series } from './series.js';
 export type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
+export type { Forecast, ForecastErrors, ForecastMetrics } from './shared/forecast-metrics.js';
 export type { FeatureOptions, InputOptions, Sequence, Vectors } from './shared/inputs.js';
 export { type ClassMetrics, editDistance, type Span, spanMetrics, spansOf } from './shared/metrics.js';
 export type { PooledOptions } from './shared/pooled.js';
-export type { StackOptions } from './shared/stack.js';
+export type { Scaling, Series } from './shared/series.js';
+export type { OneWayOptions, StackOptions } from './shared/stack.js';
 export { Stream } from './shared/stream.js';
 export type { LayerSummary, Summary } from './shared/summary.js';
 export { type LoadOptions, type SaveOptions, Task, type TaskOptions } from './shared/task.js';
 export {
   type TranscribeOptions,
   Transcriber,
+  type TranscriberConfig,
   type TranscriberExample,
   type TranscriberOptions,
   type TranscriberReport,

@@ -32,6 +32,7 @@ import {
   type ClassifierExample,
   type ClassifierFitOptions,
   type EpochOptions,
+  type Forecast,
   Forecaster,
   type ForecasterOptions,
   type GenerateOptions,
@@ -362,8 +363,13 @@ async function generator({ options, examples, write }: Of<'generator'>, common: 
 async function forecaster({ options, series, steps }: Of<'forecaster'>, common: Common): Promise<Trained> {
   const task = await Forecaster.create({ ...options, ...common });
   const values = await lossesOf(task.fit(series, FIT));
-  const forecasts = task.predict(series, steps === undefined ? {} : { steps });
-  const said = Object.values(forecasts).map((p) => [p.point, p.quantiles]);
+  const [forecast] = await task.predict([series], steps === undefined ? {} : { steps });
+  // by name, or one of a variable without a name
+  const all: Forecast[] =
+    'point' in forecast && !options.variables
+      ? [Object.assign({ point: new Float64Array() }, forecast)]
+      : Object.values(forecast as Readonly<Record<string, Forecast>>);
+  const said = all.map(({ point, quantiles = [] }) => [point, quantiles]);
   return { model: task.model, losses: values, said };
 }
 

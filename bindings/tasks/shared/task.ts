@@ -85,6 +85,8 @@ export interface Kind<L, S extends Schema> {
   readonly layers: (settings: Settings<S>) => (b: Builder) => L;
   /** The options of a file without a description, as far as its tensors tell them. */
   readonly infer?: (file: checkpoint.Checkpoint) => Record<string, unknown>;
+  /** Checks what a file holds of what the task learned apart from the weights. */
+  readonly checkData?: (data: Readonly<Record<string, unknown>>, settings: Settings<S>) => void;
 }
 
 /** A model that has been created or loaded. */
@@ -115,7 +117,7 @@ function planNew<L, S extends Schema>({ task, schema, layers }: Kind<L, S>, opti
 }
 
 function planFile<L, S extends Schema>(
-  { task, schema, layers, infer }: Kind<L, S>,
+  { task, schema, layers, infer, checkData }: Kind<L, S>,
   bytes: Uint8Array | ArrayBuffer,
   options: LoadOptions,
 ): Plan<L, Options<S>> {
@@ -132,6 +134,7 @@ function planFile<L, S extends Schema>(
   const { config: given, seed } = file.description ?? { config: { ...infer?.(file), ...config }, seed: 0 };
   try {
     const settings = readOptions('config', schema, given);
+    checkData?.(file.description?.data ?? {}, settings);
     return {
       task,
       config: givenOptions(schema, settings, given as Options<S>),
