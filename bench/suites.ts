@@ -241,7 +241,7 @@ function generation(cores: Cores): Suite {
       ...own.map(({ name, lm }): Case => {
         let text = '';
         const run = () => {
-          text = lm.generate({ prompt: vocabulary[0], length, temperature: 0 });
+          text = lm.generateSync({ prompt: vocabulary[0], length, temperature: 0 });
         };
         return { name, run, result: () => Float32Array.from(text, (char) => vocabulary.indexOf(char)) };
       }),

@@ -211,7 +211,7 @@ const generate: Work = {
     const lm = LanguageModel.createSync({ vocabulary, runtime: runtimeOf(build) });
     return {
       run: () => {
-        lm.generate({ prompt: '!', length: 512, temperature: 0.8 });
+        lm.generateSync({ prompt: '!', length: 512, temperature: 0.8 });
       },
       end: () => lm.runtime.dispose(),
     };

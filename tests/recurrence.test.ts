@@ -470,7 +470,7 @@ test('initializers', () => {
   const deviation = (w: Float32Array) => Math.sqrt(w.reduce((s, v) => s + v * v, 0) / w.length);
   ok(Math.abs(deviation(start({ kind: 'he' }, 100)) / Math.sqrt(2 / 100) - 1) < 0.03);
   ok(Math.abs(deviation(start({ kind: 'glorot' }, 100)) / Math.sqrt(6 / 200 / 3) - 1) < 0.03);
-  ok(Math.abs(deviation(start({ kind: 'normal', deviation: 0.3 }, 100)) / 0.3 - 1) < 0.03);
+  ok(Math.abs(deviation(start({ kind: 'normal', std: 0.3 }, 100)) / 0.3 - 1) < 0.03);
   const tall = new Model(runtime('simd'), 1, (b) =>
     b.parameter('w', [8, 3], { initializer: { kind: 'orthogonal' } }),
   ).get('w');

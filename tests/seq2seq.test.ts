@@ -260,10 +260,10 @@ test('files of something else, or with a wrong description, are refused', async 
   };
   const quoted = (text: string) => text.replaceAll('"', '\\"');
   for (const [bytes, message] of [
-    [change('seq2seq', 'tagger'), /holds a tagger, not a seq2seq/],
+    [change('seq2seq', 'tagger'), /holds 'tagger', not 'seq2seq'/],
     [change(quoted('"hiddenSize":5'), quoted('"hiddenSize":-5')), /description: hiddenSize: .*got -5/],
     [change(quoted('"hiddenSize":5'), quoted('"hiddenSize":6')), /is \[15, 3\] and not \[18, 3\]/],
-    [change(quoted('"target":["x","y","z"]'), quoted('"target":["x","y","y"]')), /target: 'y' is there twice/],
+    [change(quoted('"target":["x","y","z"]'), quoted('"target":["x","y","y"]')), /target: duplicate 'y'/],
     [file.subarray(0, file.length - 4), /cut off/],
   ] as const) {
     let caught: unknown;
@@ -288,17 +288,17 @@ test('create says what is wrong with its options', async () => {
     ],
     [
       { source: { vocabulary: 'ab', inputSize: 3 } },
-      /source.vocabulary, features or inputSize.*vocabulary and inputSize do not go/,
+      /source.vocabulary, features or inputSize.*vocabulary and inputSize cannot be combined/,
     ],
     [{ source: { passage: { inputSize: 0 } } }, /source.passage.inputSize: expected a positive whole number, got 0/],
     [{ source: { passage: 5 } }, /source.passage: expected an object of options, got 5/],
     [{ source: { passage: null } }, /source.passage: expected an object of options, got null/],
     [{ source: { passage: {} } }, /source.passage.vocabulary, features or inputSize.*none was given/],
     [{ source: { vocabulary: 'ab', unknown: '?' } }, /source.unknown: '\?' is not in the vocabulary/],
-    [{ source: { inputSize: 2, embeddingSize: 2 } }, /source.embeddingSize and inputSize do not go together/],
-    [{ source: { features: null, inputSize: undefined } }, /source.features: expected an object of options, got null/],
+    [{ source: { inputSize: 2, embeddingSize: 2 } }, /source.embeddingSize and inputSize cannot be combined/],
+    [{ source: { features: null, inputSize: undefined } }, /source.features: expected an object of features, got null/],
     [{ target: '' }, /target: the text is empty/],
-    [{ target: ['a', 'a'] }, /target: 'a' is there twice/],
+    [{ target: ['a', 'a'] }, /target: duplicate 'a'/],
     [{ target: ['a', 5] }, /target\[1\]: expected a string, got 5/],
     [{ target: undefined }, /target: expected a text or a list of tokens, got undefined/],
     [{ embeddingSize: 0 }, /embeddingSize: .*got 0/],
@@ -339,7 +339,7 @@ test('bad examples and options are refused before a step, and change nothing', a
       [() => fit([{ source: 'a' }]), /examples\[0\].target: expected a text or a list of tokens, got undefined/],
       [() => fit([good], { epochs: 0 }), /epochs: .*got 0/],
       [() => fit([good], { batchSize: -1 }), /batchSize: .*got -1/],
-      [() => fit([good], { steps: 5 }), /steps: passes over the examples are counted here; see epochs/],
+      [() => fit([good], { steps: 5 }), /steps: epochs are counted here; see epochs/],
       [() => fit([good], { teacherForcing: 1.5 }), /teacherForcing: .*got 1.5/],
       [() => fit([good], { teacherForcing: null }), /teacherForcing: expected an object of options, got null/],
       [() => fit([good], { teacherForcing: { from: 1, to: 2, steps: 5 } }), /teacherForcing.to: .*got 2/],

@@ -231,7 +231,7 @@ test('bad input: each with its message, before anything is changed', async () =>
       /^inputSize or classes: X is made of numbers, of classes, or of both; neither was given/,
     ],
     [{ inputSize: 0 }, /^inputSize: expected a positive whole number, got 0/],
-    [{ classes: [] }, /^classes: expected a list of names/],
+    [{ classes: [] }, /^classes: expected a list of at least one name/],
     [{ target: 3 }, /^target: expected tokens, \{ vectors: features \} or \{ bits: features \}, got 3/],
     [{ target: { bits: 3, vectors: 2 } }, /^target: expected tokens/],
     [{ target: { bits: 0 } }, /^target\.bits: expected a positive whole number, got 0/],

@@ -52,11 +52,11 @@ test('schedules follow the formulas of torch.optim.lr_scheduler', () => {
     steps.map((i) => cosine(i, 20, 0)),
   );
   near(
-    rates({ kind: 'cosine', steps: 13, floor: 0.02 }, 30),
+    rates({ kind: 'cosine', steps: 13, minLearningRate: 0.02 }, 30),
     steps.map((i) => cosine(i, 13, 0.02)),
   );
   near(
-    rates({ kind: 'cosine', steps: 13, floor: 0.02, warmup: 5 }, 30),
+    rates({ kind: 'cosine', steps: 13, minLearningRate: 0.02, warmup: 5 }, 30),
     steps.map((i) => (i < 5 ? (0.1 * (i + 1)) / 5 : cosine(i - 5, 13, 0.02))),
   );
 });
@@ -73,7 +73,7 @@ test('plateau lowers the rate as ReduceLROnPlateau does', () => {
     else bad++;
     if (bad > 3) [rate, bad] = [Math.max(rate * 0.5, 0.01), 0];
   }
-  const options = { kind: 'plateau', factor: 0.5, patience: 3, threshold: 1e-2, floor: 0.01 } as const;
+  const options = { kind: 'plateau', factor: 0.5, patience: 3, threshold: 1e-2, minLearningRate: 0.01 } as const;
   close(
     rates(options, 60, (i) => losses[i]),
     want,

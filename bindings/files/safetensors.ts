@@ -70,16 +70,16 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
         ? '; it looks like a zip file, which PyTorch writes: save it as safetensors there'
         : '';
     throw new FormatError(
-      `the file is cut off or no safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
+      `the file is cut off or not a safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
     );
   }
   let header: unknown;
   try {
     header = JSON.parse(decodeText(file.subarray(8, 8 + length)));
   } catch {
-    throw new FormatError('the header of the file is no JSON');
+    throw new FormatError('the header of the file is not valid JSON');
   }
-  if (!isRecord(header)) throw new FormatError('the header of the file is no JSON object');
+  if (!isRecord(header)) throw new FormatError('the header of the file is not a JSON object');
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || !Object.values(metadata).every((v) => typeof v === 'string')) {
     throw new FormatError('the metadata of the file are not all strings');
@@ -106,13 +106,13 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
 }
 
 function checkEntry(name: string, entry: unknown, size: number): { shape: number[]; from: number; to: number } {
-  if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is no object`);
+  if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (dtype !== 'F32') throw new FormatError(`${name}: expected numbers of type F32, got ${String(dtype)}`);
   const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
-  if (!Array.isArray(shape) || !shape.every(isSize)) throw new FormatError(`${name}: its shape is no list of sizes`);
+  if (!Array.isArray(shape) || !shape.every(isSize)) throw new FormatError(`${name}: its shape is not a list of sizes`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    throw new FormatError(`${name}: its data_offsets are no pair of sizes`);
+    throw new FormatError(`${name}: its data_offsets are not a pair of sizes`);
   }
   const [from, to] = offsets as [number, number];
   const bytes = shape.reduce((n: number, d: number) => n * d, 4);
@@ -143,28 +143,23 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Finds each expected tensor in a file: missing ones, those left over and wrong shapes are all named. The names may be written with
- * one of `aliases` in place of a prefix.
+ * Finds each expected tensor in a file: missing ones, those left over and wrong shapes are all named.
  */
 export function match(
   tensors: ReadonlyMap<string, Tensor>,
   expected: readonly { name: string; shape: readonly number[] }[],
-  aliases: Readonly<Record<string, readonly string[]>> = {},
 ): Map<string, Float32Array> {
   const found = new Map<string, Float32Array>();
   const rest = new Set(tensors.keys());
   const missing: string[] = [];
   const wrong: string[] = [];
   for (const { name, shape } of expected) {
-    const prefix = name.slice(0, name.indexOf('.') + 1);
-    const names = [name, ...(aliases[prefix] ?? []).map((alias) => alias + name.slice(prefix.length))];
-    const key = names.find((n) => tensors.has(n));
-    const tensor = key === undefined ? undefined : tensors.get(key);
-    if (key === undefined || !tensor) {
+    const tensor = tensors.get(name);
+    if (!tensor) {
       missing.push(name);
       continue;
     }
-    rest.delete(key);
+    rest.delete(name);
     if (tensor.shape.join() === shape.join()) found.set(name, tensor.data);
     else wrong.push(`${name} is [${tensor.shape.join(', ')}] and not [${shape.join(', ')}]`);
   }

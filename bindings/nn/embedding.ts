@@ -30,7 +30,7 @@ export class Embedding {
     check.options(name, options, ['vocabularySize', 'embeddingSize', 'paddingToken', 'initializer']);
     const V = check.whole('vocabularySize', options.vocabularySize);
     const E = check.whole('embeddingSize', options.embeddingSize);
-    const { paddingToken, initializer = { kind: 'normal', deviation: 1 } } = options;
+    const { paddingToken, initializer = { kind: 'normal', std: 1 } } = options;
     this.weight = builder.parameter(`${name}.weight`, [V, E], checkInitializer('initializer', initializer));
     this.#skip = paddingToken === undefined ? -1 : check.whole('paddingToken', paddingToken, 0, V - 1);
   }

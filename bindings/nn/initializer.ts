@@ -6,7 +6,7 @@ import type { Random } from '../random.js';
 export type Initializer =
   /** Uniform within ± bound. */
   | { readonly kind: 'uniform'; readonly bound: number }
-  | { readonly kind: 'normal'; readonly deviation: number }
+  | { readonly kind: 'normal'; readonly std: number }
   | { readonly kind: 'constant'; readonly value: number }
   /** Uniform within ±√(6 / (inputs + outputs)): Glorot & Bengio 2010. */
   | { readonly kind: 'glorot' }
@@ -19,7 +19,7 @@ export type Initializer =
 
 const FIELDS: Record<Initializer['kind'], readonly string[]> = {
   uniform: ['bound'],
-  normal: ['deviation'],
+  normal: ['std'],
   constant: ['value'],
   glorot: [],
   he: [],
@@ -76,7 +76,7 @@ function fill(runtime: Runtime, random: Random, at: number, rows: number, column
     case 'uniform':
       return uniform(how.bound);
     case 'normal':
-      return normal(at, n, how.deviation);
+      return normal(at, n, how.std);
     case 'constant':
       runtime.f32.fill(how.value, at >>> 2, (at >>> 2) + n);
       return;

@@ -8,9 +8,10 @@ import { Runtime } from '../core/train.js';
 import { FormatError } from '../errors.js';
 import { type Builder, Model } from '../nn/model.js';
 import type { State } from '../nn/recurrent.js';
+import { pick, readOptions } from '../options.js';
 import * as checkpoint from '../train/checkpoint.js';
-import { type Batch, FIT_OPTIONS, type FitOptions, type Progress, train } from '../train/fit.js';
-import { OPTIMIZER_OPTIONS, Optimizer, type OptimizerOptions, settings } from '../train/optimizer.js';
+import { type Batch, FIT, type FitOptions, type Progress, train } from '../train/fit.js';
+import { OPTIMIZER, Optimizer, type OptimizerOptions, settings } from '../train/optimizer.js';
 import { Schedule } from '../train/schedule.js';
 
 /** Options that every task takes. */
@@ -34,14 +35,14 @@ export function checkTask({ seed = 0, runtime, build, module }: TaskOptions): nu
 
 /** The options among `given` that the optimizer takes. */
 function optimizerOptions(given: FitOptions): OptimizerOptions {
-  return Object.fromEntries(
-    OPTIMIZER_OPTIONS.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]),
-  );
+  const keys = (Object.keys(OPTIMIZER) as (keyof OptimizerOptions)[]).filter((key) => given[key] !== undefined);
+  return pick(given, keys);
 }
 
 /** Checks the options of a fit before anything begins; `own` names those that the task adds. */
 export function checkFitOptions(given: FitOptions, own: readonly string[]): void {
-  check.options('fit', given, [...FIT_OPTIONS, ...own]);
+  check.options('fit', given, [...Object.keys(FIT), ...own]);
+  readOptions('fit', FIT, Object.fromEntries(Object.entries(given).filter(([key]) => key in FIT)));
   settings(optimizerOptions(given));
 }
 
@@ -110,10 +111,13 @@ export class Learner<L> {
     this.#busy = true;
     try {
       const optimizer = this.#resume(optimizerOptions(options));
-      if (options.schedule && JSON.stringify(options.schedule) !== JSON.stringify(this.schedule?.options)) {
-        this.schedule = new Schedule(options.schedule);
+      const schedule = options.schedule && new Schedule(options.schedule);
+      if (schedule && JSON.stringify(schedule.options) !== JSON.stringify(this.schedule?.options)) {
+        this.schedule = schedule;
       }
-      yield* train(this.model, optimizer, options, prepare(), this.schedule);
+      const { steps, clipNorm, clipValue, signal } = options;
+      const own = { ...optimizerOptions(options), steps, clipNorm, clipValue, signal };
+      yield* train(this.model, optimizer, own, prepare(), this.schedule);
     } finally {
       this.#busy = false;
     }
@@ -153,7 +157,6 @@ export class Learner<L> {
     config: Record<string, unknown>,
     options: Omit<TaskOptions, 'seed'>,
     checked: (options: Record<string, unknown>) => { config: C; build: (b: Builder) => L },
-    aliases: Readonly<Record<string, readonly string[]>> = {},
   ): Promise<{ learner: Learner<L>; config: C }> {
     let result: { config: C; build: (b: Builder) => L };
     try {
@@ -164,7 +167,7 @@ export class Learner<L> {
     const seed = file.description?.seed ?? 0;
     const learner = await Learner.create({ ...options, seed }, result.build, false);
     try {
-      Object.assign(learner, checkpoint.restore(learner.model, file, aliases));
+      Object.assign(learner, checkpoint.restore(learner.model, file));
       return { learner, config: result.config };
     } catch (error) {
       learner.dispose();

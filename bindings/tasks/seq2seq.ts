@@ -37,6 +37,7 @@ import {
   fitExamples,
   inBatches,
 } from './examples.js';
+import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
 import {
   type Encoded,
   INPUT_OPTIONS,
@@ -47,8 +48,7 @@ import {
   inputWidth,
   type Sequence,
   SequenceInput,
-} from './inputs.js';
-import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
+} from './shared/inputs.js';
 
 type Stack = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize'>;
 

@@ -22,6 +22,7 @@ import {
   type StateRows,
 } from '../nn/recurrent.js';
 import { activation, concat, expand } from '../nn/rows.js';
+import { names as namesOf } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import type { Run } from '../train/run.js';
@@ -36,9 +37,8 @@ import {
   fitExamples,
   inBatches,
 } from './examples.js';
-import { SequenceInput, type Vectors } from './inputs.js';
 import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
-import { checkClasses } from './sequence-classifier.js';
+import { SequenceInput, type Vectors } from './shared/inputs.js';
 
 /** Options of the recurrent layers that a model which writes from left to right can have. */
 type OneWay = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize' | 'bidirectional' | 'merge' | 'reverse'>;
@@ -274,7 +274,7 @@ function checkOptions(options: SequenceGeneratorOptions): {
     throw new TypeError('inputSize or classes: X is made of numbers, of classes, or of both; neither was given');
   }
   if (options.inputSize !== undefined) check.whole('inputSize', inputSize);
-  const names = classes === undefined ? [] : checkClasses('classes', classes);
+  const names = classes === undefined ? [] : namesOf()('classes', classes);
   const { kind, tokens, outputs } = checkTarget(target);
   if (embeddingSize !== undefined && kind !== 'tokens')
     throw new TypeError(`embeddingSize: goes with tokens; ${kind} are not looked up`);

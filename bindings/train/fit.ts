@@ -2,32 +2,28 @@
 import * as check from '../check.js';
 import { NonFiniteError } from '../errors.js';
 import type { Model } from '../nn/model.js';
+import { type Options, option, optional, readOptions, real, whole } from '../options.js';
 import type { Loss, Tape } from '../tape.js';
-import { OPTIMIZER_OPTIONS, type Optimizer, type OptimizerOptions } from './optimizer.js';
+import { OPTIMIZER, type Optimizer, type OptimizerOptions } from './optimizer.js';
 import { Breather } from './run.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 
-export interface FitOptions extends OptimizerOptions {
-  /** Updates to make. */
-  steps?: number | undefined;
-  /** Scales the gradients so that their norm over all parameters is at most this; 0: not. Default 1. */
-  clipNorm?: number | undefined;
-  /** Clamps every gradient to ± this, before `clipNorm`; 0: not. Default 0. */
-  clipValue?: number | undefined;
-  /** How the learning rate changes; default: it does not. A model that is trained on goes on with the schedule it has. */
-  schedule?: ScheduleOptions | undefined;
+const OWN = {
+  /** Steps to make, default 1000. */
+  steps: option(whole(1), 1000),
+  /** Scales the gradients so that their norm over all parameters is at most this; 0: no limit. Default 1. */
+  clipNorm: option(real(0), 1),
+  /** Clamps every gradient to ± this, before `clipNorm`; 0: no limit. Default 0. */
+  clipValue: option(real(0), 0),
+  /** How the learning rate changes; default: it does not. A model that is trained further keeps the schedule it has. */
+  schedule: optional((_: string, value): ScheduleOptions => new Schedule(value as ScheduleOptions).options),
   /** Stops after the running step; `fit` then throws the signal's reason. */
-  signal?: AbortSignal | undefined;
-}
+  signal: optional(check.signal),
+};
 
-export const FIT_OPTIONS: readonly string[] = [
-  ...OPTIMIZER_OPTIONS,
-  'steps',
-  'clipNorm',
-  'clipValue',
-  'schedule',
-  'signal',
-];
+export const FIT = { ...OPTIMIZER, ...OWN };
+
+export interface FitOptions extends OptimizerOptions, Options<typeof OWN> {}
 
 export interface Progress {
   /** Updates of the model so far, earlier runs included. */
@@ -52,20 +48,6 @@ export interface Batch<L> {
   readonly done?: () => void;
 }
 
-export function checkFit(options: FitOptions): { steps: number; clipNorm: number; clipValue: number } {
-  const { steps = 1000, clipNorm = 1, clipValue = 0, signal } = options;
-  check.whole('steps', steps);
-  check.number('clipNorm', clipNorm, 0);
-  check.number('clipValue', clipValue, 0);
-  if (options.schedule !== undefined) {
-    if (typeof options.schedule !== 'object')
-      check.fail('schedule', "an object such as { kind: 'cosine', steps }", options.schedule);
-    new Schedule(options.schedule);
-  }
-  check.signal('signal', signal);
-  return { steps, clipNorm, clipValue };
-}
-
 /** Makes the steps of a run. The model changes in whole steps only. */
 export async function* train<L>(
   model: Model<L>,
@@ -74,8 +56,8 @@ export async function* train<L>(
   next: () => Batch<L>,
   schedule: Schedule | null = options.schedule ? new Schedule(options.schedule) : null,
 ): AsyncGenerator<Progress, void, void> {
-  const { steps, clipNorm, clipValue } = checkFit(options);
-  const { learningRate: base = optimizer.settings.learningRate, signal } = options;
+  const { steps, clipNorm, clipValue, signal } = readOptions('train', FIT, options);
+  const { learningRate: base = optimizer.settings.learningRate } = options;
   const breather = new Breather();
   const began = performance.now();
   const first = optimizer.steps;

@@ -28,8 +28,11 @@ import {
   train,
 } from 'gatewise';
 import {
+  type Classes,
   type ClassifierExample,
   type ClassifierFitOptions,
+  type EpochOptions,
+  type Forecast,
   Forecaster,
   type ForecasterOptions,
   type GenerateOptions,
@@ -37,6 +40,7 @@ import {
   LanguageModel,
   type LanguageModelFitOptions,
   type LanguageModelOptions,
+  type RegressorExample,
   Seq2Seq,
   type Seq2SeqExample,
   type Seq2SeqFitOptions,
@@ -45,6 +49,8 @@ import {
   type SequenceClassifierOptions,
   SequenceGenerator,
   type SequenceGeneratorOptions,
+  SequenceRegressor,
+  type SequenceRegressorOptions,
   SequenceTagger,
   type SequenceTaggerOptions,
   type Series,
@@ -88,6 +94,12 @@ export type Configuration =
       readonly options: SequenceClassifierOptions;
       readonly examples: readonly ClassifierExample[];
       readonly fit?: ClassifierFitOptions;
+    }
+  | {
+      readonly of: 'regressor';
+      readonly options: SequenceRegressorOptions;
+      readonly examples: readonly RegressorExample[];
+      readonly fit?: EpochOptions;
     }
   | { readonly of: 'tagger'; readonly options: SequenceTaggerOptions; readonly examples: readonly TaggerExample[] }
   | {
@@ -159,6 +171,8 @@ function trained(configuration: Configuration, common: Common): Trained | Promis
       return languageModel(configuration, common);
     case 'classifier':
       return classifier(configuration, common);
+    case 'regressor':
+      return regressor(configuration, common);
     case 'tagger':
       return tagger(configuration, common);
     case 'seq2seq':
@@ -273,23 +287,37 @@ const heads = {
 async function languageModel({ options, text, fit, generate }: Of<'language model'>, common: Common): Promise<Trained> {
   const task = await LanguageModel.create({ vocabulary: text, ...options, ...common });
   const values = await lossesOf(task.fit(text, { steps: STEPS, learningRate: 0.01, ...fit }));
-  const logits = task.step(text.slice(0, 20), task.state());
-  return { model: task.model, losses: values, said: [logits, ...generate.map((own) => task.generate(own))] };
+  const { probabilities } = task.stream().step(text.slice(0, 20));
+  return { model: task.model, losses: values, said: [probabilities, ...generate.map((own) => task.generateSync(own))] };
 }
 
 async function classifier({ options, examples, fit }: Of<'classifier'>, common: Common): Promise<Trained> {
-  const task = await SequenceClassifier.create({ ...options, ...common });
+  const task: SequenceClassifier = await SequenceClassifier.create<string, boolean>({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
   const predictions = await task.predict(examples.map((example) => example.input));
-  const said = predictions.map((p) => [p.labels, p.probabilities, p.values]);
+  // a list of labels and one of numbers, whatever it predicts
+  const said = predictions.map((p) => ['label' in p ? [p.label] : p.labels, p.probabilities, new Float32Array()]);
+  return { model: task.model, losses: values, said };
+}
+
+async function regressor({ options, examples, fit }: Of<'regressor'>, common: Common): Promise<Trained> {
+  const task = await SequenceRegressor.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
+  const predictions = await task.predict(examples.map((example) => example.input));
+  const said = predictions.map((p) => [[], new Float32Array(), p.values]);
   return { model: task.model, losses: values, said };
 }
 
 async function tagger({ options, examples }: Of<'tagger'>, common: Common): Promise<Trained> {
-  const task = await SequenceTagger.create({ ...options, ...common });
+  const task: SequenceTagger = await SequenceTagger.create<Classes, boolean>({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, FIT));
   const predictions = await task.predict(examples.map((example) => example.input));
-  const said = predictions.map((p) => [Object.values(p.sets), Object.values(p.probabilities)]);
+  const said = predictions.map((p): Said => {
+    const bySet = <T extends Said>(own: unknown): T[] =>
+      (Array.isArray(own) || ArrayBuffer.isView(own) ? [own] : Object.values(own as object)) as T[];
+    const labels = bySet<string[]>(p.labels);
+    return [labels, 'probabilities' in p ? bySet<Float32Array>(p.probabilities) : labels.map(() => new Float32Array())];
+  });
   return { model: task.model, losses: values, said };
 }
 
@@ -313,7 +341,7 @@ async function transcriber({ options, examples }: Of<'transcriber'>, common: Com
   const inputs = examples.map((example) => example.input);
   const said: Said[] = [];
   for (const own of [{}, { beamWidth: 3 }]) {
-    for (const p of await task.predict(inputs, own)) said.push(p.tokens, known(p.logProbability));
+    for (const p of await task.predict(inputs, own)) said.push(p.tokens, known(p.logProbability ?? Number.NaN));
   }
   return { model: task.model, losses: values, said };
 }
@@ -335,8 +363,13 @@ async function generator({ options, examples, write }: Of<'generator'>, common: 
 async function forecaster({ options, series, steps }: Of<'forecaster'>, common: Common): Promise<Trained> {
   const task = await Forecaster.create({ ...options, ...common });
   const values = await lossesOf(task.fit(series, FIT));
-  const forecasts = task.predict(series, steps === undefined ? {} : { steps });
-  const said = Object.values(forecasts).map((p) => [p.point, p.quantiles]);
+  const [forecast] = await task.predict([series], steps === undefined ? {} : { steps });
+  // by name, or one of a variable without a name
+  const all: Forecast[] =
+    'point' in forecast && !options.variables
+      ? [Object.assign({ point: new Float64Array() }, forecast)]
+      : Object.values(forecast as Readonly<Record<string, Forecast>>);
+  const said = all.map(({ point, quantiles = [] }) => [point, quantiles]);
   return { model: task.model, losses: values, said };
 }
 
