@@ -73,6 +73,7 @@ function kept<T extends Any>(
 }
 
 const inputs = (data: { input: never }[]) => data.map(({ input }) => input);
+type Text = { text: string; tokens: string[]; complete: boolean };
 type Class = { label: string; labels: string[]; probabilities: number[]; values: number[] };
 type Tags = { labels: string[]; sets: Record<string, string[]>; probabilities: Record<string, number[]> };
 
@@ -119,6 +120,8 @@ kept(
       data.map(({ source }) => source),
       { maxLength: 8 },
     ),
+  (all: (Text & { attention: object })[]) =>
+    all.map(({ text, tokens, complete, attention }) => ({ text, tokens, complete, attention })),
 );
 kept(
   'transcript',
@@ -128,9 +131,17 @@ kept(
 kept(
   'tokens',
   (bytes) => SequenceGenerator.load(bytes),
-  (model) => model.predict(['march', 'waltz'], { maxLength: 6, beamWidth: 2 }),
+  async (model) => {
+    const best = await model.predict(['march', 'waltz'], { maxLength: 6, beamWidth: 2 });
+    return best.map((own) => 'tokens' in own && [own.text, own.tokens, own.logProbability, own.complete]);
+  },
+  (all: (Text & { logProbability: number })[]) =>
+    all.map(({ text, tokens, logProbability, complete }) => [text, tokens, logProbability, complete]),
 );
-for (const name of ['bits', 'vectors']) {
+for (const [name, field] of [
+  ['bits', 'frames'],
+  ['vectors', 'vectors'],
+]) {
   kept(
     name,
     (bytes) => SequenceGenerator.load(bytes),
@@ -142,6 +153,8 @@ for (const name of ['bits', 'vectors']) {
         ],
         { maxLength: 5 },
       ),
+    (all: { vectors: number[][]; complete: boolean }[]) =>
+      all.map(({ vectors, complete }) => ({ [field]: vectors, complete })),
   );
 }
 kept(
