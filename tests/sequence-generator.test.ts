@@ -219,6 +219,35 @@ for (const [kind, { examples, options }] of Object.entries(kinds)) {
   });
 }
 
+test('losses of frames are in nats per frame: the sum over a frame, and the end, in fit as in evaluate', async () => {
+  const log = (p: number) => -Math.log(p);
+  for (const kind of ['bits', 'vectors'] as const) {
+    const { examples, options } = kinds[kind];
+    using model: SequenceGenerator = await SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 4 });
+    // the same at every step: 0.8 for a one, 0.25 for every number, 0.3 for the end
+    for (const { name, size } of model.model.parameters) model.model.set(name, new Float32Array(size));
+    const F = examples[0].target[0].length;
+    const level = kind === 'bits' ? Math.log(4) : 0.25;
+    model.model.set('head.bias', new Float32Array(F).fill(level));
+    model.model.set('over.bias', [Math.log(0.3 / 0.7)]);
+    let [frames, numbers, ends] = [0, 0, 0];
+    for (const { target } of examples) {
+      const all = (target as number[][]).flat();
+      frames += target.length;
+      for (const v of all) numbers += kind === 'bits' ? log(v ? 0.8 : 0.2) : (v - 0.25) ** 2 / 2;
+      ends += target.length * log(0.7) + log(0.3);
+    }
+    const near = (got: number, want: number) => ok(Math.abs(got - want) < 1e-5 * want, `${got}, expected ${want}`);
+    for (const batchSize of [64, 5]) {
+      const report = await model.evaluate(examples, { batchSize });
+      near(report.loss, numbers / frames);
+      near('endLoss' in report ? report.endLoss : 0, ends / frames);
+    }
+    for await (const { loss } of model.fit(examples, { epochs: 1, batchSize: 64 }))
+      near(loss, (numbers + ends) / frames);
+  }
+});
+
 test('results have the fields that were asked for, and no others', async () => {
   const keys = (own: object) => Object.keys(own).join(' ');
   using tokens = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 4 });

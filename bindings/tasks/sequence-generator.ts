@@ -92,16 +92,16 @@ export interface TokensReport {
 }
 
 export interface VectorsReport {
-  /** Mean square per number. */
+  /** Half the squared distance per frame: nats of a normal distribution of variance 1, without its constant. */
   readonly loss: number;
-  /** Nats per step for whether the sequence ends there. */
+  /** Nats per frame for where the sequence ends. */
   readonly endLoss: number;
 }
 
 export interface BitsReport {
   /** Nats per frame, the sum over its bits. */
   readonly loss: number;
-  /** Nats per step for whether the sequence ends there. */
+  /** Nats per frame for where the sequence ends. */
   readonly endLoss: number;
   /** Share of targets that greedy writing gets exactly. */
   readonly exact: number;
@@ -210,29 +210,28 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
   ): Run<BatchProgress, GeneratorReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
     const items = this.#encode(examples);
-    const { written, outputSize } = this.model.layers;
-    const { kind } = written;
-    const sums = { loss: 0, end: 0, frames: 0, steps: 0, exact: 0 };
+    const { kind } = this.model.layers.written;
+    const sums = [0, 0];
+    let [total, right] = [0, 0];
     const count = (tape: Tape, layers: ConditionalDecoder, batch: Item[]) => {
-      const steps = batch.reduce((n, { length }) => n + length, 0);
       const memory = layers.encode(tape, inputsOf(batch));
-      const [{ loss }, end] = layers.losses(tape, memory, targetsOf(batch));
-      sums.loss += loss.value * (kind === 'tokens' ? steps : steps - batch.length);
-      sums.end += (end?.loss.value ?? 0) * steps;
-      sums.frames += steps - batch.length;
-      sums.steps += steps;
+      const steps = batch.reduce((sum, { length }) => sum + length, 0);
+      const n = kind === 'tokens' ? steps : steps - batch.length;
+      layers.losses(tape, memory, targetsOf(batch)).forEach(({ loss, weight }, k) => {
+        sums[k] += loss.value * weight * n;
+      });
+      total += n;
       if (kind === 'vectors') return;
       layers.write(tape, memory, settings.maxLength, LIKELIEST[kind]).forEach((own, b) => {
         const { ids, values } = batch[b].target;
-        if (matches(own, kind === 'tokens' ? ids : values)) sums.exact++;
+        if (matches(own, kind === 'tokens' ? ids : values)) right++;
       });
     };
     const report = () => {
-      const exact = sums.exact / items.length;
-      if (kind === 'tokens') return { loss: sums.loss / sums.steps, exact };
-      const endLoss = sums.end / sums.steps;
-      const loss = sums.loss / sums.frames;
-      return kind === 'vectors' ? { loss, endLoss } : { loss: loss * outputSize, endLoss, exact };
+      const [loss, endLoss] = sums.map((sum) => sum / total);
+      const exact = right / items.length;
+      if (kind === 'tokens') return { loss, exact };
+      return kind === 'vectors' ? { loss, endLoss } : { loss, endLoss, exact };
     };
     return this.measure(items, settings, count, () => report() as GeneratorReport<T>);
   }

@@ -166,7 +166,11 @@ export class ConditionalDecoder {
     return this.head.forward(tape, this.#decode(tape, memory, before, state, lengths));
   }
 
-  /** The losses, the right tokens or frames being read: of what is written, and of its end where no token says it. */
+  /**
+   * The losses, the right tokens or frames being read. Of tokens: nats per token, the end included. Of frames two, both in nats per
+   * frame: of the numbers of a frame, the sum over its bits or half the squared distance (a normal distribution of variance 1, without
+   * its constant); and of whether the sequence is over, before each frame and at the end.
+   */
   losses(tape: Tape, memory: Memory, targets: readonly Target[]): { loss: Loss; weight: number }[] {
     const { written } = this;
     if (written.kind !== 'tokens') return this.#frameLosses(tape, written, memory, targets);
@@ -199,9 +203,10 @@ export class ConditionalDecoder {
     const frames = { ...this.head.forward(tape, y), lengths: lengthsOf(tape, steps, T, B) };
     const logits = over.forward(tape, y);
     const loss = kind === 'bits' ? bceWithLogitsLoss(tape, frames, after) : mseLoss(tape, frames, after);
+    const n = steps.reduce((sum, length) => sum + length, 0);
     return [
-      { loss, weight: 1 },
-      { loss: bceWithLogitsLoss(tape, logits, ends), weight: 1 },
+      { loss, weight: kind === 'bits' ? F : F / 2 },
+      { loss: bceWithLogitsLoss(tape, logits, ends), weight: (n + B) / n },
     ];
   }
 
