@@ -2,7 +2,7 @@
  * Sequence to sequence: gradients through encoder and decoder in every way they are joined, scheduled sampling, files,
  * padding, what it says to bad input, and small tasks learned.
  */
-import { FormatError } from 'gatewise';
+import { FormatError, read } from 'gatewise';
 import { Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
@@ -73,6 +73,51 @@ test('gradients: with concatenated directions, and learned initial states', asyn
     worst = Math.max(worst, checkGradients(learned.model, lossOf(learned, EXAMPLES)));
   }
   console.log(`  worst error of all ${way + kinds.length + 4} gradients: ${worst.toExponential(1)}, bound 2e-3`);
+});
+
+const bridges: [string, Partial<Seq2SeqOptions>][] = [
+  ['affine', { bridge: 'affine', cell: 'lstm', context: 'affine' }],
+  ['none after an affine context, two layers', { bridge: 'none', context: 'affine', numLayers: 2, pass: 'both' }],
+  ['none into an LSTM', { bridge: 'none', cell: 'lstm', attention: 'dot' }],
+  [
+    'none from two directions of half the width',
+    { bridge: 'none', hiddenSize: 6, encoder: { hiddenSize: 3, bidirectional: true } },
+  ],
+  [
+    'tanh from another cell, width and number of layers',
+    {
+      cell: 'lstm',
+      attention: 'general',
+      encoder: { cell: 'gru', hiddenSize: [3, 4], bidirectional: true, merge: 'mean' },
+    },
+  ],
+];
+for (const [title, options] of bridges) {
+  test(`bridge: ${title}: gradients, files`, async () => {
+    using task = await create(options);
+    lively(task);
+    checkGradients(task.model, lossOf(task, EXAMPLES));
+    await task.fit(EXAMPLES, { epochs: 2 });
+    using again = await Seq2Seq.load(task.save());
+    equal(again.config, task.config);
+    equal(await again.evaluate(EXAMPLES), await task.evaluate(EXAMPLES));
+  });
+}
+
+test('bridge none hands c over as it is: the decoder starts from the final states of both directions', async () => {
+  const encoder = { hiddenSize: 64, bidirectional: true };
+  using task = await create({ bridge: 'none', hiddenSize: 128, encoder, cell: 'gru' });
+  ok(!task.model.parameters.some(({ name }) => name.startsWith('bridge')));
+  const { sources } = encoded(task, EXAMPLES.slice(0, 2));
+  task.model.forward((tape, layers) => {
+    const { context, state } = layers.encode(tape, sources);
+    is(context.F, 128);
+    equal(state && read(tape, state.h[0]), read(tape, context));
+  });
+  using plain = await create({ bridge: 'tanh' });
+  using usual = await create();
+  equal(plain.model.get('bridge.h0.weight'), usual.model.get('bridge.h0.weight'), 'tanh is the default');
+  equal(await plain.evaluate(EXAMPLES), await usual.evaluate(EXAMPLES));
 });
 
 for (const [kind, options, examples] of kinds) {
@@ -308,7 +353,19 @@ test('create says what is wrong with its options', async () => {
     [{ context: 'first' }, /context: expected 'last' or 'affine' or 'mean', got 'first'/],
     [{ pass: 'all' }, /pass: expected 'state' or 'input' or 'both', got 'all'/],
     [{ attention: 'self' }, /attention: expected 'dot' or 'general' or 'additive', got 'self'/],
-    [{ attention: 'dot', bidirectional: true }, /attention: 'dot' and bidirectional: true.*5 features, keys 10/],
+    [
+      { attention: 'dot', bidirectional: true },
+      /attention: 'dot' needs decoder and encoder of one width.*5 and 10 features/,
+    ],
+    [{ attention: 'dot', encoder: { hiddenSize: 4 } }, /attention: 'dot' needs .*5 and 4 features/],
+    [{ bridge: 'relu' }, /bridge: expected 'none' or 'affine' or 'tanh', got 'relu'/],
+    [{ bridge: 'tanh', pass: 'input' }, /bridge: needs pass: 'state' or 'both'/],
+    [{ bridge: 'none', bidirectional: true }, /bridge: 'none' needs .*c has 10 features, the layers 5/],
+    [{ bridge: 'none', hiddenSize: [4, 5] }, /bridge: 'none' needs .*c has 5 features, the layers 4 and 5/],
+    [{ encoder: { hiddenSize: 0 } }, /hiddenSize: .*got 0/],
+    [{ encoder: { units: 3 } }, /encoder: unknown option 'units'; did you mean 'hiddenSize'/],
+    [{ encoder: { reverse: true } }, /encoder: unknown option 'reverse'/],
+    [{ encoder: 5 }, /encoder: expected an object of options, got 5/],
     [{ inputDropout: 1 }, /inputDropout: expected a number below 1, got 1/],
     [{ outputDropout: -0.1 }, /outputDropout: .*got -0.1/],
     [{ reverse: true }, /unknown option 'reverse'/],

@@ -4,8 +4,9 @@
  */
 import * as check from '../check.js';
 import { argmaxRows } from '../nn/predict.js';
+import type { RecurrentOptions } from '../nn/recurrent.js';
 import type { Options, Reader } from '../options.js';
-import { object, option, readOptions, real, required } from '../options.js';
+import { object, option, optional, readOptions, real, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Run } from '../train/run.js';
@@ -21,10 +22,15 @@ import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
 const { reverse: _, ...STACK } = stackSchema('gru', 128);
-const SCHEMA = { ...ENCODER_DECODER, ...STACK };
+const OWN = {
+  ...ENCODER_DECODER,
+  /** What the recurrent layers of the encoders have in place of the decoder's options, say `{ hiddenSize: 64, bidirectional: true }`. */
+  encoder: optional(object(STACK)),
+};
+const SCHEMA = { ...OWN, ...STACK };
 
 /** What it was created with, apart from its runtime and seed. `bidirectional` and `merge` are about the encoders. */
-export interface Seq2SeqConfig extends Omit<StackOptions, 'reverse'>, Options<typeof ENCODER_DECODER> {}
+export interface Seq2SeqConfig extends Omit<StackOptions, 'reverse'>, Options<typeof OWN> {}
 
 /**
  * @typeParam S what is read
@@ -98,19 +104,31 @@ const KIND: Kind<EncoderDecoder, typeof SCHEMA> = {
   task: 'seq2seq',
   schema: SCHEMA,
   layers: (settings) => {
-    const { source, attention, pass } = settings;
-    const one = isOne(source);
-    const named = one ? { '': source as InputOptions } : (source as Readonly<Record<string, InputOptions>>);
+    const { source, attention, bridge, context, pass, encoder = {} } = settings;
+    const named = (isOne(source) ? { '': source } : source) as Readonly<Record<string, InputOptions>>;
     const sources = Object.entries(named).map(([name, own]) => {
       const place = name ? `source.${name}.` : 'source.';
       return { name, input: inputOf(readOptions('create', INPUT, own, place), place) };
     });
-    const encoders = sources.map(({ input }) => stackOf({ ...settings, reverse: undefined }, inputWidth(input)));
-    const { bidirectional, merge = 'concat', initialState, inputSize: _, ...others } = encoders[0];
-    if (attention === 'dot' && bidirectional && merge === 'concat') {
-      const width = (others.projectionSize || [others.hiddenSize].flat().at(-1)) as number;
+    const { cell = settings.cell, hiddenSize = settings.hiddenSize } = encoder;
+    const given = { ...settings, ...encoder, cell, hiddenSize, reverse: undefined };
+    const encoders = sources.map(({ input }) => stackOf(given, inputWidth(input)));
+    const oneWay = { ...settings, bidirectional: undefined, merge: undefined, reverse: undefined };
+    const { initialState, inputSize: _, ...others } = stackOf(oneWay, 1);
+    const reads = widthsOf(encoders[0]);
+    const { output, layers } = widthsOf({ ...others, inputSize: 1 });
+    if (attention === 'dot' && output !== reads.output) {
       throw new RangeError(
-        `attention: 'dot' and bidirectional: true with merge: 'concat' cannot be combined: queries have ${width} features, keys ${2 * width}; use attention: 'general'`,
+        `attention: 'dot' needs decoder and encoder of one width; their outputs have ${output} and ${reads.output} features; use attention: 'general'`,
+      );
+    }
+    if (bridge !== undefined && pass === 'input')
+      throw new RangeError("bridge: needs pass: 'state' or 'both'; with 'input' the decoder starts from zeros");
+    const width = [others.hiddenSize].flat().at(-1) ?? 0;
+    const contextSize = sources.length * { last: reads.final, affine: width, mean: reads.output }[context];
+    if (bridge === 'none' && layers.some((size) => size !== contextSize)) {
+      throw new RangeError(
+        `bridge: 'none' needs c and all layers of the decoder of one size; c has ${contextSize} features, the layers ${check.list(layers.map(String))}`,
       );
     }
     // an initial state that c makes is not learned
@@ -278,6 +296,14 @@ export class Seq2Seq<
 }
 
 const lengthOf = (sources: readonly Encoded[]) => sources.reduce((n, { length }) => n + length, 0);
+
+/** Features of the layers' states, of the outputs, and of the final states, directions together. */
+function widthsOf({ hiddenSize, projectionSize, bidirectional, merge = 'concat' }: RecurrentOptions) {
+  const layers = projectionSize ? [projectionSize] : [hiddenSize].flat();
+  const last = layers.at(-1) ?? 0;
+  const final = bidirectional ? 2 * last : last;
+  return { layers, output: merge === 'concat' ? final : last, final };
+}
 
 /** Share of right tokens after these steps of training. */
 function shareOf(forcing: number | Options<typeof FORCING>, step: number): number {

@@ -107,22 +107,39 @@ export function beamWriting(vocabulary: Vocabulary, found: readonly Found[]): Be
   return { ...hypotheses[0], hypotheses };
 }
 
-/** c → the initial state of a stack: one affine map and tanh for each layer and state. */
+/**
+ * c → the initial state of a stack. Each layer and state has an affine map of its own, `'tanh'` with a tanh after it; with `'none'` c itself
+ * is h of each layer, and cell states start from zeros.
+ */
 export class Bridge {
   readonly #h: readonly Linear[];
   readonly #c: readonly Linear[];
 
   /** @param name prefix of the parameters: `h0.weight`, `h0.bias`, `c0.weight` … */
-  constructor(b: Builder, name: string, inputSize: number, { h, c }: Recurrent['stateSizes']) {
-    const make = (kind: string) => (outputSize: number, l: number) =>
-      new Linear(b, `${name}.${kind}${l}`, { inputSize, outputSize });
-    this.#h = h.map(make('h'));
-    this.#c = c.map(make('c'));
+  constructor(
+    b: Builder,
+    name: string,
+    inputSize: number,
+    readonly sizes: Recurrent['stateSizes'],
+    readonly kind: 'none' | 'affine' | 'tanh' = 'tanh',
+  ) {
+    const make = (state: string) => (outputSize: number, l: number) =>
+      new Linear(b, `${name}.${state}${l}`, { inputSize, outputSize });
+    this.#h = kind === 'none' ? [] : sizes.h.map(make('h'));
+    this.#c = kind === 'none' ? [] : sizes.c.map(make('c'));
   }
 
   /** [1,B,I] */
   forward(tape: Tape, context: Rows): StateRows {
-    const make = (affine: Linear) => activation(tape, affine.forward(tape, context), 'tanh');
+    const { B } = context;
+    if (this.kind === 'none') {
+      const zeros = (F: number) => input(tape, new Float32Array(B * F), { T: 1, B, F });
+      return { h: this.sizes.h.map(() => context), c: this.sizes.c.map(zeros) };
+    }
+    const make = (affine: Linear) => {
+      const y = affine.forward(tape, context);
+      return this.kind === 'tanh' ? activation(tape, y, 'tanh') : y;
+    };
     return { h: this.#h.map(make), c: this.#c.map(make) };
   }
 }

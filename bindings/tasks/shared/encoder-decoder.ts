@@ -40,6 +40,11 @@ export const ENCODER_DECODER = {
   context: option(oneOf('last', 'affine', 'mean'), 'last'),
   /** Whether c makes the decoder's initial state (the default), is an input at every step, or both. */
   pass: option(oneOf('state', 'input', 'both'), 'state'),
+  /**
+   * What is between c and the initial state of each layer: an affine map and tanh (the default), an affine map, or nothing. `'none'` needs
+   * c and all layers of the decoder of one size: c is their h, and cell states start from zeros.
+   */
+  bridge: optional(oneOf('none', 'affine', 'tanh')),
   /** How the decoder's state is compared with the encoder's outputs at each step. Default: the decoder does not read them. */
   attention: optional(readAttention),
   /** Share of the inputs that is dropped in training, default 0. */
@@ -99,7 +104,7 @@ export class EncoderDecoder {
     encoders: readonly RecurrentOptions[],
     stack: Omit<RecurrentOptions, 'inputSize'>,
   ) {
-    const { embeddingSize, context, pass, attention: score } = settings;
+    const { embeddingSize, context, pass, bridge, attention: score } = settings;
     const named = (prefix: string, k: number) => (sources[k].name ? `${prefix}.${sources[k].name}` : prefix);
     this.vocabulary = new Vocabulary(settings.target);
     const { size } = this.vocabulary;
@@ -117,7 +122,7 @@ export class EncoderDecoder {
     this.embedding = new Embedding(b, 'embedding', { vocabularySize: size + 2, embeddingSize });
     const inputSize = embeddingSize + (pass === 'state' ? 0 : contextSize);
     this.decoder = new Recurrent(b, 'decoder', { ...stack, inputSize });
-    this.bridge = pass === 'input' ? null : new Bridge(b, 'bridge', contextSize, this.decoder.stateSizes);
+    this.bridge = pass === 'input' ? null : new Bridge(b, 'bridge', contextSize, this.decoder.stateSizes, bridge);
     const querySize = this.decoder.outputSize;
     const attended = score ? this.encoders : [];
     this.attentions = attended.map(({ outputSize: keySize }, k) => {
