@@ -1,6 +1,7 @@
 /**
  * Files of format 1, kept from before format 2: each loads, predicts what it predicted, and resumes to the bits it resumed to. The
- * expected values are those of the code that wrote the files; only the names of options in `data` and `fit` are those of today.
+ * expected values are those of the code that wrote the files; only the names of options in `data` and `fit` are those of today, and the
+ * bits that `bits` and `vectors` resume to, since the loss of frames is another one.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -82,6 +83,7 @@ function oneForecast(all: Record<string, { point: number[]; quantiles: number[][
 }
 
 const inputs = (data: { input: never }[]) => data.map(({ input }) => input);
+type Text = { text: string; tokens: string[]; complete: boolean };
 type Class = { label: string; labels: string[]; probabilities: number[]; values: number[] };
 type Tags = { labels: string[]; sets: Record<string, string[]>; probabilities: Record<string, number[]> };
 
@@ -128,6 +130,8 @@ kept(
       data.map(({ source }) => source),
       { maxLength: 8 },
     ),
+  (all: (Text & { attention: object })[]) =>
+    all.map(({ text, tokens, complete, attention }) => ({ text, tokens, complete, attention })),
 );
 kept(
   'transcript',
@@ -137,9 +141,17 @@ kept(
 kept(
   'tokens',
   (bytes) => SequenceGenerator.load(bytes),
-  (model) => model.predict(['march', 'waltz'], { maxLength: 6, beamWidth: 2 }),
+  async (model) => {
+    const best = await model.predict(['march', 'waltz'], { maxLength: 6, beamWidth: 2 });
+    return best.map((own) => 'tokens' in own && [own.text, own.tokens, own.logProbability, own.complete]);
+  },
+  (all: (Text & { logProbability: number })[]) =>
+    all.map(({ text, tokens, logProbability, complete }) => [text, tokens, logProbability, complete]),
 );
-for (const name of ['bits', 'vectors']) {
+for (const [name, field] of [
+  ['bits', 'frames'],
+  ['vectors', 'vectors'],
+]) {
   kept(
     name,
     (bytes) => SequenceGenerator.load(bytes),
@@ -151,6 +163,8 @@ for (const name of ['bits', 'vectors']) {
         ],
         { maxLength: 5 },
       ),
+    (all: { vectors: number[][]; complete: boolean }[]) =>
+      all.map(({ vectors, complete }) => ({ [field]: vectors, complete })),
   );
 }
 kept(

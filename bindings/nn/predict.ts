@@ -108,3 +108,40 @@ export function topKRows(tape: Tape, logits: Rows, k: number): { classes: Int32A
     logProbabilities: runtime.read(logs, n),
   };
 }
+
+/**
+ * The best continuations of W sequences: those whose log-probability, with that of the sequence before, is largest.
+ *
+ * @param logits [1,W,V]
+ * @param before [W] log-probabilities
+ * @param k continuations at most
+ * @returns best first: which sequence is continued, by which class, and the log-probability of both together
+ */
+export function beamStep(
+  tape: Tape,
+  logits: Rows,
+  before: readonly number[],
+  k: number,
+): { parents: Int32Array; classes: Int32Array; logProbabilities: Float64Array } {
+  const { runtime } = tape;
+  const { at, ld, F: V } = logits;
+  const W = before.length;
+  const [parents, classes, scores, sums] = [4, 4, 8, 8].map((bytes) => runtime.take(bytes * Math.max(k, W)));
+  runtime.writeDoubles(sums, before);
+  const n = runtime.core.beamStep(parents, classes, scores, sums, at, ld, runtime.take(ld), W, V, k);
+  const ints = (from: number) => runtime.i32.slice(from >>> 2, (from >>> 2) + n);
+  return { parents: ints(parents), classes: ints(classes), logProbabilities: runtime.readDoubles(scores, n) };
+}
+
+/** A log-probability over lengthᵅ. */
+export function lengthNormalized(tape: Tape, logProbability: number, length: number, alpha: number): number {
+  return tape.runtime.core.lengthNormalized(logProbability, length, alpha);
+}
+
+/** n numbers in [0, 1), from the random stream of dropout. */
+export function uniform(tape: Tape, random: Random, n: number): Float32Array {
+  const { runtime } = tape;
+  const at = runtime.take(4 * n);
+  random.use('dropout', (seed, stream, block) => runtime.core.fillUniform(at, n, 0, 1, seed, stream, block));
+  return runtime.read(at, n);
+}

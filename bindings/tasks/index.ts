@@ -6,7 +6,6 @@
 
 export { Vocabulary, type VocabularyOptions } from '../text/vocabulary.js';
 export type { Run } from '../train/run.js';
-export type { WriteOptions } from './decoding.js';
 export {
   type ByVariable,
   type EvaluateForecastOptions,
@@ -30,6 +29,7 @@ export {
 
 export {
   Seq2Seq,
+  type Seq2SeqConfig,
   type Seq2SeqExample,
   type Seq2SeqFitOptions,
   type Seq2SeqOptions,
@@ -46,12 +46,18 @@ export {
   type SequenceClassifierOptions,
 } from './sequence-classifier.js';
 export {
+  type BitsReport,
   type Generated,
+  type GeneratedFrames,
+  type GeneratedVectors,
   type GeneratorExample,
   type GeneratorInput,
   type GeneratorReport,
   SequenceGenerator,
+  type SequenceGeneratorConfig,
   type SequenceGeneratorOptions,
+  type TokensReport,
+  type VectorsReport,
 } from './sequence-generator.js';
 export {
   type NumberPrediction,
@@ -73,6 +79,17 @@ export {
   type TagPrediction,
 } from './sequence-tagger.js';
 export type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
+export type { GeneratorTarget } from './shared/conditional-decoder.js';
+export type {
+  BeamWriting,
+  EvaluateWritingOptions,
+  GenerateSequenceOptions,
+  Hypothesis,
+  WriteOptions,
+  Writing,
+  Written,
+} from './shared/decoding.js';
+export type { AttentionScore, Sources } from './shared/encoder-decoder.js';
 export type { Forecast, ForecastErrors, ForecastMetrics } from './shared/forecast-metrics.js';
 export type { FeatureOptions, InputOptions, Sequence, Vectors } from './shared/inputs.js';
 export { type ClassMetrics, editDistance, type Span, spanMetrics, spansOf } from './shared/metrics.js';

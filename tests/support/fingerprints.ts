@@ -296,7 +296,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
       pass: 'input',
     },
     examples: VOWELS_BACK,
-    write: [{}, { sample: true, topK: 3, seed: 2 }],
+    write: [{}],
+    generate: [{ topK: 3, seed: 2 }],
   },
   'seq2seq-additive-mean-both': {
     of: 'seq2seq',
@@ -311,7 +312,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
       dropout: 0.1,
     },
     examples: VOWELS_BACK,
-    write: [{}, { sample: true, topP: 0.8, temperature: 1.2 }],
+    write: [{}],
+    generate: [{ topP: 0.8, temperature: 1.2 }],
   },
   'seq2seq-several-encoders': {
     of: 'seq2seq',
@@ -347,7 +349,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
     of: 'generator',
     options: { classes: CLASSES, target: LETTERS, embeddingSize: 5, hiddenSize: 11, hiddenLayers: [6] },
     examples: NAMED,
-    write: [{}, { beamWidth: 3 }, { sample: true, temperature: 0.7, topK: 5, topP: 0.9, seed: 4 }],
+    write: [{}, { beamWidth: 3 }],
+    generate: [{ temperature: 0.7, topK: 5, topP: 0.9, seed: 4 }],
   },
   'generator-vectors': {
     of: 'generator',
@@ -366,7 +369,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
       initialState: 'learned',
     },
     examples: FRAMES,
-    write: [{}, { sample: true, seed: 6 }],
+    write: [{}],
+    generate: [{ seed: 6 }],
   },
   'forecaster-direct': {
     of: 'forecaster',

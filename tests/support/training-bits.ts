@@ -35,8 +35,11 @@ import {
   type Forecast,
   Forecaster,
   type ForecasterOptions,
+  type Generated,
   type GenerateOptions,
+  type GenerateSequenceOptions,
   type GeneratorExample,
+  type GeneratorTarget,
   LanguageModel,
   type LanguageModelFitOptions,
   type LanguageModelOptions,
@@ -58,6 +61,7 @@ import {
   Transcriber,
   type TranscriberExample,
   type TranscriberOptions,
+  type Translation,
   type WriteOptions,
 } from 'gatewise/tasks';
 import { random, uniform } from './numbers.js';
@@ -108,6 +112,7 @@ export type Configuration =
       readonly examples: readonly Seq2SeqExample[];
       readonly fit?: Seq2SeqFitOptions;
       readonly write: readonly WriteOptions[];
+      readonly generate?: readonly GenerateSequenceOptions[];
     }
   | {
       readonly of: 'transcriber';
@@ -119,6 +124,7 @@ export type Configuration =
       readonly options: SequenceGeneratorOptions;
       readonly examples: readonly GeneratorExample[];
       readonly write: readonly WriteOptions[];
+      readonly generate?: readonly GenerateSequenceOptions[];
     }
   | {
       readonly of: 'forecaster';
@@ -321,16 +327,21 @@ async function tagger({ options, examples }: Of<'tagger'>, common: Common): Prom
   return { model: task.model, losses: values, said };
 }
 
-async function seq2seq({ options, examples, fit, write }: Of<'seq2seq'>, common: Common): Promise<Trained> {
-  const task = await Seq2Seq.create({ ...options, ...common });
+async function seq2seq(
+  { options, examples, fit, write, generate = [] }: Of<'seq2seq'>,
+  common: Common,
+): Promise<Trained> {
+  const task: Seq2Seq = await Seq2Seq.create({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
+  const sources = examples.map(({ source }) => source);
   const said: Said[] = [];
-  for (const own of write) {
-    const predictions = await task.predict(
-      examples.map(({ source }) => source),
-      { maxLength: 8, ...own },
-    );
-    for (const p of predictions) said.push(p.tokens, Object.values(p.attention), known(p.logProbability));
+  const runs: (() => PromiseLike<readonly Partial<Translation>[]>)[] = [
+    ...write.map((own) => () => task.predict(sources, { maxLength: 8, ...own })),
+    ...generate.map((own) => () => task.generate(sources, { maxLength: 8, ...own })),
+  ];
+  for (const run of runs) {
+    for (const { tokens = [], attention = {}, logProbability } of await run())
+      said.push(tokens, Array.isArray(attention) ? [attention] : Object.values(attention), known(logProbability));
   }
   return { model: task.model, losses: values, said };
 }
@@ -346,16 +357,23 @@ async function transcriber({ options, examples }: Of<'transcriber'>, common: Com
   return { model: task.model, losses: values, said };
 }
 
-async function generator({ options, examples, write }: Of<'generator'>, common: Common): Promise<Trained> {
-  const task = await SequenceGenerator.create({ ...options, ...common });
+async function generator(
+  { options, examples, write, generate = [] }: Of<'generator'>,
+  common: Common,
+): Promise<Trained> {
+  const task: SequenceGenerator = await SequenceGenerator.create({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, FIT));
+  const inputs = examples.map((example) => example.input);
   const said: Said[] = [];
-  for (const own of write) {
-    const predictions = await task.predict(
-      examples.map((example) => example.input),
-      { maxLength: 8, ...own },
-    );
-    for (const p of predictions) said.push(p.tokens, p.vectors, known(p.logProbability));
+  const runs: (() => PromiseLike<readonly Generated<GeneratorTarget, number>[]>)[] = [
+    ...write.map((own) => () => task.predict(inputs, { maxLength: 8, ...own })),
+    ...generate.map((own) => () => task.generate(inputs, { maxLength: 8, ...own })),
+  ];
+  for (const run of runs) {
+    for (const p of await run()) {
+      if ('tokens' in p) said.push(p.tokens, [], known(p.logProbability));
+      else said.push([], 'frames' in p ? p.frames : p.vectors, []);
+    }
   }
   return { model: task.model, losses: values, said };
 }
@@ -374,4 +392,4 @@ async function forecaster({ options, series, steps }: Of<'forecaster'>, common: 
 }
 
 /** A log-probability, where there is one. */
-const known = (logProbability: number): Said => (Number.isNaN(logProbability) ? [] : logProbability);
+const known = (logProbability = Number.NaN): Said => (Number.isNaN(logProbability) ? [] : logProbability);

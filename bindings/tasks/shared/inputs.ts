@@ -7,7 +7,7 @@ import { Embedding } from '../../nn/embedding.js';
 import { input } from '../../nn/input.js';
 import type { Builder } from '../../nn/model.js';
 import { concat } from '../../nn/rows.js';
-import { type Options, object, optional, pick, readOptions, recordOf, required, type Settings } from '../../options.js';
+import { type Options, object, optional, recordOf, required, type Settings } from '../../options.js';
 import type { Rows, Tape } from '../../tape.js';
 import { readVocabulary, Vocabulary } from '../../text/vocabulary.js';
 
@@ -37,8 +37,6 @@ export const INPUT = {
 export interface FeatureOptions extends Options<typeof FEATURE> {}
 export interface InputOptions extends Options<typeof INPUT> {}
 
-export const INPUT_OPTIONS = ['vocabulary', 'embeddingSize', 'unknown', 'features', 'inputSize'] as const;
-
 /**
  * A sequence: a text or a list of tokens; lists by the names of the features; or vectors, one after the other or as a list.
  */
@@ -56,11 +54,6 @@ export interface Encoded {
 export type InputConfig =
   | { readonly kind: 'tokens'; readonly features: readonly (FeatureOptions & { readonly name: string })[] }
   | { readonly kind: 'vectors'; readonly inputSize: number };
-
-/** For tasks that have not read their options by a schema. */
-export function inputConfig(options: InputOptions, place = ''): InputConfig {
-  return inputOf(readOptions('options', INPUT, pick(options, INPUT_OPTIONS), place), place);
-}
 
 /**
  * Which of the three it is.
@@ -100,19 +93,6 @@ function feature(name: string, place: string, { vocabulary, embeddingSize, unkno
 /** The width of a step. */
 export function inputWidth(config: InputConfig): number {
   return config.kind === 'vectors' ? config.inputSize : config.features.reduce((n, f) => n + f.embeddingSize, 0);
-}
-
-/** The options that give this configuration, as a file keeps them. */
-export function inputOptions(config: InputConfig): InputOptions {
-  if (config.kind === 'vectors') return { inputSize: config.inputSize };
-  const [first] = config.features;
-  const own = ({ vocabulary, embeddingSize, unknown }: FeatureOptions) => ({
-    vocabulary,
-    embeddingSize,
-    ...(unknown === undefined ? {} : { unknown }),
-  });
-  if (first.name === '') return own(first);
-  return { features: Object.fromEntries(config.features.map((f) => [f.name, own(f)])) };
 }
 
 export class SequenceInput {
