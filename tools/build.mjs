@@ -67,7 +67,7 @@ function asText(bytes) {
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, [], {});
   // no step back is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out
-  const transform = (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false');
+  const transform = (code) => code.replace(/(?:tape|this|Tape)\.training(?! =)/g, 'false');
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   await entries({ infer: 'dist/bindings/infer.js' }, [{ name: 'infer', transform }], { manualPureFunctions: pure });
 }

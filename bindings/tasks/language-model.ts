@@ -298,7 +298,7 @@ export class LanguageModel {
       }
       return {
         loss: (tape: Tape, { embedding, rnn, head }: Layers) => {
-          const x = embedding.forward(tape, inputs, T, B);
+          const x = embedding.forward(tape, inputs, { T, B });
           return crossEntropyLoss(
             tape,
             head.forward(tape, rnn.forward(tape, x, state, { carry: stride }).output),
@@ -340,7 +340,7 @@ export class LanguageModel {
       const inputs = tokens.subarray(done, done + n);
       const targets = tokens.subarray(done + 1, done + n + 1);
       sum += this.model.forward((tape, { embedding, rnn, head }) => {
-        const { output } = rnn.forward(tape, embedding.forward(tape, inputs, n, 1), state);
+        const { output } = rnn.forward(tape, embedding.forward(tape, inputs, { T: n, B: 1 }), state);
         return n * crossEntropyLoss(tape, head.forward(tape, output), targets).value;
       });
       done += n;
@@ -368,7 +368,7 @@ export class LanguageModel {
     const last = tokens.length - 1;
     this.#read(tokens.subarray(0, last), state);
     return this.model.forward((tape, { embedding, rnn, head }) => {
-      const x = embedding.forward(tape, tokens.subarray(last), 1, 1);
+      const x = embedding.forward(tape, tokens.subarray(last), { T: 1, B: 1 });
       return softmaxRows(tape, head.forward(tape, rnn.forward(tape, x, state).output));
     });
   }
@@ -378,7 +378,7 @@ export class LanguageModel {
     for (let at = 0; at < tokens.length; at += CHUNK) {
       const part = tokens.subarray(at, at + CHUNK);
       this.model.forward((tape, { embedding, rnn }) =>
-        rnn.forward(tape, embedding.forward(tape, part, part.length, 1), state),
+        rnn.forward(tape, embedding.forward(tape, part, { T: part.length, B: 1 }), state),
       );
     }
   }

@@ -201,7 +201,7 @@ class Layers {
     const { pass, inputDropout, outputDropout } = this.settings;
     const { random } = this.b;
     let x = dropout(tape, random, before, inputDropout);
-    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, before.T, lengths)]);
+    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, { T: before.T, lengths })]);
     return dropout(tape, random, this.decoder.forward(tape, x, state).output, outputDropout);
   }
 
@@ -214,7 +214,7 @@ class Layers {
     state: State | StateRows | undefined,
     lengths?: ArrayLike<number>,
   ): Rows {
-    const before = (this.embedding as Embedding).forward(tape, tokens, T, memory.context.B, lengths);
+    const before = (this.embedding as Embedding).forward(tape, tokens, { T, B: memory.context.B, lengths });
     return this.head.forward(tape, this.decode(tape, memory, before, state, lengths));
   }
 
@@ -244,7 +244,7 @@ class Layers {
       }
       over[length * B + b] = 1;
     });
-    const x = input(tape, before, { T, B, F }, { lengths });
+    const x = input(tape, before, { T, B, F, lengths });
     const y = this.decode(tape, memory, x, memory.state, lengths);
     const inside = lengthsOf(
       tape,

@@ -194,7 +194,7 @@ export class SequenceInput {
       const F = this.size;
       const values = new Float32Array(T * B * F);
       batch.forEach((sequence, b) => values.set(sequence.values as Float32Array, b * T * F));
-      return input(tape, values, { T, B, F }, { batchFirst: true, ...(ragged ? { lengths } : {}) });
+      return input(tape, values, { T, B, F, lengths: ragged ? lengths : undefined }, { batchFirst: true });
     }
     const parts = this.#features.map(({ table }, k) => {
       const ids = new Int32Array(T * B);
@@ -202,7 +202,7 @@ export class SequenceInput {
         const own = sequence.ids[k];
         for (let t = 0; t < own.length; t++) ids[t * B + b] = own[t];
       });
-      return table.forward(tape, ids, T, B, ragged ? lengths : undefined);
+      return table.forward(tape, ids, { T, B, lengths: ragged ? lengths : undefined });
     });
     return parts.length > 1 ? concat(tape, parts) : parts[0];
   }
