@@ -68,6 +68,11 @@ export function numbers(
   }
 }
 
+/** Floats of any realm, say of an iframe. */
+export function isFloats(value: unknown): value is Float32Array | Float64Array {
+  return /^\[object Float(32|64)Array]$/.test(Object.prototype.toString.call(value));
+}
+
 export function flag(name: string, value: unknown): boolean {
   return typeof value === 'boolean' ? value : fail(name, 'true or false', value);
 }

@@ -354,7 +354,7 @@ test('refuses what does not fit', () => {
       () => quantileLoss(tape, rows, y, { quantile: [0.2, 0.5, 0.8] }),
       'targets: expected [T=1, B=2, F=1] = 2 numbers, got 6',
     );
-    refuse(() => bceWithLogitsLoss(tape, rows, y, { posWeight: [1] }), 'posWeight: expected 3 numbers, got 1');
+    refuse(() => bceWithLogitsLoss(tape, rows, y, { posWeight: [1] }), 'posWeight: expected [3] = 3 numbers, got 1');
     refuse(
       () => bceWithLogitsLoss(tape, rows, y, { posWeight: [1, -1, 1] }),
       'posWeight[1]: expected a finite number of at least 0, got -1',
@@ -374,7 +374,7 @@ test('refuses what does not fit', () => {
     refuse(() => crossEntropyLoss(tape, rows, [0]), 'targets: expected [T=1, B=2] = 2 numbers, got 1');
     refuse(() => crossEntropyLoss(tape, rows, [0, 3]), 'targets[1]: expected a class below 3, got 3');
     refuse(() => crossEntropyLoss(tape, rows, [-1, -1]), 'targets: none of them counts, all are negative');
-    refuse(() => crossEntropyLoss(tape, rows, [0, 1], { weights: [1] }), 'weights: expected 3 numbers, got 1');
+    refuse(() => crossEntropyLoss(tape, rows, [0, 1], { weights: [1] }), 'weights: expected [3] = 3 numbers, got 1');
     refuse(
       () => crossEntropyLoss(tape, rows, [0, 1], { labelSmoothing: 2 }),
       'labelSmoothing: expected a finite number of at least 0 and at most 1, got 2',

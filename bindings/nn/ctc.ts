@@ -175,7 +175,7 @@ function ints(tape: Tape, address: number, n: number): number[] {
 
 /** That a path of this number of steps can spell these labels. */
 function checkTarget(name: string, target: ArrayLike<number>, C: number, blank: number, steps: number): void {
-  check.numbers(name, target, check.whole(`${name}.length`, target?.length, 0), 'a list of');
+  check.whole(`${name}.length`, target?.length, 0);
   let repeats = 0;
   for (let i = 0; i < target.length; i++) {
     const label = target[i];

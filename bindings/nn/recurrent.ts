@@ -95,6 +95,11 @@ export class State {
   }
 }
 
+/** Whether it is a `State`, of this entry of the package or of another. */
+function isState(state: State | StateRows): state is State {
+  return 'batch' in state;
+}
+
 /** States on the tape: h of each layer and direction [1,B,P], and c [1,B,H] of cells that have one. */
 export interface StateRows {
   readonly h: readonly Rows[];
@@ -216,6 +221,10 @@ export class Recurrent {
         `x: expected [B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers, got ${x.length}`,
       );
     }
+    const size = B * this.outputSize;
+    if (output?.length !== size || !ArrayBuffer.isView(output)) {
+      throw new RangeError(`output: expected a Float32Array of [B=${B}, P=${this.outputSize}] = ${size} numbers`);
+    }
     return this.#builder.forward((tape) => {
       const rows = input(tape, x, { T: 1, B, F: this.inputSize });
       leave(tape, output, this.run(tape, rows, state, false).output);
@@ -225,13 +234,13 @@ export class Recurrent {
 
   /** That a state is of B sequences, and of these layers. */
   #checkState(tape: Tape, state: State | StateRows, B: number): void {
-    if (!(state instanceof State)) for (const rows of [...state.h, ...state.c]) checkRows(tape, 'state', rows);
-    const batch = state instanceof State ? state.batch : (state.h[0]?.B ?? B);
+    if (!isState(state)) for (const rows of [...state.h, ...state.c]) checkRows(tape, 'state', rows);
+    const batch = isState(state) ? state.batch : (state.h[0]?.B ?? B);
     if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
     const sizes = this.stateSizes;
     for (const kind of ['h', 'c'] as const) {
       const want = sizes[kind];
-      const have = state[kind].map((s) => (s instanceof Float32Array ? s.length / B : s.F));
+      const have = state[kind].map((s) => ('length' in s ? s.length / B : s.F));
       if (want.length && want.join() !== have.join()) {
         throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, got [${have}]`);
       }
@@ -246,8 +255,7 @@ export class Recurrent {
     const h: Rows[] = [];
     const c: Rows[] = [];
     const runs: Run[] = [];
-    const entered =
-      state !== undefined && !(state instanceof State) && [...state.h, ...state.c].some(({ grad }) => grad !== 0);
+    const entered = state !== undefined && !isState(state) && [...state.h, ...state.c].some(({ grad }) => grad !== 0);
     let output = x;
     this.#layers.forEach((directions, l) => {
       if (l > 0 && dropout) output = dropoutLayer(tape, this.#builder.random, output, dropout);
@@ -270,7 +278,7 @@ export class Recurrent {
         runs.push({ layer: l, direction, call: result.call, reverse });
         h.push(result.h);
         if (result.c) c.push(result.c);
-        if (state instanceof State) {
+        if (state && isState(state)) {
           // slots of earlier steps lie before the last one
           const back = x.T - carry;
           const at = ({ at, ld, B, F }: Rows) => ({ at: at - back * B * ld, ld, B, F });

@@ -95,7 +95,8 @@ function clip(model: Model<unknown>, step: number, loss: number, clipNorm: numbe
   }
   const norm = model.gradientNorm();
   if (!Number.isFinite(norm)) {
-    const where = model.parameters.find(({ name }) => !model.gradient(name).every(Number.isFinite))?.name ?? 'gradients';
+    const where =
+      model.parameters.find(({ name }) => !model.gradient(name).every(Number.isFinite))?.name ?? 'gradients';
     throw new NonFiniteError(
       `the gradient of ${where} in step ${step} is not finite; the model is as it was before that step. A lower learningRate may help`,
       step,
