@@ -166,6 +166,7 @@ export class Recurrent {
   /** A state for B sequences: zeros, or what is learned. */
   state(batch = 1): State {
     check.whole('batch', batch);
+    this.#builder.alive();
     const { runtime } = this.#builder;
     const of = (parameter: Parameter | undefined, n: number) => {
       const values = new Float32Array(batch * n);
