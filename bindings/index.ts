@@ -5,6 +5,7 @@
  * @module
  */
 
+export type { CellDescription, CellOptions, CellSettings, Segment } from './cells/cell.js';
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export type { RuntimeOptions } from './core/runtime.js';
 export { Runtime } from './core/train.js';
@@ -51,9 +52,9 @@ export { AttentionPool, type AttentionPoolOptions, lastPool, maxPool, meanPool }
 export { argmaxRows, type SamplingOptions, sampleBits, sampleRows, softmaxRows, topKRows } from './nn/predict.js';
 export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
 export { activation, add, concat, expand, select, slice } from './nn/rows.js';
-export type { Random } from './random.js';
+export type { Random, Stream as RandomStream } from './random.js';
 export type { Distinct, Gradient, Lengths, Loss, Minimised, Rows, Tape } from './tape.js';
-export { type FitOptions, type Progress, train } from './train/fit.js';
-export { Optimizer, type OptimizerOptions } from './train/optimizer.js';
-export type { Run } from './train/run.js';
+export { type Batch, type FitOptions, type Progress, train } from './train/fit.js';
+export { Optimizer, type OptimizerOptions, type OptimizerSettings } from './train/optimizer.js';
+export type { Run, Work } from './train/run.js';
 export { Schedule, type ScheduleOptions } from './train/schedule.js';

@@ -67,7 +67,11 @@ function asText(bytes) {
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, [], {});
   // no step back is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out
-  const transform = (code) => code.replace(/(?:tape|this|Tape)\.training(?! =)/g, 'false');
+  // names that other libraries have for options are not worth their bytes there
+  const transform = (code) =>
+    code
+      .replace(/(?:tape|this|Tape)\.training(?! =)/g, 'false')
+      .replace(/^const FOREIGN = \{.*?^\};/ms, 'const FOREIGN = {};');
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   await entries({ infer: 'dist/bindings/infer.js' }, [{ name: 'infer', transform }], { manualPureFunctions: pure });
 }
