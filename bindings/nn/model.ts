@@ -112,7 +112,32 @@ function untrained(): never {
   throw new UnsupportedError('gatewise/infer cannot train; gatewise can');
 }
 
-/** Layers with their parameters, on a runtime. Its memory is given back by `dispose`. */
+/**
+ * Layers with their parameters, on a runtime. `forward` runs them, `valueAndGrad` computes gradients for an optimizer, and `dispose`
+ * gives the memory back.
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, mseLoss, Optimizer, read, Recurrent, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => ({
+ *   rnn: new Recurrent(b, 'rnn', { cell: 'gru', inputSize: 1, hiddenSize: 8 }),
+ *   head: new Linear(b, 'head', { inputSize: 8, outputSize: 1 }),
+ * }));
+ * // what was two steps ago, at each of 6 steps
+ * const [x, y] = [[1, 0, 0, 1, 1, 0], [0, 0, 1, 0, 0, 1]];
+ * const predict = (tape, { rnn, head }) => head.forward(tape, rnn.forward(tape, input(tape, x, { T: 6, B: 1, F: 1 })).output);
+ * const optimizer = new Optimizer(model, { learningRate: 0.02 });
+ * for (let i = 0; i < 300; i++) {
+ *   model.valueAndGrad((tape, layers) => mseLoss(tape, predict(tape, layers), y));
+ *   model.clipGradNorm(1);
+ *   optimizer.step();
+ * }
+ * const predicted = model.forward((tape, layers) => read(tape, predict(tape, layers)));
+ * console.log(Array.from(predicted, Math.round).join(' ')); // 0 0 1 0 0 1
+ * model.dispose();
+ * ```
+ */
 export class Model<L> {
   readonly layers: L;
   readonly #builder: Builder;
@@ -226,6 +251,24 @@ export class Model<L> {
    *   can be used as well: they run as at inference and get no gradient
    * @returns the weighted sum of the losses
    * @throws RangeError if a model is on another runtime
+   *
+   * @example
+   * ```js
+   * import { input, Linear, Model, mseLoss, Optimizer, Runtime } from 'gatewise';
+   *
+   * const runtime = await Runtime.create();
+   * const encoder = new Model(runtime, 1, (b) => new Linear(b, 'encoder', { inputSize: 2, outputSize: 3 }));
+   * const head = new Model(runtime, 2, (b) => new Linear(b, 'head', { inputSize: 3, outputSize: 1 }));
+   * const work = (tape, layer) => {
+   *   const features = encoder.layers.forward(tape, input(tape, [1, 2], { T: 1, B: 1, F: 2 }));
+   *   return mseLoss(tape, layer.forward(tape, features), [1]);
+   * };
+   * head.valueAndGrad(work); // the encoder is frozen
+   * head.valueAndGrad(work, { also: [encoder] }); // both get gradients
+   * new Optimizer(head).step();
+   * new Optimizer(encoder).step();
+   * console.log(encoder.gradient('encoder.bias').length); // 3
+   * ```
    */
   valueAndGrad(
     work: (tape: Tape, layers: L) => Minimised,
@@ -349,10 +392,23 @@ export class Model<L> {
 
   /**
    * Freezes parameters: training does not change them, and where all parameters of a layer are frozen, their gradient is not computed.
-   * It is not saved in files.
+   * Files do not say what is frozen.
    *
    * @param names names of parameters, or prefixes of names up to a dot, say `'encoder'`; without any, all are frozen
    * @throws RangeError, and nothing changes, if a name matches no parameter
+   *
+   * @example
+   * ```js
+   * import { Linear, Model, Runtime } from 'gatewise';
+   *
+   * const model = new Model(await Runtime.create(), 1, (b) => ({
+   *   first: new Linear(b, 'first', { inputSize: 2, outputSize: 3 }),
+   *   head: new Linear(b, 'head', { inputSize: 3, outputSize: 1 }),
+   * }));
+   * model.freeze('first', 'head.bias');
+   * model.unfreeze('first.bias');
+   * console.log(model.frozen.join(' ')); // first.weight head.bias
+   * ```
    */
   freeze(...names: readonly string[]): void {
     if (!Tape.training) return untrained();

@@ -48,7 +48,24 @@ export interface Batch<L> {
   readonly done?: () => void;
 }
 
-/** Makes the steps of a run. The model changes in whole steps only. */
+/**
+ * Makes the steps of a run, and yields the progress after each. The model changes in whole steps only.
+ *
+ * @param next gives the batch of a step
+ * @throws NonFiniteError for a loss or a gradient that is not finite, with the model as it was before that step
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, mseLoss, Optimizer, Runtime, train } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'line', { inputSize: 1, outputSize: 1 }));
+ * const loss = (tape, line) => mseLoss(tape, line.forward(tape, input(tape, [1, 2], { T: 2, B: 1, F: 1 })), [3, 5]);
+ * const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 0.1 });
+ * let last;
+ * for await (const progress of train(model, optimizer, { steps: 500 }, () => ({ loss }))) last = progress;
+ * console.log(last.step, last.loss < 1e-4); // 500 true
+ * ```
+ */
 export async function* train<L>(
   model: Model<L>,
   optimizer: Optimizer,
