@@ -41,6 +41,38 @@ export function number(name: string, value: unknown, low = -Infinity, high = Inf
   return fail(name, `a finite number${least}${most}`, value);
 }
 
+/** The largest number of single precision. */
+const MAX_FLOAT = 3.4028234663852886e38;
+
+/**
+ * That a list has n numbers of single precision, none of them NaN or infinite.
+ *
+ * @param skip tells which numbers do not matter
+ * @param most their largest magnitude; Infinity where infinite numbers are allowed
+ */
+export function numbers(
+  name: string,
+  values: ArrayLike<number>,
+  n: number,
+  shape: string,
+  skip?: (i: number) => boolean,
+  most = MAX_FLOAT,
+): void {
+  const { length } = (values ?? fail(name, `${shape} numbers`, values)) as { length?: unknown };
+  if (typeof values !== 'object' || typeof length !== 'number') fail(name, `${shape} numbers`, values);
+  if (length !== n) throw new RangeError(`${name}: expected ${shape} = ${n} numbers, got ${length}`);
+  for (let i = 0; i < n; i++) {
+    const value = values[i];
+    if (typeof value === 'number' && Math.abs(value) <= most) continue;
+    if (!skip?.(i)) fail(`${name}[${i}]`, most < Infinity ? 'a finite number' : 'a number', value);
+  }
+}
+
+/** Floats of any realm, say of an iframe. */
+export function isFloats(value: unknown): value is Float32Array | Float64Array {
+  return /^\[object Float(32|64)Array]$/.test(Object.prototype.toString.call(value));
+}
+
 export function flag(name: string, value: unknown): boolean {
   return typeof value === 'boolean' ? value : fail(name, 'true or false', value);
 }

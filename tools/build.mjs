@@ -66,10 +66,14 @@ function asText(bytes) {
 /** The entries as few files, which a process loads three times as fast: the first two share what both need. */
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
-  // no backward step is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out
+  // no backward step is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out.
+  // Nor are the names that other libraries have for options. What is replaced keeps its length, for the source maps
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
+  const blank = (text) => text.replace(/[^\n]/g, ' ');
   await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, (code) =>
-    code.replace(/(?:tape|this)\.training(?! =)/g, (what) => 'false'.padEnd(what.length)),
+    code
+      .replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length))
+      .replace(/(?<=^const FOREIGN = \{).*?(?=^\};)/ms, blank),
   );
   thirdParty();
 }

@@ -59,8 +59,12 @@ function decodeText(bytes: Uint8Array): string {
 
 /** Reads a file and holds it to its word. Throws FormatError. */
 export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
-  const file = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
-  if (!(file instanceof Uint8Array)) throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+  // by their tags: buffers of another realm, say of an iframe, are welcome
+  const tag = Object.prototype.toString.call(bytes);
+  const whole = tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]';
+  if (!whole && tag !== '[object Uint8Array]') throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+  const { buffer, byteOffset, byteLength } = bytes as Uint8Array;
+  const file = whole ? new Uint8Array(bytes as ArrayBuffer) : new Uint8Array(buffer, byteOffset, byteLength);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (file.length < 8) throw new FormatError(`the file has ${file.length} bytes; a safetensors file has at least 8`);
   const length = Number(view.getBigUint64(0, true));

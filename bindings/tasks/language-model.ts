@@ -127,13 +127,13 @@ class Layers {
 
   /** Logits [T,B,V] for tokens [T,B]. */
   forward(tape: Tape, tokens: Int32Array, T: number, B: number, state: State, carry = T): Rows {
-    const x = this.embedding.forward(tape, tokens, T, B);
+    const x = this.embedding.forward(tape, tokens, { T, B });
     return this.head.forward(tape, this.rnn.forward(tape, x, state, { carry }).output);
   }
 
   /** Reads tokens without their predictions. */
   read(tape: Tape, tokens: Int32Array, state: State): void {
-    this.rnn.forward(tape, this.embedding.forward(tape, tokens, tokens.length, 1), state);
+    this.rnn.forward(tape, this.embedding.forward(tape, tokens, { T: tokens.length, B: 1 }), state);
   }
 
   /** What the rows of logits say, one by one. */
@@ -367,7 +367,7 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
       const T = Math.max(...lengths);
       const ids = new Int32Array(T * batch.length);
       batch.forEach((tokens, b) => tokens.forEach((token, t) => (ids[t * batch.length + b] = token)));
-      const { h } = layers.rnn.forward(tape, layers.embedding.forward(tape, ids, T, batch.length, lengths));
+      const { h } = layers.rnn.forward(tape, layers.embedding.forward(tape, ids, { T, B: batch.length, lengths }));
       return layers.next(tape, layers.head.forward(tape, h[h.length - 1]));
     });
   }

@@ -125,7 +125,7 @@ class Layers {
       return new MLP(b, named('head', name), options);
     });
     this.chains = crf
-      ? sets.map(({ name, classes }) => new Crf(b, named('crf', name), { labels: classes.length }))
+      ? sets.map(({ name, classes }) => new Crf(b, named('crf', name), { numClasses: classes.length }))
       : [];
   }
 

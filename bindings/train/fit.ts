@@ -3,7 +3,7 @@ import * as check from '../check.js';
 import { NonFiniteError } from '../errors.js';
 import type { Model } from '../nn/model.js';
 import { type Options, option, optional, readOptions, real, whole } from '../options.js';
-import type { Loss, Tape } from '../tape.js';
+import type { Minimised, Tape } from '../tape.js';
 import { OPTIMIZER, type Optimizer, type OptimizerOptions } from './optimizer.js';
 import { Breather } from './run.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
@@ -43,12 +43,29 @@ export interface Progress {
 /** What a step is made of. */
 export interface Batch<L> {
   /** The forward pass. */
-  readonly loss: (tape: Tape, layers: L) => Loss | readonly { loss: Loss; weight: number }[];
+  readonly loss: (tape: Tape, layers: L) => Minimised;
   /** Called once the update has been made: what the step leaves for the next one becomes true only now. */
   readonly done?: () => void;
 }
 
-/** Makes the steps of a run. The model changes in whole steps only. */
+/**
+ * Makes the steps of a run, and yields the progress after each. The model changes in whole steps only.
+ *
+ * @param next gives the batch of a step
+ * @throws NonFiniteError for a loss or a gradient that is not finite, with the model as it was before that step
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, mseLoss, Optimizer, Runtime, train } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'line', { inputSize: 1, outputSize: 1 }));
+ * const loss = (tape, line) => mseLoss(tape, line.forward(tape, input(tape, [1, 2], { T: 2, B: 1, F: 1 })), [3, 5]);
+ * const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 0.1 });
+ * let last;
+ * for await (const progress of train(model, optimizer, { steps: 500 }, () => ({ loss }))) last = progress;
+ * console.log(last.step, last.loss < 1e-4); // 500 true
+ * ```
+ */
 export async function* train<L>(
   model: Model<L>,
   optimizer: Optimizer,
@@ -84,11 +101,8 @@ export async function* train<L>(
   }
 }
 
-/** Clips the gradients; returns their norm before. */
+/** Checks the loss and the gradients, and clips them; returns their norm before any clipping. */
 function clip(model: Model<unknown>, step: number, loss: number, clipNorm: number, clipValue: number): number {
-  const { core } = model.runtime;
-  const { gradients, slabBytes } = model;
-  const n = slabBytes / 4;
   if (!Number.isFinite(loss)) {
     throw new NonFiniteError(
       `the loss of step ${step} is ${loss}; the model is as it was before that step. A lower learningRate or clipNorm may help`,
@@ -96,20 +110,17 @@ function clip(model: Model<unknown>, step: number, loss: number, clipNorm: numbe
       'loss',
     );
   }
-  if (clipValue > 0) core.clipValue(gradients, n, clipValue);
-  const norm = Math.sqrt(core.sumSquares(gradients, n));
+  const norm = model.gradientNorm();
   if (!Number.isFinite(norm)) {
-    const where = model.parameters.find(
-      ({ grad, size }) => !Number.isFinite(core.sumSquares(grad, Math.ceil(size / 4) * 4)),
-    );
+    const where =
+      model.parameters.find(({ name }) => !model.gradient(name).every(Number.isFinite))?.name ?? 'gradients';
     throw new NonFiniteError(
-      `the gradient of ${where?.name} in step ${step} is not finite; the model is as it was before that step. A lower learningRate may help`,
+      `the gradient of ${where} in step ${step} is not finite; the model is as it was before that step. A lower learningRate may help`,
       step,
-      where?.name ?? 'gradients',
+      where,
     );
   }
-  // PyTorch's clip_grad_norm_
-  const scale = clipNorm / (norm + 1e-6);
-  if (clipNorm > 0 && scale < 1) core.scale(gradients, n, scale);
+  if (clipValue > 0) model.clipGradValue(clipValue);
+  if (clipNorm > 0) model.clipGradNorm(clipNorm, clipValue > 0 ? undefined : norm);
   return norm;
 }

@@ -1,6 +1,6 @@
 /** Optimizers: hyperparameters and moments on this side, arithmetic in the core. The semantics are PyTorch's. */
 import * as check from '../check.js';
-import type { Model } from '../nn/model.js';
+import type { Model, Parameter } from '../nn/model.js';
 import { type Options, oneOf, option, optional, pick, rate, readOptions, real } from '../options.js';
 
 /** Which of them count depends on `optimizer`. */
@@ -66,14 +66,35 @@ export function settings(options: OptimizerOptions): OptimizerSettings {
   return { ...all, weightDecay, epsilon };
 }
 
-/** An optimizer at work on a model: `step` applies the gradients that the last step left. */
+/**
+ * Changes the parameters of a model along the gradients that `valueAndGrad` computed. The formulas are those of PyTorch 2: SGD
+ * (Sutskever et al. 2013), RMSprop (Hinton 2012), Adam (Kingma & Ba 2015, arXiv:1412.6980v9), AdamW (Loshchilov & Hutter 2019,
+ * arXiv:1711.05101v3), Adagrad (Duchi et al. 2011).
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, mseLoss, Optimizer, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'line', { inputSize: 1, outputSize: 1 }));
+ * const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 0.1 });
+ * for (let i = 0; i < 200; i++) {
+ *   model.valueAndGrad((tape, line) => {
+ *     const x = input(tape, [0, 1, 2], { T: 3, B: 1, F: 1 });
+ *     return mseLoss(tape, line.forward(tape, x), [1, 3, 5]);
+ *   });
+ *   optimizer.step();
+ * }
+ * console.log(model.get('line.weight')[0].toFixed(2), optimizer.steps); // 2.00 200
+ * ```
+ */
 export class Optimizer {
   readonly settings: OptimizerSettings;
-  /** Updates so far. */
+  /** The number of steps made. */
   steps = 0;
-  /** Addresses of the moments, each laid out as the parameters are, by PyTorch's names. */
+  /** For authors of optimizers: addresses of the moments by PyTorch's names, with the layout of the parameters. */
   readonly moments: Readonly<Record<string, number>>;
 
+  /** @throws TypeError, RangeError for invalid options */
   constructor(
     readonly model: Model<unknown>,
     options: OptimizerOptions = {},
@@ -95,16 +116,29 @@ export class Optimizer {
     return pick(this.settings, OWN[this.settings.optimizer]);
   }
 
-  /** One update at the given rate. */
+  /**
+   * One step. Frozen parameters, and their moments, stay as they are. Weight decay changes the gradients.
+   *
+   * @param learningRate η of this step, default that of the options
+   * @throws RangeError, and nothing changes, for a rate that is negative or not finite
+   */
   step(learningRate = this.settings.learningRate): void {
     check.number('learningRate', learningRate, 0);
+    const { model } = this;
+    const ranges = trainedRanges(model.parameters, model.slabBytes);
+    this.steps++;
+    for (const { from, bytes } of ranges) this.#update(from, bytes / 4, learningRate);
+    model.changed();
+  }
+
+  /** A step of n parameters, `from` bytes past the first one. */
+  #update(from: number, n: number, learningRate: number): void {
     const { model, moments } = this;
     const { core } = model.runtime;
     const { optimizer, weightDecay, l1, momentum, dampening, alpha, epsilon, beta1, beta2 } = this.settings;
-    const { slab: w, gradients: g } = model;
-    const n = model.slabBytes / 4;
-    const at = (name: string) => moments[name] ?? 0;
-    this.steps++;
+    const w = model.slab + from;
+    const g = model.gradients + from;
+    const at = (name: string) => (moments[name] ? moments[name] + from : 0);
     const decoupled = optimizer === 'adamw' ? weightDecay : 0;
     if (l1 > 0 || weightDecay > decoupled) core.addDecay(g, w, n, l1, weightDecay - decoupled);
     switch (optimizer) {
@@ -153,8 +187,22 @@ export class Optimizer {
         core.adagrad(w, at('sum'), g, n, learningRate, epsilon);
         break;
     }
-    model.changed();
   }
+}
+
+/** The parts of the parameters' memory that are not frozen, in bytes from its start: all of it in one piece where none is. */
+function trainedRanges(parameters: readonly Parameter[], bytes: number): { from: number; bytes: number }[] {
+  const ranges: { from: number; bytes: number }[] = [];
+  const first = parameters[0]?.at ?? 0;
+  parameters.forEach(({ at, frozen }, i) => {
+    if (frozen) return;
+    const from = at - first;
+    const end = i + 1 < parameters.length ? parameters[i + 1].at - first : bytes;
+    const last = ranges[ranges.length - 1];
+    if (last && last.from + last.bytes === from) last.bytes = end - last.from;
+    else ranges.push({ from, bytes: end - from });
+  });
+  return ranges;
 }
 
 /** xⁿ by squaring: Math.pow may differ from engine to engine. */

@@ -64,11 +64,28 @@ interface Memory {
   count: number;
 }
 
+/**
+ * A learning rate that changes from step to step: `rate` before a step, `done` after it.
+ *
+ * @example
+ * ```js
+ * import { Schedule } from 'gatewise';
+ *
+ * const schedule = new Schedule({ kind: 'cosine', steps: 4, minLearningRate: 0.02 });
+ * const rates = [];
+ * for (let step = 0; step < 5; step++) {
+ *   rates.push(schedule.rate(0.1).toFixed(3));
+ *   schedule.done(1 / (step + 1)); // the loss of the step
+ * }
+ * console.log(rates.join(' ')); // 0.100 0.088 0.060 0.032 0.020
+ * ```
+ */
 export class Schedule {
   /** With every default filled in. */
   readonly options: Kept;
   readonly memory: Memory;
 
+  /** @throws TypeError, RangeError for invalid options */
   constructor(options: ScheduleOptions, memory?: Memory) {
     this.options = readSchedule('schedule', options);
     this.memory = { made: 0, scale: 1, best: null, bad: 0, sum: 0, count: 0, ...memory };

@@ -249,7 +249,7 @@ async function layers(configuration: LayersConfiguration, { runtime, seed }: Com
     options: lengths ? { lengths } : {},
   }));
   const forward = (tape: Tape, { rnn, predict }: Layers, { x, options }: (typeof batches)[number]) =>
-    predict(tape, rnn.forward(tape, input(tape, x, { T, B, F: I }, options), state).output);
+    predict(tape, rnn.forward(tape, input(tape, x, { T, B, F: I, ...options }), state).output);
   let step = 0;
   const run = train(model, new Optimizer(model, { learningRate: 0.01, ...optimizer }), { steps: STEPS, ...fit }, () => {
     const batch = batches[step++ % batches.length];

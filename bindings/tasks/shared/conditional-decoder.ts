@@ -148,7 +148,7 @@ export class ConditionalDecoder {
     const { pass, inputDropout, outputDropout } = this.settings;
     const { random } = this.b;
     let x = dropout(tape, random, before, inputDropout);
-    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, before.T, lengths)]);
+    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, { T: before.T, lengths })]);
     return dropout(tape, random, this.decoder.forward(tape, x, state).output, outputDropout);
   }
 
@@ -162,7 +162,7 @@ export class ConditionalDecoder {
     state: State | StateRows | undefined,
     lengths?: ArrayLike<number>,
   ): Rows {
-    const before = embedding.forward(tape, tokens, T, memory.context.B, lengths);
+    const before = embedding.forward(tape, tokens, { T, B: memory.context.B, lengths });
     return this.head.forward(tape, this.#decode(tape, memory, before, state, lengths));
   }
 
@@ -198,7 +198,7 @@ export class ConditionalDecoder {
       }
       ends[length * B + b] = 1;
     });
-    const x = input(tape, before, { T, B, F }, { lengths });
+    const x = input(tape, before, { T, B, F, lengths });
     const y = this.#decode(tape, memory, x, memory.state, lengths);
     const frames = { ...this.head.forward(tape, y), lengths: lengthsOf(tape, steps, T, B) };
     const logits = over.forward(tape, y);

@@ -168,8 +168,8 @@ export class EncoderDecoder {
   ): { logits: Rows; state: StateRows; weights: Rows[] } {
     const { pass, inputDropout, outputDropout } = this.settings;
     const { random } = this.b;
-    let x = dropout(tape, random, this.embedding.forward(tape, tokens, T, context.B, lengths), inputDropout);
-    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, T, lengths)]);
+    let x = dropout(tape, random, this.embedding.forward(tape, tokens, { T, B: context.B, lengths }), inputDropout);
+    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, { T, lengths })]);
     const result = this.decoder.forward(tape, x, state);
     let y = result.output;
     const weights: Rows[] = [];

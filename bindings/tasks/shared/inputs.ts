@@ -149,7 +149,7 @@ export class SequenceInput {
 
   #vectors(name: string, sequence: Sequence): Encoded {
     const F = this.size;
-    if (sequence instanceof Float32Array || sequence instanceof Float64Array) {
+    if (check.isFloats(sequence)) {
       if (sequence.length % F)
         throw new RangeError(`${name}: expected vectors of ${F} numbers, got ${sequence.length} numbers`);
       return finite(name, { length: sequence.length / F, ids: [], values: Float32Array.from(sequence) });
@@ -174,7 +174,7 @@ export class SequenceInput {
       const F = this.size;
       const values = new Float32Array(T * B * F);
       batch.forEach((sequence, b) => values.set(sequence.values as Float32Array, b * T * F));
-      return input(tape, values, { T, B, F }, { batchFirst: true, ...(ragged ? { lengths } : {}) });
+      return input(tape, values, { T, B, F, lengths: ragged ? lengths : undefined }, { batchFirst: true });
     }
     const parts = this.#features.map(({ table }, k) => {
       const ids = new Int32Array(T * B);
@@ -182,7 +182,7 @@ export class SequenceInput {
         const own = sequence.ids[k];
         for (let t = 0; t < own.length; t++) ids[t * B + b] = own[t];
       });
-      return table.forward(tape, ids, T, B, ragged ? lengths : undefined);
+      return table.forward(tape, ids, { T, B, lengths: ragged ? lengths : undefined });
     });
     return parts.length > 1 ? concat(tape, parts) : parts[0];
   }
