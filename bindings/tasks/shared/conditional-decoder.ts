@@ -42,7 +42,7 @@ export const CONDITIONAL = {
   embeddingSize: optional(check.whole),
   /** Widths of layers with ReLU that X goes through first, default none. */
   hiddenLayers: option(listOf(check.whole, 'a list of widths'), []),
-  /** Whether X makes the initial state (the default), is an input at every step, or both. */
+  /** Whether X makes the initial state, is an input at every step, or both. Default `'state'`. */
   pass: option(oneOf('state', 'input', 'both'), 'state'),
   /** Share of what is read at each step that is dropped in training, default 0. */
   inputDropout: option(rate, 0),

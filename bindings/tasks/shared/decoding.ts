@@ -49,9 +49,9 @@ export function readWriting(options: WriteOptions): Settings<typeof WRITE> {
 const SAMPLING = {
   /** Logits are divided by it; 0 takes the likeliest always. Default 1. */
   temperature: option(real(0), 1),
-  /** Draw among the k likeliest tokens; 0, the default: among all. */
+  /** Draws among the k likeliest tokens; 0: among all. Default 0. */
   topK: option(whole(0), 0),
-  /** Draw among the fewest tokens that together have at least this probability, default 1. */
+  /** Draws among the fewest tokens that together have at least this probability, default 1. */
   topP: option(real(0, 1, true), 1),
   /** Draws from a random stream of its own. Default: from the model's. */
   seed: optional(whole(0, Number.MAX_SAFE_INTEGER)),

@@ -36,13 +36,13 @@ export const ENCODER_DECODER = {
   target: required(readVocabulary),
   /** Features of a target token's vector, default 64. */
   embeddingSize: option(check.whole, 64),
-  /** c: the encoder's final state (the default), an affine map and tanh of it, or the mean of all its outputs. */
+  /** c: the encoder's final state, an affine map and tanh of it, or the mean of all its outputs. Default `'last'`. */
   context: option(oneOf('last', 'affine', 'mean'), 'last'),
-  /** Whether c makes the decoder's initial state (the default), is an input at every step, or both. */
+  /** Whether c makes the decoder's initial state, is an input at every step, or both. Default `'state'`. */
   pass: option(oneOf('state', 'input', 'both'), 'state'),
   /**
-   * What is between c and the initial state of each layer: an affine map and tanh (the default), an affine map, or nothing. `'none'` needs
-   * c and all layers of the decoder of one size: c is their h, and cell states start from zeros.
+   * What is between c and the initial state of each layer: nothing, an affine map, or an affine map and tanh. Default `'tanh'`. `'none'`
+   * needs c and all layers of the decoder of one size: c is their h, and cell states start from zeros.
    */
   bridge: optional(oneOf('none', 'affine', 'tanh')),
   /** How the decoder's state is compared with the encoder's outputs at each step. Default: the decoder does not read them. */
