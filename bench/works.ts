@@ -143,9 +143,7 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
             const { output } = rnn.forward(tape, embedding.forward(tape, tokens, { T, B }), state);
             return crossEntropyLoss(tape, head.forward(tape, output), tokens);
           });
-          const { core } = runtime;
-          const norm = Math.sqrt(core.sumSquares(model.gradients, model.slabBytes / 4));
-          if (norm > 1) core.scale(model.gradients, model.slabBytes / 4, 1 / norm);
+          model.clipGradNorm(1);
           optimizer.step();
         },
         end: () => runtime.dispose(),

@@ -13,7 +13,7 @@ const DECODING = {
 
 const LOSS = {
   ...DECODING,
-  /** `'mean'`, the default, divides the loss of each sequence by its number of labels, and averages over the batch. */
+  /** `'mean'` divides the loss of each sequence by its number of labels, and averages over the batch. Default `'mean'`. */
   reduction: option(oneOf('mean', 'sum'), 'mean'),
 };
 
@@ -51,9 +51,9 @@ export interface Labelling {
  * import { ctcLoss, input, Model, Runtime } from 'gatewise';
  *
  * const model = new Model(await Runtime.create(), 1, () => null);
- * // two steps, all classes as probable: 3 of the 4 paths spell [1]
+ * // two steps, all classes as probable: 3 of the 4 paths spell [1], -ln(3/4) is
  * const loss = model.forward((tape) => ctcLoss(tape, input(tape, [0, 0, 0, 0], { T: 2, B: 1, F: 2 }), [[1]]).value);
- * console.log(Math.exp(-loss).toFixed(4)); // 0.7500
+ * console.log(loss.toFixed(4)); // 0.2877
  * ```
  */
 export function ctcLoss(

@@ -22,7 +22,7 @@ const OPTIONS = {
   ),
   /** The weight [O,I] of another layer, for example of an embedding: both use one parameter, and its gradient is the sum of theirs. */
   weight: optional(parameter),
-  /** How weight and bias start; default as in PyTorch: uniform within 1/√I. */
+  /** How weight and bias start. Without one as in PyTorch: uniform within 1/√I. Default `{}`. */
   initializers: option(object({ weight: optional(checkInitializer), bias: optional(checkInitializer) }), {}),
 };
 
