@@ -3,8 +3,8 @@ import { embeddingForward } from './embedding';
 import { gemm } from './gemm';
 import { Gen, Seq } from './layout';
 import { uniform } from './random';
-import { forward } from './recurrence';
-import { sample } from './sample';
+import { forward } from './recurrent';
+import { sample } from './sampling';
 
 /**
  * Draws `count` tokens, each from the model's answer to the one before.

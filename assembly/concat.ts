@@ -1,5 +1,6 @@
 /** Rows put together and taken apart: added, side by side, some columns, repeated. */
 import { slot } from './at';
+import { Merge } from './layout';
 import { simd } from './simd';
 
 /** y [R,F] = a + b */
@@ -79,6 +80,86 @@ export function repeatBackward(dx: usize, dy: usize, ld: usize, T: i32, B: i32, 
       let from = dy + q;
       for (let t = 0; t < T; t++, from += step) sum = f32x4.add(sum, v128.load(from));
       v128.store(dx + q, simd.flush(sum));
+    }
+  }
+}
+
+/**
+ * y = a and b, [T,B,P] each: side by side [T,B,2P], or added, averaged, multiplied [T,B,P]. Padding becomes zero, whatever stood there.
+ * Without b: y = a.
+ */
+export function mergeForward(
+  y: usize,
+  ldy: usize,
+  a: usize,
+  b: usize,
+  ld: usize,
+  lengths: usize,
+  T: i32,
+  B: i32,
+  P: i32,
+  how: i32,
+): void {
+  const bytes = (<usize>((P + 3) & ~3)) << 2;
+  const part = (<usize>P) << 2;
+  const half = f32x4.splat(0.5);
+  const both = b !== 0;
+  for (let t = 0; t < T; t++) {
+    for (let i = 0; i < B; i++, y += ldy, a += ld, b += ld) {
+      if (lengths && load<i32>(slot(lengths, i)) <= t) memory.fill(y, 0, ldy);
+      else if (how === Merge.concat || !both) {
+        memory.copy(y, a, bytes);
+        if (!both) continue;
+        memory.copy(y + part, b, part);
+        // the lanes up to the next vector
+        memory.fill(y + 2 * part, 0, (0 - 2 * part) & <usize>15);
+      } else {
+        for (let q: usize = 0; q < bytes; q += 16) {
+          const u = v128.load(a + q);
+          const v = v128.load(b + q);
+          let r = how === Merge.mul ? f32x4.mul(u, v) : f32x4.add(u, v);
+          if (how === Merge.mean) r = f32x4.mul(r, half);
+          v128.store(y + q, r);
+        }
+      }
+    }
+  }
+}
+
+/** da, db [T,B,P] overwritten with their gradients; those of padding are zero. */
+export function mergeBackward(
+  da: usize,
+  db: usize,
+  dy: usize,
+  lddy: usize,
+  a: usize,
+  b: usize,
+  ld: usize,
+  lengths: usize,
+  T: i32,
+  B: i32,
+  P: i32,
+  how: i32,
+): void {
+  const bytes = (<usize>((P + 3) & ~3)) << 2;
+  const part = (<usize>P) << 2;
+  const half = f32x4.splat(0.5);
+  for (let t = 0; t < T; t++) {
+    for (let i = 0; i < B; i++, dy += lddy, a += ld, b += ld, da += ld, db += ld) {
+      memory.fill(da, 0, ld);
+      memory.fill(db, 0, ld);
+      if (lengths && load<i32>(slot(lengths, i)) <= t) continue;
+      if (how === Merge.concat) {
+        memory.copy(da, dy, part);
+        memory.copy(db, dy + part, part);
+        continue;
+      }
+      for (let q: usize = 0; q < bytes; q += 16) {
+        let d = v128.load(dy + q);
+        if (how === Merge.mean) d = f32x4.mul(d, half);
+        v128.store(da + q, how === Merge.mul ? f32x4.mul(d, v128.load(b + q)) : d);
+        v128.store(db + q, how === Merge.mul ? f32x4.mul(d, v128.load(a + q)) : d);
+      }
     }
   }
 }
