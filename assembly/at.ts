@@ -1,4 +1,5 @@
-/** Addresses: the fields of a call block, the elements of an array of 32-bit numbers. */
+/** Addresses and sizes: the fields of a call block, the elements of an array of 32-bit numbers, rows and panels. */
+import { LINE, PANEL } from './layout';
 
 /** Field number `field` of a block, as what it is. */
 export class at {
@@ -18,4 +19,19 @@ export class at {
 /** Address of element i. */
 export function slot(array: usize, i: i32): usize {
   return array + ((<usize>i) << 2);
+}
+
+/** Bytes of F floats up to the next whole vector: what kernels read and write of a row. */
+export function rowBytes(F: i32): usize {
+  return (<usize>((F + 3) & ~3)) << 2;
+}
+
+/** Bytes of n lines of a panel. */
+export function lines(n: i32): usize {
+  return <usize>n * LINE;
+}
+
+/** Panels that F columns take. */
+export function panelsOf(F: i32): i32 {
+  return (F + (PANEL - 1)) >> 4;
 }

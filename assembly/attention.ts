@@ -8,7 +8,7 @@
  * Rows are time-major, so those of one sequence are a matrix whose rows are B·ld apart: the packed product takes them as they lie.
  * The additive score keeps no tanh, of which there are Tq·Tk·B·F: the way back computes them again.
  */
-import { at, slot } from './at';
+import { at, lines, panelsOf, slot } from './at';
 import { gemm, packTransposed, packWeights, weightGrad } from './gemm';
 import { Attend, Score } from './layout';
 import { vmath } from './math';
@@ -18,7 +18,7 @@ import { softmaxRow } from './softmax';
 
 /** Bytes of a panel that `packTransposed` makes of L rows. */
 function panelOf(L: i32): usize {
-  return (<usize>((L + 15) & ~15)) << 6;
+  return lines((L + 15) & ~15);
 }
 
 /**
@@ -55,11 +55,11 @@ export function attentionForward(a: usize): void {
     if (additive) additiveScores(w, rowW, q, rowQ, k, rowK, at.ptr(a, Attend.v), M, L, F);
     else {
       packWeights(panels, k, rowK, F, L, 1);
-      gemm(w, rowW, w, rowW, q, rowQ, panels, (<usize>F) << 6, M, (L + 15) >> 4, F);
+      gemm(w, rowW, w, rowW, q, rowQ, panels, lines(F), M, panelsOf(L), F);
     }
     weightRows(w, rowW, factor, M, L);
     packTransposed(panels, panelOf(L), v, rowV, V, L, 1);
-    gemm(c, rowC, c, rowC, w, rowW, panels, panelOf(L), M, (V + 15) >> 4, L);
+    gemm(c, rowC, c, rowC, w, rowW, panels, panelOf(L), M, panelsOf(V), L);
   }
 }
 
@@ -85,7 +85,7 @@ export function attentionBackward(a: usize): void {
     const M = stepsOf(at.ptr(a, Attend.queryLengths), b, at.i32(a, Attend.Tq));
     const L = stepsOf(at.ptr(a, Attend.keyLengths), b, at.i32(a, Attend.Tk));
     if (M === 0 || L === 0) continue;
-    const columns = (L + 15) >> 4;
+    const columns = panelsOf(L);
     const skipW = <usize>b * at.ptr(a, Attend.ldw);
     const skipQ = <usize>b * at.ptr(a, Attend.ldq);
     const skipK = <usize>b * at.ptr(a, Attend.ldk);
@@ -100,7 +100,7 @@ export function attentionBackward(a: usize): void {
     const dvalues = at.ptr(a, Attend.dvalues);
 
     packWeights(panels, at.ptr(a, Attend.values) + skipV, rowV, V, L, 1);
-    gemm(dw, rowW, dw, rowW, dc, rowC, panels, (<usize>V) << 6, M, columns, V);
+    gemm(dw, rowW, dw, rowW, dc, rowC, panels, lines(V), M, columns, V);
     if (dvalues) weightGrad(dvalues + skipV, rowV, scratch, w, rowW, dc, rowC, M, V, L, 1);
     scoreRows(dw, w, rowW, factor, M, L);
     if (at.i32(a, Attend.score) === Score.additive) {
@@ -112,7 +112,7 @@ export function attentionBackward(a: usize): void {
     if (dquery) {
       const dq = dquery + skipQ;
       packTransposed(panels, panelOf(L), k, rowK, F, L, 1);
-      gemm(dq, rowQ, dq, rowQ, dw, rowW, panels, panelOf(L), M, (F + 15) >> 4, L);
+      gemm(dq, rowQ, dq, rowQ, dw, rowW, panels, panelOf(L), M, panelsOf(F), L);
     }
     if (dkeys) weightGrad(dkeys + skipK, rowK, scratch, dw, rowW, q, rowQ, M, F, L, 1);
   }

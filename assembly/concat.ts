@@ -1,6 +1,7 @@
 /** Rows put together and taken apart: added, side by side, some columns, repeated. */
-import { slot } from './at';
+import { rowBytes, slot } from './at';
 import { Merge } from './layout';
+import { ended } from './rows';
 import { simd } from './simd';
 
 /** y [R,F] = a + b */
@@ -100,13 +101,13 @@ export function mergeForward(
   P: i32,
   how: i32,
 ): void {
-  const bytes = (<usize>((P + 3) & ~3)) << 2;
+  const bytes = rowBytes(P);
   const part = (<usize>P) << 2;
   const half = f32x4.splat(0.5);
   const both = b !== 0;
   for (let t = 0; t < T; t++) {
     for (let i = 0; i < B; i++, y += ldy, a += ld, b += ld) {
-      if (lengths && load<i32>(slot(lengths, i)) <= t) memory.fill(y, 0, ldy);
+      if (ended(lengths, i, t)) memory.fill(y, 0, ldy);
       else if (how === Merge.concat || !both) {
         memory.copy(y, a, bytes);
         if (!both) continue;
@@ -141,14 +142,14 @@ export function mergeBackward(
   P: i32,
   how: i32,
 ): void {
-  const bytes = (<usize>((P + 3) & ~3)) << 2;
+  const bytes = rowBytes(P);
   const part = (<usize>P) << 2;
   const half = f32x4.splat(0.5);
   for (let t = 0; t < T; t++) {
     for (let i = 0; i < B; i++, dy += lddy, a += ld, b += ld, da += ld, db += ld) {
       memory.fill(da, 0, ld);
       memory.fill(db, 0, ld);
-      if (lengths && load<i32>(slot(lengths, i)) <= t) continue;
+      if (ended(lengths, i, t)) continue;
       if (how === Merge.concat) {
         memory.copy(da, dy, part);
         memory.copy(db, dy + part, part);

@@ -1,4 +1,4 @@
-import { at, slot } from './at';
+import { at, lines, panelsOf, slot } from './at';
 import { embeddingForward } from './embedding';
 import { gemm } from './gemm';
 import { Gen, Seq } from './layout';
@@ -48,7 +48,7 @@ export function generate(
       out = h + ldh;
       memory.copy(h, out, ldh);
     }
-    gemm(logits, 0, bias, 0, out, 0, head, (<usize>P) << 6, 1, (V + 15) >> 4, P);
+    gemm(logits, 0, bias, 0, out, 0, head, lines(P), 1, panelsOf(V), P);
     const token = sample(logits, scratch, V, temperature, topK, topP, uniform(seed, stream, block++));
     store<i32>(current, token);
     store<i32>(slot(tokens, n), token);

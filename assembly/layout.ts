@@ -8,6 +8,9 @@
 /** Floats in a cache line, and the width of a packed panel of weights. */
 export const PANEL = 16;
 
+/** Bytes of a cache line, and of a line of a panel. */
+export const LINE = 64;
+
 /** Rows that `weightGrad` packs at a time, and panels of dz. */
 export const GRAD_BLOCK = 256;
 export const GRAD_PANELS = 16;

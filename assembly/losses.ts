@@ -9,10 +9,10 @@
  *
  * a and g are numbers, p belongs to the column. PyTorch's huber has g = 1 and a = delta, its smooth_l1 a = beta and g = 1/beta.
  */
-import { slot } from './at';
+import { rowBytes, slot } from './at';
 import { Loss } from './layout';
 import { vmath } from './math';
-import { tailMask } from './rows';
+import { ended, tailMask } from './rows';
 import { simd } from './simd';
 import { softmaxRow } from './softmax';
 
@@ -82,7 +82,7 @@ export function lossForward(
   limit: f32,
   gain: f32,
 ): f64 {
-  const width = (<usize>((F + 3) & ~3)) << 2;
+  const width = rowBytes(F);
   const last = F & 3 ? width - 16 : width;
   const mask = v128.load(tailMask(F));
   const a = f32x4.splat(limit);
@@ -92,7 +92,7 @@ export function lossForward(
   let high = f64x2.splat(0);
   for (let t = 0; t < T; t++) {
     for (let b = 0; b < B; b++, x += ld, y += ld) {
-      if (lengths && load<i32>(slot(lengths, b)) <= t) {
+      if (ended(lengths, b, t)) {
         if (values) memory.fill(values, 0, ld);
       } else {
         for (let q: usize = 0; q < width; q += 16) {
@@ -129,7 +129,7 @@ export function lossBackward(
   gain: f32,
   scale: f32,
 ): void {
-  const width = (<usize>((F + 3) & ~3)) << 2;
+  const width = rowBytes(F);
   const last = F & 3 ? width - 16 : width;
   const mask = v128.load(tailMask(F));
   const a = f32x4.splat(limit);
@@ -138,7 +138,7 @@ export function lossBackward(
   const s = f32x4.splat(scale);
   for (let t = 0; t < T; t++) {
     for (let b = 0; b < B; b++, x += ld, y += ld, dx += ld) {
-      if (!lengths || load<i32>(slot(lengths, b)) > t) {
+      if (!ended(lengths, b, t)) {
         for (let q: usize = 0; q < width; q += 16) {
           let d = term.slope(kind, v128.load(x + q), v128.load(y + q), p ? v128.load(p + q) : one, a, g);
           if (q === last) d = v128.and(d, mask);

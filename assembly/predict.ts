@@ -1,15 +1,10 @@
 /** What predictions are read from: probabilities, the best class, the best few. Padding has none. */
 import { slot } from './at';
-import { tailMask } from './rows';
+import { ended, tailMask } from './rows';
 import { simd } from './simd';
 import { softmaxRow } from './softmax';
 
 const LOWEST = memory.data<f32>([-Infinity]);
-
-/** Whether step t lies behind an end. */
-function ended(lengths: usize, b: i32, t: i32): bool {
-  return lengths !== 0 && load<i32>(slot(lengths, b)) <= t;
-}
 
 /** p [T,B,V] = softmax(x), overwritten; rows of padding are zero. */
 export function softmaxRows(p: usize, x: usize, ld: usize, lengths: usize, T: i32, B: i32, V: i32): void {

@@ -5,7 +5,7 @@
  * Sequences that have ended are left out of a step: their state is carried through, so that the last slot holds every sequence's
  * own final state, and backward their gradients pass unchanged and their rows of dz are zero.
  */
-import { at, slot } from './at';
+import { at, lines, panelsOf, rowBytes, slot } from './at';
 import { step, stepBackward } from './cells/index';
 import { gemm } from './gemm';
 import { Seq } from './layout';
@@ -82,8 +82,8 @@ function inputProduct(s: usize, first: i32, R: i32): void {
   const wx = at.ptr(s, Seq.wx);
   const bias = at.ptr(s, Seq.bias);
   const panels = at.i32(s, Seq.xPanels);
-  const bytes = (<usize>panels) << 6;
-  const line = (<usize>I) << 6;
+  const bytes = lines(panels);
+  const line = lines(I);
   const gain = at.ptr(s, Seq.gainX);
   if (gain) {
     const raw = at.ptr(s, Seq.normX);
@@ -91,7 +91,7 @@ function inputProduct(s: usize, first: i32, R: i32): void {
     gemm(raw, bytes, raw, bytes, x, ldx, wx, line, R, panels, I);
     normalize(z, ldz, raw, at.ptr(s, Seq.rootX), gain, bias, at.ptr(s, Seq.maskX), at.i32(s, Seq.columns), R, bytes);
   } else gemm(z, ldz, bias, 0, x, ldx, wx, line, R, panels, I);
-  const rest = ((<usize>at.i32(s, Seq.zPanels)) << 6) - bytes;
+  const rest = lines(at.i32(s, Seq.zPanels)) - bytes;
   if (rest) for (let r = 0; r < R; r++) memory.copy(z + <usize>r * ldz + bytes, bias + bytes, rest);
 }
 
@@ -181,10 +181,10 @@ function forwardRows(
   if (panels) {
     const to = z + at.ptr(s, Seq.hColumn);
     const wh = at.ptr(s, Seq.wh);
-    const line = (<usize>P) << 6;
+    const line = lines(P);
     const gain = at.ptr(s, Seq.gainH);
     if (gain) {
-      const bytes = (<usize>panels) << 6;
+      const bytes = lines(panels);
       const raw = at.ptr(s, Seq.normH) + held * bytes;
       memory.fill(raw, 0, <usize>rows * bytes);
       gemm(raw, bytes, raw, bytes, u, ldh, wh, line, rows, panels, P);
@@ -242,7 +242,7 @@ export function backward(s: usize): void {
   const gain = at.ptr(s, Seq.gainX);
   if (gain) {
     dz = at.ptr(s, Seq.normX);
-    ld = (<usize>panels) << 6;
+    ld = lines(panels);
     normalizeBackward(
       dz,
       at.ptr(s, Seq.dgainX),
@@ -260,7 +260,7 @@ export function backward(s: usize): void {
   if (!dx) return;
   const lddx = at.ptr(s, Seq.lddx);
   const K = panels << 4;
-  gemm(dx, lddx, dx, lddx, dz, ld, at.ptr(s, Seq.wxT), (<usize>K) << 6, T * B, (at.i32(s, Seq.I) + 15) >> 4, K);
+  gemm(dx, lddx, dx, lddx, dz, ld, at.ptr(s, Seq.wxT), lines(K), T * B, panelsOf(at.i32(s, Seq.I)), K);
 }
 
 /** Rows of dz of sequences that have ended are zero, and so is all that the gradients of the weights read beside them. */
@@ -269,7 +269,7 @@ function clearRows(s: usize, row: usize, rows: usize): void {
   const lde = at.ptr(s, Seq.lde);
   memory.fill(at.ptr(s, Seq.z) + row * ldz, 0, rows * ldz);
   if (lde) memory.fill(at.ptr(s, Seq.e) + row * lde, 0, rows * lde);
-  const bytes = (<usize>at.i32(s, Seq.hPanels)) << 6;
+  const bytes = lines(at.i32(s, Seq.hPanels));
   if (at.ptr(s, Seq.gainH)) memory.fill(at.ptr(s, Seq.normH) + row * bytes, 0, rows * bytes);
   const ldh = at.ptr(s, Seq.ldh);
   if (at.ptr(s, Seq.mask)) memory.fill(at.ptr(s, Seq.u) + row * ldh, 0, rows * ldh);
@@ -314,7 +314,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   const zoneH = at.ptr(s, Seq.zoneHMask);
   const keptH = at.ptr(s, Seq.kept);
   if (zoneH) {
-    if (dy) for (let r: usize = 0; r < <usize>rows; r++) add(dh + r * ldh, dy + r * lddy, (<usize>((P + 3) & ~3)) << 2);
+    if (dy) for (let r: usize = 0; r < <usize>rows; r++) add(dh + r * ldh, dy + r * lddy, rowBytes(P));
     dy = 0;
     zoneBackward(keptH, dh, zoneH + row * ldh, hBytes);
   }
@@ -337,7 +337,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
     let ld = ldz;
     const gain = at.ptr(s, Seq.gainH);
     if (gain) {
-      ld = (<usize>panels) << 6;
+      ld = lines(panels);
       const hat = at.ptr(s, Seq.normH) + row * ld;
       const roots = at.ptr(s, Seq.rootH) + (row << 2);
       normalizeBackward(
@@ -355,7 +355,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
       dz = hat;
     }
     const K = panels << 4;
-    gemm(du, ldh, du, ldh, dz, ld, at.ptr(s, Seq.whT), (<usize>K) << 6, rows, (P + 15) >> 4, K);
+    gemm(du, ldh, du, ldh, dz, ld, at.ptr(s, Seq.whT), lines(K), rows, panelsOf(P), K);
   }
   if (mask) {
     multiply(du, du, mask + first * ldh, hBytes);

@@ -19,6 +19,11 @@ export function stepsOf(lengths: usize, b: i32, T: i32): i32 {
   return lengths ? min(load<i32>(slot(lengths, b)), T) : T;
 }
 
+/** Whether step t is past the end of sequence b. Without lengths, all sequences have all steps. */
+export function ended(lengths: usize, b: i32, t: i32): bool {
+  return lengths !== 0 && load<i32>(slot(lengths, b)) <= t;
+}
+
 /** One row of F packed floats to a padded one; magnitudes below 1e-20 become 0. */
 export function padRow(to: usize, from: usize, F: i32): void {
   for (const end = from + ((<usize>(F & ~3)) << 2); from < end; from += 16, to += 16) {
@@ -50,7 +55,7 @@ export function rowsIn(
 ): void {
   for (let t = 0; t < T; t++, x += xStep) {
     for (let b = 0; b < B; b++, y += ldy) {
-      if (lengths && load<i32>(slot(lengths, b)) <= t) memory.fill(y, 0, ldy);
+      if (ended(lengths, b, t)) memory.fill(y, 0, ldy);
       else padRow(y, x + <usize>b * xRow, F);
     }
   }

@@ -1,5 +1,5 @@
 import { activation, activationArray } from '../activation';
-import { at } from '../at';
+import { at, lines, panelsOf, rowBytes } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
 import { sigmoidArray } from '../math';
@@ -7,7 +7,7 @@ import { simd } from '../simd';
 
 /** Bytes of the columns that `gates` interleaved gates of H units take. */
 function columns(H: i32, gates: i32): usize {
-  return (<usize>((((H + 3) >> 2) * gates + 3) >> 2)) << 6;
+  return lines((((H + 3) >> 2) * gates + 3) >> 2);
 }
 
 /**
@@ -29,7 +29,7 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
   const before = at.i32(s, Seq.resetBefore) !== 0;
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const gates = columns(H, 1);
   const candidate = gates + columns(H, 2);
   const units = <i32>(width >> 2);
@@ -45,7 +45,7 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
         v128.store(to + q, f32x4.mul(v128.load(r + 2 * q), v128.load(from + q)));
     }
     const wn = at.ptr(s, Seq.wr);
-    gemm(z, ldz, z, ldz, e, lde, wn, (<usize>H) << 6, rows, <i32>(gates >> 6), H);
+    gemm(z, ldz, z, ldz, e, lde, wn, lines(H), rows, <i32>(gates >> 6), H);
   }
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
@@ -92,7 +92,7 @@ export function gruStepBackward(
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lddy = at.ptr(s, Seq.lddy);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const gates = columns(H, 1);
   const candidate = gates + columns(H, 2);
   const one = f32x4.splat(1);
@@ -126,7 +126,7 @@ export function gruStepBackward(
   const ds = at.ptr(s, Seq.dm);
   const K = <i32>(gates >> 2);
   memory.fill(ds, 0, <usize>rows * ldh);
-  gemm(ds, ldh, ds, ldh, z, ldz, at.ptr(s, Seq.wrT), (<usize>K) << 6, rows, (H + 15) >> 4, K);
+  gemm(ds, ldh, ds, ldh, z, ldz, at.ptr(s, Seq.wrT), lines(K), rows, panelsOf(H), K);
   for (let row: usize = 0; row < <usize>rows; row++) {
     const g = z + row * ldz + gates;
     const o = row * ldh;

@@ -1,4 +1,4 @@
-import { at } from '../at';
+import { at, lines, panelsOf, rowBytes } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
 import { sigmoidArray, tanhArray, vmath } from '../math';
@@ -36,7 +36,7 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
   const one = simd.splat(ONE);
   const limit = f32x4.splat(clip);
   const lower = f32x4.neg(limit);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const next: usize = coupled ? 48 : 64; // bytes from one quad of units to the next
   const zo = next - 16;
   const zg = next - 32;
@@ -90,9 +90,9 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
       v128.store(h + q, simd.flush(f32x4.mul(v128.load(o), v128.load(t + q))));
   }
   if (wr) {
-    const panels = (P + 15) >> 4;
+    const panels = panelsOf(P);
     for (let row = 0; row < rows; row++) memory.fill(h1 + <usize>row * ldh, 0, ldh);
-    gemm(h1, ldh, h1, ldh, out, lde, wr, (<usize>H) << 6, rows, panels, H);
+    gemm(h1, ldh, h1, ldh, out, lde, wr, lines(H), rows, panels, H);
   }
 }
 
@@ -138,7 +138,7 @@ export function lstmStepBackward(
   const coupled = at.i32(s, Seq.coupled) !== 0;
   const one = simd.splat(ONE);
   const limit = f32x4.splat(clip);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const next: usize = coupled ? 48 : 64;
   const zo = next - 16;
   const zg = next - 32;
@@ -160,7 +160,7 @@ export function lstmStepBackward(
       }
       memory.fill(dm + r * lddm, 0, lddm);
     }
-    gemm(dm, lddm, dm, lddm, kept, lde, wrT, (<usize>((P + 15) & ~15)) << 6, rows, (H + 15) >> 4, P);
+    gemm(dm, lddm, dm, lddm, kept, lde, wrT, lines((P + 15) & ~15), rows, panelsOf(H), P);
     dy = 0;
   }
 
@@ -221,7 +221,7 @@ export function lstmStepBackward(
 
 /** Where in a row of e the normalised cell state begins. */
 function normOffset(width: usize, projection: usize, P: i32): usize {
-  return projection ? 2 * width + ((<usize>((P + 3) & ~3)) << 2) : width;
+  return projection ? 2 * width + rowBytes(P) : width;
 }
 
 /** The way back through tanh and normalisation for one row: `hat`, the normalised cell state, becomes the gradient of c₁. */

@@ -1,4 +1,4 @@
-import { at } from '../at';
+import { at, rowBytes } from '../at';
 import { Seq } from '../layout';
 import { tanhArray } from '../math';
 import { simd } from '../simd';
@@ -15,7 +15,7 @@ import { simd } from '../simd';
 export function residualStep(s: usize, rows: i32, z: usize, h0: usize, h1: usize): void {
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const from = h0 + row * ldh;
@@ -37,7 +37,7 @@ export function residualStepBackward(s: usize, rows: i32, z: usize, dy: usize, d
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lddy = at.ptr(s, Seq.lddy);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const dhr = dh + row * ldh;

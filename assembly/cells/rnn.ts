@@ -1,5 +1,5 @@
 import { activation, activationArray } from '../activation';
-import { at } from '../at';
+import { at, rowBytes } from '../at';
 import { Seq } from '../layout';
 import { simd } from '../simd';
 
@@ -16,7 +16,7 @@ export function rnnStep(s: usize, rows: i32, z: usize, h1: usize): void {
   const f = at.i32(s, Seq.activation);
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const h = h1 + row * ldh;
@@ -40,7 +40,7 @@ export function rnnStepBackward(s: usize, rows: i32, z: usize, dy: usize, dh: us
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lddy = at.ptr(s, Seq.lddy);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const dhr = dh + row * ldh;
