@@ -1,5 +1,5 @@
 /** Addresses and sizes: the fields of a call block, the elements of an array of 32-bit numbers, rows and panels. */
-import { LINE, PANEL } from './layout';
+import { LINE, PANEL, Seq } from './layout';
 
 /** Field number `field` of a block, as what it is. */
 export class at {
@@ -13,6 +13,21 @@ export class at {
 
   @inline static f32(block: usize, field: i32): f32 {
     return load<f32>(slot(block, field));
+  }
+}
+
+/** The same of a cell's own fields in the block of a recurrent layer. */
+export class own {
+  @inline static i32(block: usize, field: i32): i32 {
+    return at.i32(block, Seq.own + field);
+  }
+
+  @inline static ptr(block: usize, field: i32): usize {
+    return at.ptr(block, Seq.own + field);
+  }
+
+  @inline static f32(block: usize, field: i32): f32 {
+    return at.f32(block, Seq.own + field);
   }
 }
 

@@ -19,7 +19,7 @@ export function addForward(y: usize, a: usize, b: usize, ld: usize, R: i32, F: i
  *     y  [R, column + F …]  F floats and up to three more overwritten
  *     x  [R,F]
  */
-export function besideForward(y: usize, ldy: usize, x: usize, ldx: usize, R: i32, column: i32, F: i32): void {
+export function concatForward(y: usize, ldy: usize, x: usize, ldx: usize, R: i32, column: i32, F: i32): void {
   const bytes = (<usize>F) << 2;
   const rest = (0 - ((<usize>(column + F)) << 2)) & 15;
   y = slot(y, column);
@@ -30,7 +30,7 @@ export function besideForward(y: usize, ldy: usize, x: usize, ldx: usize, R: i32
 }
 
 /** dx [R,F] += F columns of dy from `column` on. */
-export function besideBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, R: i32, column: i32, F: i32): void {
+export function concatBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, R: i32, column: i32, F: i32): void {
   const whole = (<usize>(F & ~3)) << 2;
   const bytes = (<usize>F) << 2;
   dy = slot(dy, column);
@@ -48,7 +48,7 @@ export function besideBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, R
  *     x        [R,F]
  *     columns  [N] i32, below F
  */
-export function columnsForward(y: usize, ldy: usize, x: usize, ldx: usize, columns: usize, R: i32, N: i32): void {
+export function selectForward(y: usize, ldy: usize, x: usize, ldx: usize, columns: usize, R: i32, N: i32): void {
   for (let r = 0; r < R; r++, y += ldy, x += ldx) {
     for (let j = 0; j < N; j++) store<f32>(slot(y, j), load<f32>(slot(x, load<i32>(slot(columns, j)))));
     for (let j = N; j & 3; j++) store<f32>(slot(y, j), 0);
@@ -56,7 +56,7 @@ export function columnsForward(y: usize, ldy: usize, x: usize, ldx: usize, colum
 }
 
 /** dx [R,F] += dy [R,N], each column to where it came from */
-export function columnsBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, columns: usize, R: i32, N: i32): void {
+export function selectBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, columns: usize, R: i32, N: i32): void {
   for (let r = 0; r < R; r++, dx += lddx, dy += lddy) {
     for (let j = 0; j < N; j++) {
       const at = slot(dx, load<i32>(slot(columns, j)));
@@ -66,13 +66,13 @@ export function columnsBackward(dx: usize, lddx: usize, dy: usize, lddy: usize, 
 }
 
 /** y [T,B,F]: every step is x [B,F]. */
-export function repeatForward(y: usize, x: usize, ld: usize, T: i32, B: i32): void {
+export function expandForward(y: usize, x: usize, ld: usize, T: i32, B: i32): void {
   const bytes = <usize>B * ld;
   for (let t = 0; t < T; t++, y += bytes) memory.copy(y, x, bytes);
 }
 
 /** dx [B,F] += Σₜ dy_t, in the order of t */
-export function repeatBackward(dx: usize, dy: usize, ld: usize, T: i32, B: i32, F: i32): void {
+export function expandBackward(dx: usize, dy: usize, ld: usize, T: i32, B: i32, F: i32): void {
   const width = (<usize>F) << 2;
   const step = <usize>B * ld;
   for (let b = 0; b < B; b++, dx += ld, dy += ld) {

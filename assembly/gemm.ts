@@ -198,7 +198,7 @@ export function gemm(
  *     dw       [gates·H, F]  accumulated
  *     z        [R, …]        the gates interleaved by four units
  *     x        [R, F]
- *     scratch  min(R, GRAD_BLOCK) · (min(⌈gates·⌈H/4⌉/4⌉, GRAD_PANELS) + ⌈F/16⌉) + 2 lines
+ *     scratch  weightGradScratch bytes
  */
 export function weightGrad(
   dw: usize,
@@ -254,6 +254,11 @@ export function weightGrad(
     z += <usize>GRAD_BLOCK * ldz;
     x += <usize>GRAD_BLOCK * ldx;
   }
+}
+
+/** Bytes of scratch that `weightGrad` needs for R rows of dZ, of `panels` panels at most, and of X. */
+export function weightGradScratch(R: i32, panels: i32, F: i32): usize {
+  return lines(min(R, GRAD_BLOCK) * (min(panels, GRAD_PANELS) + panelsOf(F)) + 2);
 }
 
 /**

@@ -3,7 +3,7 @@ import { embeddingForward } from './embedding';
 import { gemm } from './gemm';
 import { Gen, Seq } from './layout';
 import { uniform } from './random';
-import { forward } from './recurrent';
+import { recurrentForward } from './recurrent';
 import { sample } from './sampling';
 
 /**
@@ -13,7 +13,7 @@ import { sample } from './sampling';
  *     tokens  [count] i32  overwritten
  *     block   number of the first random block; one is used per token
  */
-export function generate(
+export function generateTokens(
   g: usize,
   tokens: usize,
   count: i32,
@@ -41,7 +41,7 @@ export function generate(
     let P = 0;
     for (let l = 0; l < layers; l++) {
       const s = load<usize>(slot(seqs, l));
-      forward(s);
+      recurrentForward(s);
       P = at.i32(s, Seq.P);
       const h = at.ptr(s, Seq.h);
       const ldh = at.ptr(s, Seq.ldh);

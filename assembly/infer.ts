@@ -3,13 +3,13 @@
 export { abi, build, heapBase } from './abi';
 export { activationForward } from './activation';
 export { attentionForward } from './attention';
-export { addForward, besideForward, mergeForward, repeatForward } from './concat';
+export { addForward, concatForward, expandForward, mergeForward } from './concat';
 export { embeddingForward } from './embedding';
 export { gemm, packBias, packTransposed, packWeights } from './gemm';
 export { layerNormForward } from './norm';
 export { lastForward, maxForward, meanForward } from './pool';
 export { argmaxRows, softmaxRows, topKRows } from './predict';
-export { forward } from './recurrent';
+export { recurrentForward } from './recurrent';
 export { clearPadding, rowsAdd, rowsIn, rowsOut } from './rows';
 export { sampleRows } from './sampling';
 export { multiplyAdd } from './vector';

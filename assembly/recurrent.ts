@@ -26,13 +26,13 @@ function firstEnded(lengths: usize, t: i32, row: i32, B: i32): i32 {
 }
 
 /** h, c and z for all steps, from x and the initial state's slot. */
-export function forward(s: usize): void {
+export function recurrentForward(s: usize): void {
   const T = at.i32(s, Seq.T);
   const B = at.i32(s, Seq.B);
   const reverse = at.i32(s, Seq.reverse) !== 0;
   const keep: usize = at.i32(s, Seq.keep) !== 0 ? 1 : 0;
-  const ahead = at.i32(s, Seq.ahead);
-  const fresh = at.i32(s, Seq.fresh) !== 0;
+  const ahead = at.i32(s, Seq.chunk);
+  const fresh = at.i32(s, Seq.zeroStart) !== 0;
   const hPanels = at.i32(s, Seq.hPanels);
   const lengths = at.ptr(s, Seq.lengths);
   const h = at.ptr(s, Seq.h);
@@ -171,11 +171,11 @@ function forwardRows(
   const ldz = at.ptr(s, Seq.ldz);
   const P = at.i32(s, Seq.P);
   const z = at.ptr(s, Seq.z) + row * ldz;
-  const e = at.ptr(s, Seq.e) + held * at.ptr(s, Seq.lde);
+  const e = at.ptr(s, Seq.extra) + held * at.ptr(s, Seq.ldextra);
   const mask = at.ptr(s, Seq.mask);
   let u = h0;
   if (mask) {
-    u = at.ptr(s, Seq.u) + held * ldh;
+    u = at.ptr(s, Seq.masked) + held * ldh;
     multiply(u, h0, mask + first * ldh, <usize>rows * ldh);
   }
   if (panels) {
@@ -212,11 +212,11 @@ function forwardRows(
 }
 
 /** z becomes dz, dh and dc the gradients of the initial state, unless it is fresh; dx is accumulated. Needs a forward pass with `keep`. */
-export function backward(s: usize): void {
+export function recurrentBackward(s: usize): void {
   const T = at.i32(s, Seq.T);
   const B = at.i32(s, Seq.B);
   const reverse = at.i32(s, Seq.reverse) !== 0;
-  const fresh = at.i32(s, Seq.fresh) !== 0;
+  const fresh = at.i32(s, Seq.zeroStart) !== 0;
   const hPanels = at.i32(s, Seq.hPanels);
   const lengths = at.ptr(s, Seq.lengths);
   const z = at.ptr(s, Seq.z);
@@ -266,13 +266,13 @@ export function backward(s: usize): void {
 /** Rows of dz of sequences that have ended are zero, and so is all that the gradients of the weights read beside them. */
 function clearRows(s: usize, row: usize, rows: usize): void {
   const ldz = at.ptr(s, Seq.ldz);
-  const lde = at.ptr(s, Seq.lde);
+  const lde = at.ptr(s, Seq.ldextra);
   memory.fill(at.ptr(s, Seq.z) + row * ldz, 0, rows * ldz);
-  if (lde) memory.fill(at.ptr(s, Seq.e) + row * lde, 0, rows * lde);
+  if (lde) memory.fill(at.ptr(s, Seq.extra) + row * lde, 0, rows * lde);
   const bytes = lines(at.i32(s, Seq.hPanels));
   if (at.ptr(s, Seq.gainH)) memory.fill(at.ptr(s, Seq.normH) + row * bytes, 0, rows * bytes);
   const ldh = at.ptr(s, Seq.ldh);
-  if (at.ptr(s, Seq.mask)) memory.fill(at.ptr(s, Seq.u) + row * ldh, 0, rows * ldh);
+  if (at.ptr(s, Seq.mask)) memory.fill(at.ptr(s, Seq.masked) + row * ldh, 0, rows * ldh);
 }
 
 /** Rows of hat become the gradients of what was normalised. */
@@ -301,7 +301,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   const ldz = at.ptr(s, Seq.ldz);
   const lddy = at.ptr(s, Seq.lddy);
   const z = at.ptr(s, Seq.z) + row * ldz;
-  const e = at.ptr(s, Seq.e) + row * at.ptr(s, Seq.lde);
+  const e = at.ptr(s, Seq.extra) + row * at.ptr(s, Seq.ldextra);
   const h0 = at.ptr(s, Seq.h) + before * ldh;
   const c0 = at.ptr(s, Seq.c) + before * ldc;
   const dh = at.ptr(s, Seq.dh) + first * ldh;
@@ -312,7 +312,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   if (dy) dy += row * lddy;
 
   const zoneH = at.ptr(s, Seq.zoneHMask);
-  const keptH = at.ptr(s, Seq.kept);
+  const keptH = at.ptr(s, Seq.keptH);
   if (zoneH) {
     if (dy) for (let r: usize = 0; r < <usize>rows; r++) add(dh + r * ldh, dy + r * lddy, rowBytes(P));
     dy = 0;
@@ -326,8 +326,8 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   let u = h0;
   let du = dh;
   if (mask) {
-    u = at.ptr(s, Seq.u) + row * ldh;
-    du = at.ptr(s, Seq.du);
+    u = at.ptr(s, Seq.masked) + row * ldh;
+    du = at.ptr(s, Seq.dmasked);
     memory.fill(du, 0, hBytes);
   }
   stepBackward(at.i32(s, Seq.cell), s, rows, z, u, h0, c0, e, dy, dh, du, dc);

@@ -1,9 +1,10 @@
 import { activation, activationArray } from '../activation';
-import { at, lines, panelsOf, rowBytes } from '../at';
+import { at, lines, own, panelsOf, rowBytes } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
 import { sigmoidArray } from '../math';
 import { simd } from '../simd';
+import { Gru } from './layout';
 
 /** Bytes of the columns that `gates` interleaved gates of H units take. */
 function columns(H: i32, gates: i32): usize {
@@ -25,8 +26,8 @@ function columns(H: i32, gates: i32): usize {
  */
 export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: usize, e: usize): void {
   const H = at.i32(s, Seq.H);
-  const f = at.i32(s, Seq.activation);
-  const before = at.i32(s, Seq.resetBefore) !== 0;
+  const f = own.i32(s, Gru.activation);
+  const before = own.i32(s, Gru.resetBefore) !== 0;
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const width = rowBytes(H);
@@ -36,7 +37,7 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
   for (let row: usize = 0; row < <usize>rows; row++)
     sigmoidArray(z + row * ldz + gates, z + row * ldz + gates, 2 * units);
   if (before) {
-    const lde = at.ptr(s, Seq.lde);
+    const lde = at.ptr(s, Seq.ldextra);
     for (let row: usize = 0; row < <usize>rows; row++) {
       const r = z + row * ldz + gates;
       const to = e + row * lde;
@@ -87,8 +88,8 @@ export function gruStepBackward(
   du: usize,
 ): void {
   const H = at.i32(s, Seq.H);
-  const f = at.i32(s, Seq.activation);
-  const before = at.i32(s, Seq.resetBefore) !== 0;
+  const f = own.i32(s, Gru.activation);
+  const before = own.i32(s, Gru.resetBefore) !== 0;
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lddy = at.ptr(s, Seq.lddy);
@@ -123,7 +124,7 @@ export function gruStepBackward(
     }
   }
   if (!before) return;
-  const ds = at.ptr(s, Seq.dm);
+  const ds = at.ptr(s, Seq.scratch);
   const K = <i32>(gates >> 2);
   memory.fill(ds, 0, <usize>rows * ldh);
   gemm(ds, ldh, ds, ldh, z, ldz, at.ptr(s, Seq.wrT), lines(K), rows, panelsOf(H), K);

@@ -2,8 +2,8 @@
  * The cells: one line each way. A step finds the net input in z, products included, and leaves there what its way back needs; backward
  * it leaves there the gradient of the net input. What else cells share is in `recurrence.ts`.
  */
-import { Cell } from '../layout';
 import { gruStep, gruStepBackward } from './gru';
+import { Cell } from './layout';
 import { lstmStep, lstmStepBackward } from './lstm';
 import { residualStep, residualStepBackward } from './residual';
 import { rnnStep, rnnStepBackward } from './rnn';

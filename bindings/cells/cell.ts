@@ -2,7 +2,7 @@
  * What there is to say of a cell. From this come its parameters, their names and shapes, their packing, the gradients of its
  * weights, memory, checks, files and the table in the README.
  */
-import type { Cell, Seq } from '../../assembly/layout.js';
+import type { Cell } from '../../assembly/cells/layout.js';
 
 /**
  * A run of columns of z: `gates` consecutive gates from number `first` on, interleaved by four units, rounded up to whole panels.
@@ -69,5 +69,5 @@ export interface CellDescription {
   /** Floats per row that it keeps beside states and gates; `normalized`: with layer normalisation. */
   readonly kept?: (shape: { H: number; P: number; normalized: boolean }, settings: CellSettings) => number;
   /** Fields of its own in the block of a call. */
-  readonly fields?: (settings: CellSettings) => readonly (readonly [Seq, number])[];
+  readonly fields?: (settings: CellSettings, shape: { H: number; P: number }) => readonly (readonly [number, number])[];
 }

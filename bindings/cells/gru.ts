@@ -1,4 +1,5 @@
-import { Activation, Cell, Seq } from '../../assembly/layout.js';
+import { Cell, Gru } from '../../assembly/cells/layout.js';
+import { Activation } from '../../assembly/layout.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 export const about: CellAbout = {
@@ -26,7 +27,7 @@ export const gru: CellDescription = {
   // reset before the product: r ⊙ h
   kept: ({ H }, { reset }) => (reset === 'before' ? H : 0),
   fields: ({ reset, activation }) => [
-    [Seq.resetBefore, reset === 'before' ? 1 : 0],
-    [Seq.activation, activation === 'relu' ? Activation.relu : Activation.tanh],
+    [Gru.resetBefore, reset === 'before' ? 1 : 0],
+    [Gru.activation, activation === 'relu' ? Activation.relu : Activation.tanh],
   ],
 };

@@ -1,4 +1,4 @@
-import { Cell, Seq } from '../../assembly/layout.js';
+import { Cell, Lstm } from '../../assembly/cells/layout.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 const whole = (n: number) => Math.ceil(n / 4) * 4;
@@ -19,5 +19,15 @@ export const lstm: CellDescription = {
   // tanh c; projected: the state before and the gradient after; normalised: c, room for its gradient, 1/σ
   kept: ({ H, P, normalized }, { projectionSize }) =>
     whole(H) + (projectionSize ? whole(H) + whole(P) : 0) + (normalized ? 2 * whole(H) + 4 : 0),
-  fields: ({ coupled }) => [[Seq.coupled, coupled ? 1 : 0]],
+  fields: ({ coupled, projectionSize }, { H, P }) => {
+    const hat = whole(H) + (projectionSize ? whole(H) + whole(P) : 0);
+    return [
+      [Lstm.coupled, coupled ? 1 : 0],
+      [Lstm.projected, 4 * whole(H)],
+      [Lstm.dprojected, 8 * whole(H)],
+      [Lstm.hat, 4 * hat],
+      [Lstm.dhat, 4 * (hat + whole(H))],
+      [Lstm.root, 4 * (hat + 2 * whole(H))],
+    ];
+  },
 };

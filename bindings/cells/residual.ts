@@ -1,4 +1,4 @@
-import { Cell } from '../../assembly/layout.js';
+import { Cell } from '../../assembly/cells/layout.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 export const about: CellAbout = {

@@ -1,4 +1,5 @@
-import { Activation, Cell, Seq } from '../../assembly/layout.js';
+import { Cell, Rnn } from '../../assembly/cells/layout.js';
+import { Activation } from '../../assembly/layout.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 export const about: CellAbout = {
@@ -15,7 +16,7 @@ export const rnn: CellDescription = {
   segments: () => [{ first: 0, gates: 1, x: true, h: 'product' }],
   fields: ({ activation }) => [
     [
-      Seq.activation,
+      Rnn.activation,
       { tanh: Activation.tanh, sigmoid: Activation.sigmoid, relu: Activation.relu, identity: Activation.identity }[
         activation
       ],

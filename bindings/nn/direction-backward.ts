@@ -1,4 +1,5 @@
 /** The way back through a layer in one direction: gradients of its input, its initial state and its weights. */
+import { Lstm } from '../../assembly/cells/layout.js';
 import { PANEL, Seq } from '../../assembly/layout.js';
 import { align, gradScratch } from '../core/runtime.js';
 import type { Distinct, Rows, Tape } from '../tape.js';
@@ -53,16 +54,16 @@ export function backward(
   i32[f + Seq.lddy] = dy.ld;
   i32[f + Seq.dh] = dh;
   i32[f + Seq.dc] = dc;
-  i32[f + Seq.dm] = dm;
-  i32[f + Seq.du] = du;
-  i32[f + Seq.kept] = kept;
+  i32[f + Seq.scratch] = dm;
+  i32[f + Seq.dmasked] = du;
+  i32[f + Seq.keptH] = kept;
   i32[f + Seq.dx] = distinct ? 0 : x.grad;
   i32[f + Seq.lddx] = x.ld;
-  i32[f + Seq.dpeephole] = dpeephole;
+  if (layer.settings.cell.hasC) i32[f + Seq.own + Lstm.dpeephole] = dpeephole;
   i32[f + Seq.dgainX] = dgainX;
   i32[f + Seq.dgainH] = dgainH;
-  i32[f + Seq.dnormC] = dnormC;
-  core.backward(call.s);
+  if (layer.settings.cell.hasC) i32[f + Seq.own + Lstm.dnorm] = dnormC;
+  core.recurrentBackward(call.s);
   const sums = distinct
     ? { x: distinct.rows, z: distinctBackward(layer, tape, call, distinct, wxT) }
     : { x, z: call.z };

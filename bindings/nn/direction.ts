@@ -2,6 +2,7 @@
  * One recurrent layer in one direction: its parameters, how they are packed, the memory of a call. All of it follows from the cell's
  * description. The way back is in direction-backward.ts.
  */
+import { Lstm } from '../../assembly/cells/layout.js';
 import { PANEL, Seq } from '../../assembly/layout.js';
 import type { CellDescription, CellSettings, Segment } from '../cells/cell.js';
 import { align } from '../core/runtime.js';
@@ -313,7 +314,7 @@ export class Direction {
     const { i32, f32 } = runtime;
     const f = s >>> 2;
     i32.fill(0, f, f + Seq.fields);
-    for (const [field, value] of settings.cell.fields?.(settings) ?? []) i32[f + field] = value;
+    for (const [field, value] of settings.cell.fields?.(settings, this) ?? []) i32[f + Seq.own + field] = value;
     i32[f + Seq.cell] = settings.cell.code;
     i32[f + Seq.T] = T;
     i32[f + Seq.B] = B;
@@ -322,8 +323,8 @@ export class Direction {
     i32[f + Seq.P] = P;
     i32[f + Seq.reverse] = reverse ? 1 : 0;
     i32[f + Seq.keep] = keep ? 1 : 0;
-    i32[f + Seq.ahead] = ahead;
-    i32[f + Seq.fresh] = fresh ? 1 : 0;
+    i32[f + Seq.chunk] = ahead;
+    i32[f + Seq.zeroStart] = fresh ? 1 : 0;
     i32[f + Seq.lengths] = x.lengths?.at ?? 0;
     i32[f + Seq.x] = x.at;
     i32[f + Seq.ldx] = x.ld;
@@ -333,8 +334,8 @@ export class Direction {
     i32[f + Seq.ldc] = ldc;
     i32[f + Seq.z] = z;
     i32[f + Seq.ldz] = ldz;
-    i32[f + Seq.e] = e;
-    i32[f + Seq.lde] = lde;
+    i32[f + Seq.extra] = e;
+    i32[f + Seq.ldextra] = lde;
     i32[f + Seq.wx] = this.#wx;
     i32[f + Seq.wh] = wh;
     i32[f + Seq.wr] = wr;
@@ -343,10 +344,10 @@ export class Direction {
     i32[f + Seq.hColumn] = this.hColumn;
     i32[f + Seq.hPanels] = this.hPanels;
     i32[f + Seq.zPanels] = this.zPanels;
-    i32[f + Seq.peephole] = this.#peephole;
-    f32[f + Seq.clip] = settings.cellClip;
+    if (settings.cell.hasC) i32[f + Seq.own + Lstm.peephole] = this.#peephole;
+    if (settings.cell.hasC) f32[f + Seq.own + Lstm.clip] = settings.cellClip;
     i32[f + Seq.mask] = hMask;
-    i32[f + Seq.u] = u;
+    i32[f + Seq.masked] = u;
     f32[f + Seq.zoneH] = zoneoutHidden;
     i32[f + Seq.zoneHMask] = zoneHMask;
     f32[f + Seq.zoneC] = c ? zoneoutCell : 0;
@@ -363,7 +364,7 @@ export class Direction {
       i32[f + Seq.normH] = normH;
       i32[f + Seq.rootX] = rootX;
       i32[f + Seq.rootH] = rootH;
-      i32[f + Seq.normC] = this.#normC;
+      if (settings.cell.hasC) i32[f + Seq.own + Lstm.norm] = this.#normC;
     }
     const slot = B * ldh;
     const first = reverse ? T : 0;

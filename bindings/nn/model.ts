@@ -171,7 +171,7 @@ export class Model<L> {
   /** Makes room for the gradients. */
   prepare(): void {
     if (this.gradients) return;
-    if (!this.runtime.core.backward) throw new UnsupportedError('gatewise/infer cannot train; gatewise can');
+    if (!this.runtime.core.recurrentBackward) throw new UnsupportedError('gatewise/infer cannot train; gatewise can');
     this.gradients = this.#builder.alloc(this.slabBytes, 'gradients');
     for (const parameter of this.parameters) parameter.grad = parameter.at - this.slab + this.gradients;
   }

@@ -291,7 +291,7 @@ export class Recurrent {
     if (call.c0) enter(tape, call.c0, ldc, H, B, initial?.c ?? learnedC);
     const distinct = tape.training && !direction.gainX ? x.distinct?.() : undefined;
     if (distinct) distinctForward(direction, tape, call, distinct);
-    core.forward(call.s);
+    core.recurrentForward(call.s);
     const rows = (at: number, ld: number, F: number, steps: number, lengths?: Rows['lengths']): Rows => ({
       at,
       ld,

@@ -50,14 +50,14 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
   const y = tape.rows(T, B, F, some, sharedLengths(parts, names));
   let column = 0;
   const columns = parts.map((x) => {
-    core.besideForward(y.at, y.ld, x.at, x.ld, T * B, column, x.F);
+    core.concatForward(y.at, y.ld, x.at, x.ld, T * B, column, x.F);
     column += x.F;
     return column - x.F;
   });
   if (some) {
     tape.record(() => {
       parts.forEach((x, i) => {
-        if (x.grad) core.besideBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
+        if (x.grad) core.concatBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
       });
     });
   }
@@ -83,8 +83,8 @@ export function select(tape: Tape, x: Rows, features: ArrayLike<number>): Rows {
     Int32Array.from(features, (f, i) => check.whole(`features[${i}]`, f, 0, F - 1)),
   );
   const y = tape.rows(T, B, N, x.grad !== 0, x.lengths);
-  core.columnsForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
-  if (x.grad) tape.record(() => core.columnsBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
+  core.selectForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
+  if (x.grad) tape.record(() => core.selectBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
   return finish(tape, y);
 }
 
@@ -124,8 +124,8 @@ export function expand(tape: Tape, x: Rows, T: number, lengths?: ArrayLike<numbe
   const { core } = tape.runtime;
   const { B, F, ld } = x;
   const y = tape.rows(T, B, F, x.grad !== 0, lengths && lengthsOf(tape, lengths, T, B));
-  core.repeatForward(y.at, x.at, ld, T, B);
-  if (y.grad) tape.record(() => core.repeatBackward(x.grad, y.grad, ld, T, B, F));
+  core.expandForward(y.at, x.at, ld, T, B);
+  if (y.grad) tape.record(() => core.expandBackward(x.grad, y.grad, ld, T, B, F));
   return finish(tape, y);
 }
 

@@ -467,7 +467,7 @@ export class LanguageModel {
       i32[f + Gen.scratch] = scratch;
       i32[f + Gen.token] = token;
       random.use('sample', (seed, stream, block) => {
-        runtime.core.generate(g, out, count, temperature, topK, topP, seed, stream, block);
+        runtime.core.generateTokens(g, out, count, temperature, topK, topP, seed, stream, block);
         return block + count;
       });
       finish();
