@@ -135,7 +135,7 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
       return {
         run: () => {
           model.valueAndGrad((tape, { embedding, rnn, head }) => {
-            const { output } = rnn.forward(tape, embedding.forward(tape, tokens, T, B), state);
+            const { output } = rnn.forward(tape, embedding.forward(tape, tokens, { T, B }), state);
             return crossEntropyLoss(tape, head.forward(tape, output), tokens);
           });
           const { core } = runtime;

@@ -6,7 +6,7 @@
  */
 
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
-export type { RuntimeOptions } from './core/runtime.js';
+export type { RuntimeOptions } from './core/start.js';
 export { Runtime } from './core/train.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
 export { loadState, saveState } from './files/state.js';
@@ -26,7 +26,6 @@ export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer } from './nn/initializer.js';
 export { input, read } from './nn/input.js';
-export { inspect, type Trace } from './nn/inspect.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export {
   bceWithLogitsLoss,
@@ -46,7 +45,9 @@ export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm } from './nn/norm.js';
 export { AttentionPool, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, type SamplingOptions, sampleBits, sampleRows, softmaxRows, topKRows } from './nn/predict.js';
-export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
+export type { RecurrentOptions } from './nn/recurrent/options.js';
+export { inspect, Recurrent, type Trace } from './nn/recurrent/recurrent.js';
+export { State, type StateRows } from './nn/recurrent/state.js';
 export { activation, add, concat, expand, select, slice } from './nn/rows.js';
 export type { Loss, Rows, Tape } from './tape.js';
 export { type FitOptions, type Progress, train } from './train/fit.js';

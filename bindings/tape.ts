@@ -17,12 +17,12 @@ export interface Rows {
   readonly grad: number;
   /** Length of each sequence, and the address of the same numbers; absent where all have T steps. */
   readonly lengths?: Lengths | undefined;
-  /** Of rows that repeat few others, in training: those, found when first asked for; what is linear in x can be had from them alone. */
-  readonly distinct?: (() => Distinct | undefined) | undefined;
+  /** The distinct rows, in training, of rows that repeat: what is linear in x is computed from them alone. Found when first asked for. */
+  readonly unique?: (() => Unique | undefined) | undefined;
 }
 
-/** The rows that occur, each once, and the address of which of them each row is, T·B integers; negative: the row is zero. */
-export interface Distinct {
+/** Each distinct row once, and the address of T·B integers: which of them each row is; negative: the row is zero. */
+export interface Unique {
   readonly rows: Rows;
   readonly index: number;
 }

@@ -169,6 +169,7 @@ const operations = [
     [
       { projectionSize: 5 },
       { projectionSize: 3, numLayers: 2, bidirectional: true },
+      { projectionSize: 5, weightDrop: 0.3 },
       { peepholes: true },
       { coupled: true },
       { coupled: true, peepholes: true, numLayers: 2 },

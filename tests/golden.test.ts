@@ -138,7 +138,7 @@ function embedding(c: Case, build: string): void {
     (b) => new Embedding(b, 'e', { vocabularySize: V, embeddingSize: E, paddingToken: c.config.padding_idx }),
     { 'e.weight': t.weight },
     { out: t.grad_out },
-    (tape, layer) => ({ inputs: {}, outputs: { out: layer.forward(tape, t.indices, A, B) } }),
+    (tape, layer) => ({ inputs: {}, outputs: { out: layer.forward(tape, t.indices, { T: A, B }) } }),
   );
   hold(c, `${build} embedding`, 'out', outputs.out, t.out);
   hold(c, `${build} embedding`, 'dweight', gradients['e.weight'], t.dweight);
@@ -180,7 +180,7 @@ async function trajectory(c: Case, build: string): Promise<void> {
     step++;
     return {
       loss: (tape: Tape, { embedding, rnn, head }: (typeof model)['layers']) => {
-        const x = embedding.forward(tape, tokens, T, B, lengths);
+        const x = embedding.forward(tape, tokens, { T, B, lengths });
         return crossEntropyLoss(tape, head.forward(tape, rnn.forward(tape, x, state).output), targets);
       },
     };

@@ -64,7 +64,7 @@ function embedding(seed: number, R: number, V: number, E: number): Operation {
         upstream,
         (tape, layer) => ({
           inputs: {},
-          outputs: { y: layer.forward(tape, tokens, R, 1) },
+          outputs: { y: layer.forward(tape, tokens, { T: R, B: 1 }) },
         }),
       ),
   };
@@ -99,7 +99,7 @@ function tied(seed: number, T: number, lengths: readonly number[], V: number, E:
         upstream,
         (tape, { e, head }) => ({
           inputs: {},
-          outputs: { y: head.forward(tape, activation(tape, e.forward(tape, tokens, T, B, lengths), 'tanh')) },
+          outputs: { y: head.forward(tape, activation(tape, e.forward(tape, tokens, { T, B, lengths }), 'tanh')) },
         }),
       ),
   };
@@ -218,7 +218,7 @@ test('linear: tied weights are one parameter, and one update of it changes both 
         ['e.weight'],
       );
       const run = () =>
-        model.forward((tape, { e, head }) => packed(tape, head.forward(tape, e.forward(tape, [1, 4], 2, 1))));
+        model.forward((tape, { e, head }) => packed(tape, head.forward(tape, e.forward(tape, [1, 4], { T: 2, B: 1 }))));
       const before = run();
       model.set(
         'e.weight',
@@ -271,7 +271,7 @@ test('embedding: behind an end lie zeros, and no token has a gradient', () => {
     (model) => {
       let y: Float32Array | undefined;
       model.valueAndGrad((tape, e) => {
-        const rows = e.forward(tape, [0, 1, 99, 1], 2, 2, [1, 2]);
+        const rows = e.forward(tape, [0, 1, 99, 1], { T: 2, B: 2, lengths: [1, 2] });
         y = packed(tape, rows);
         return {
           value: 0,
@@ -385,10 +385,13 @@ test('refuses rows of another width, lengths out of range, tokens that are none'
         const x = input(tape, [1, 2], { T: 1, B: 1, F: 2 });
         throws(() => l.forward(tape, x), 'x: expected 3 features, got 2');
         throws(() => n.forward(tape, x), 'x: expected 4 features, got 2');
-        throws(() => e.forward(tape, [0, 1], 2, 1, [3]), 'lengths[0]: expected a whole number from 1 to 2, got 3');
-        throws(() => e.forward(tape, [0, 1], 2, 1, [1, 1]), 'lengths: expected 1 numbers');
-        throws(() => e.forward(tape, [0, 3], 2, 1), 'tokens[1]: expected a whole number from 0 to 2, got 3');
-        not.throws(() => e.forward(tape, [0, 3], 2, 1, [1]));
+        throws(
+          () => e.forward(tape, [0, 1], { T: 2, B: 1, lengths: [3] }),
+          'lengths[0]: expected a whole number from 1 to 2, got 3',
+        );
+        throws(() => e.forward(tape, [0, 1], { T: 2, B: 1, lengths: [1, 1] }), 'lengths: expected 1 numbers');
+        throws(() => e.forward(tape, [0, 3], { T: 2, B: 1 }), 'tokens[1]: expected a whole number from 0 to 2, got 3');
+        not.throws(() => e.forward(tape, [0, 3], { T: 2, B: 1, lengths: [1] }));
       }),
   );
 });

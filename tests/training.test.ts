@@ -150,12 +150,12 @@ test('windows that overlap carry the state at the stride, and count every token 
     );
     const start = state.clone();
     const loss = model.valueAndGrad((tape, { embedding, rnn, head }) => {
-      const x = embedding.forward(tape, inputs, T, B);
+      const x = embedding.forward(tape, inputs, { T, B });
       return crossEntropyLoss(tape, head.forward(tape, rnn.forward(tape, x, start).output), targets);
     });
     // moved on by the stride alone, with the weights of before the update
     model.forward((tape, { embedding, rnn }) =>
-      rnn.forward(tape, embedding.forward(tape, inputs.slice(0, stride * B), stride, B), state),
+      rnn.forward(tape, embedding.forward(tape, inputs.slice(0, stride * B), { T: stride, B }), state),
     );
     optimizer.step();
     is(losses[n], loss);
@@ -207,7 +207,7 @@ for (const build of builds) {
     const work = (tape: Tape, { embedding, rnn, head }: (typeof model)['layers']) =>
       crossEntropyLoss(
         tape,
-        head.forward(tape, rnn.forward(tape, embedding.forward(tape, tokens, T, B)).output),
+        head.forward(tape, rnn.forward(tape, embedding.forward(tape, tokens, { T, B })).output),
         targets,
       );
     const before = model.parameters.map(({ name }) => model.get(name));

@@ -55,7 +55,7 @@ function run(bin, args) {
   });
 }
 
-/** Bytes as `decode` in bindings/core/runtime.ts reads them. */
+/** Bytes as `decode` in bindings/core/start.ts reads them. */
 function asText(bytes) {
   return Array.from(bytes, (byte) => {
     const code = 40 + (byte % 86);
@@ -66,10 +66,25 @@ function asText(bytes) {
 /** The entries as few files, which a process loads three times as fast: the first two share what both need. */
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, [], {});
-  // no step back is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out
-  const transform = (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false');
-  const pure = ['tape.record', 'initialize', 'checkInitializer'];
-  await entries({ infer: 'dist/bindings/infer.js' }, [{ name: 'infer', transform }], { manualPureFunctions: pure });
+  const plugin = { name: 'infer', transform: inferenceOnly };
+  // no backward pass is recorded and no parameter initialised: what only these reach is left out
+  const pure = ['tape.record', 'initialize'];
+  await entries({ infer: 'dist/bindings/infer.js' }, [plugin], { manualPureFunctions: pure });
+}
+
+/** What the entry for inference does without, by file: nothing trains, initializers are not used, other libraries' names not known. */
+const LEFT_OUT = {
+  'nn/initializer.js': [/.*/s, 'export const checkInitializer = (_, value) => value;\nexport const initialize = () => {};\n'],
+  'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
+};
+
+function inferenceOnly(code, id) {
+  const inferred = code.replace(/(?:tape|this)\.training(?! =)/g, 'false');
+  const file = Object.keys(LEFT_OUT).find((name) => id.endsWith(`/${name}`));
+  if (!file) return inferred;
+  const [part, instead] = LEFT_OUT[file];
+  if (!part.test(inferred)) throw new Error(`${file}: what gatewise/infer leaves out of it is not found`);
+  return inferred.replace(part, () => instead);
 }
 
 async function entries(entry, plugins, treeshake) {
@@ -126,7 +141,7 @@ async function main() {
     ...Object.fromEntries(
       PACKAGED.map((build) => [
         `${build}.ts`,
-        `/** Generated: build/wasm/${build}.wasm as text, see decode in ../runtime.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
+        `/** Generated: build/wasm/${build}.wasm as text, see decode in ../start.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
       ]),
     ),
   };

@@ -36,7 +36,7 @@ const ENTRIES = [
   {
     id: 'train-a-layer',
     what: 'Recurrent, Linear, crossEntropy, Model, Optimizer, Runtime of gatewise',
-    code: "export { crossEntropy, input, Linear, Model, Optimizer, Recurrent, Runtime } from 'gatewise';",
+    code: "export { crossEntropyLoss, input, Linear, Model, Optimizer, Recurrent, Runtime } from 'gatewise';",
   },
 ];
 

@@ -1,7 +1,6 @@
 /** Attention over the steps of another sequence. */
-import { Attend, PANEL, Score } from '../../assembly/layout.js';
+import { Attend, LINE, PANEL, Score } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import { gradScratch } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
 import { Linear } from './linear.js';
 import type { Builder, Parameter } from './model.js';
@@ -147,7 +146,7 @@ export function attend(
   const context = tape.rows(Tq, B, V, true, query.lengths);
   const widest = Math.max(F, V);
   const lines = Math.ceil(Tk / PANEL) * Math.max(widest, Math.ceil(widest / PANEL) * PANEL);
-  const panels = runtime.take(lines * 4 * PANEL);
+  const panels = runtime.take(lines * LINE);
   const a = runtime.take(4 * Attend.fields);
   const { i32, f32 } = runtime;
   const f = a >>> 2;
@@ -175,7 +174,7 @@ export function attend(
   i32[f + Attend.panels] = panels;
   runtime.core.attentionForward(a);
   tape.record(() => {
-    const scratch = runtime.take(gradScratch(query.T, keys.T, widest));
+    const scratch = runtime.take(runtime.core.weightGradScratch(query.T, Math.ceil(keys.T / PANEL), widest));
     const { i32 } = runtime;
     i32[f + Attend.dweights] = weights.grad;
     i32[f + Attend.dcontext] = context.grad;

@@ -1,48 +1,55 @@
 import * as check from '../check.js';
-import type { Lengths, Rows, Tape } from '../tape.js';
-import { distinctTokens } from './distinct.js';
+import { align } from '../core/runtime.js';
+import { type Options, option, optional, readOptions, required, type Settings, whole } from '../options.js';
+import type { Lengths, Rows, Tape, Unique } from '../tape.js';
 import { checkInitializer, type Initializer } from './initializer.js';
 import { lengthsOf } from './input.js';
 import type { Builder, Parameter } from './model.js';
 
-export interface EmbeddingOptions {
+const OPTIONS = {
   /** V: number of tokens. */
-  vocabularySize: number;
+  vocabularySize: required(check.whole),
   /** E: features of a token. */
-  embeddingSize: number;
+  embeddingSize: required(check.whole),
   /** A token that stands for nothing: it has no gradient. */
-  paddingToken?: number;
-  /** How the vectors start; default: as in PyTorch, normal with deviation 1. */
-  initializer?: Initializer | undefined;
-}
+  paddingToken: optional(whole(0)),
+  /** How the vectors start; default as in PyTorch: normal with standard deviation 1. */
+  initializer: option<Initializer>(checkInitializer, { kind: 'normal', deviation: 1 }),
+};
+
+/** What `new Embedding` takes. */
+export interface EmbeddingOptions extends Options<typeof OPTIONS> {}
 
 /** A table of V vectors of E features, looked up by token. */
 export class Embedding {
   readonly weight: Parameter;
-  readonly #skip: number;
+  readonly options: Settings<typeof OPTIONS>;
 
-  /** @param name prefix of the parameter: `weight` [V,E] */
-  constructor(
-    builder: Builder,
-    name: string,
-    readonly options: EmbeddingOptions,
-  ) {
-    check.options(name, options, ['vocabularySize', 'embeddingSize', 'paddingToken', 'initializer']);
-    const V = check.whole('vocabularySize', options.vocabularySize);
-    const E = check.whole('embeddingSize', options.embeddingSize);
-    const { paddingToken, initializer = { kind: 'normal', deviation: 1 } } = options;
-    this.weight = builder.parameter(`${name}.weight`, [V, E], checkInitializer('initializer', initializer));
-    this.#skip = paddingToken === undefined ? -1 : check.whole('paddingToken', paddingToken, 0, V - 1);
+  /**
+   * @param name prefix of the parameter: `weight` [V,E]
+   * @throws TypeError, RangeError for invalid options
+   */
+  constructor(builder: Builder, name: string, options: EmbeddingOptions) {
+    this.options = readOptions(name, OPTIONS, options);
+    const { vocabularySize: V, embeddingSize: E, paddingToken, initializer } = this.options;
+    if (paddingToken !== undefined) check.whole('paddingToken', paddingToken, 0, V - 1);
+    this.weight = builder.parameter(`${name}.weight`, [V, E], initializer);
   }
 
   /**
-   * @param tokens [T,B] whole numbers in 0…V-1, time-major
-   * @param lengths of the sequences; tokens behind an end are not looked at
+   * In training, rows that no layer reads are not looked up: a recurrent layer needs the distinct tokens alone.
+   *
+   * @param tokens [T,B] whole numbers from 0 to V-1, time-major
+   * @param shape T steps of B sequences, and their `lengths` [B] where they end before T: tokens past the end are not read
    * @returns [T,B,E]
+   * @throws RangeError, TypeError for tokens or lengths that are out of range
    */
-  forward(tape: Tape, tokens: ArrayLike<number>, T: number, B: number, lengths?: ArrayLike<number>): Rows {
-    const { runtime } = tape;
-    const { vocabularySize: V } = this.options;
+  forward(
+    tape: Tape,
+    tokens: ArrayLike<number>,
+    { T, B, lengths }: { T: number; B: number; lengths?: ArrayLike<number> | undefined },
+  ): Rows {
+    const { vocabularySize: V, embeddingSize: E } = this.options;
     if (tokens.length !== T * B)
       throw new RangeError(`tokens: expected [T=${T}, B=${B}] = ${T * B} numbers, got ${tokens.length}`);
     const ends = lengths && lengthsOf(tape, lengths, T, B);
@@ -51,24 +58,66 @@ export class Embedding {
       if (Number.isInteger(token) && token >= 0 && token < V) return token;
       return check.fail(`tokens[${i}]`, `a whole number from 0 to ${V - 1}`, token);
     });
-    const ids = runtime.take(4 * T * B);
-    runtime.writeInts(ids, live);
-    const y = this.#rows(tape, ids, T, B, ends);
-    if (!tape.training) return y;
-    let found: ReturnType<typeof distinctTokens> | null = null;
-    const distinct = () => {
-      if (found === null) found = distinctTokens(tape, live, (at, U) => this.#rows(tape, at, U, 1));
-      return found;
+    const ids = place(tape, live);
+    const look = () => this.#look(tape, ids, T, B, ends);
+    if (!tape.training) return look();
+    let dense: Rows | undefined;
+    const read = () => {
+      dense ??= look();
+      return dense;
     };
-    return { ...y, distinct };
+    let unique: Unique | undefined | null = null;
+    // recorded here, so that the order of the sums does not depend on who reads the rows first
+    tape.record(() => dense && this.#scatter(tape, dense, ids));
+    return {
+      T,
+      B,
+      F: E,
+      ld: align(4 * E),
+      lengths: ends,
+      get at() {
+        return read().at;
+      },
+      get grad() {
+        return read().grad;
+      },
+      unique: () => {
+        if (unique === null) unique = this.#unique(tape, live);
+        return unique;
+      },
+    };
   }
 
-  #rows(tape: Tape, ids: number, T: number, B: number, lengths?: Lengths): Rows {
-    const { core } = tape.runtime;
+  /** The rows of tokens at an address. */
+  #look(tape: Tape, ids: number, T: number, B: number, lengths?: Lengths): Rows {
     const E = this.options.embeddingSize;
     const y = tape.rows(T, B, E, true, lengths);
-    core.embeddingForward(y.at, y.ld, this.weight.at, ids, T * B, E);
-    tape.record(() => core.embeddingBackward(this.weight.grad, y.grad, y.ld, ids, T * B, E, this.#skip));
+    tape.runtime.core.embeddingForward(y.at, y.ld, this.weight.at, ids, T * B, E);
     return y;
   }
+
+  /** Adds the gradient of rows to that of the table. */
+  #scatter(tape: Tape, { T, B, F, ld, grad }: Rows, ids: number): void {
+    const { paddingToken = -1 } = this.options;
+    tape.runtime.core.embeddingBackward(this.weight.grad, grad, ld, ids, T * B, F, paddingToken);
+  }
+
+  /** The distinct tokens, where each occurs twice or more on average. Negative tokens are none. */
+  #unique(tape: Tape, tokens: Int32Array): Unique | undefined {
+    const places = new Map<number, number>();
+    for (const token of tokens) if (token >= 0 && !places.has(token)) places.set(token, places.size);
+    if (places.size === 0 || 2 * places.size > tokens.length) return undefined;
+    const ids = place(tape, [...places.keys()]);
+    const index = tokens.map((token) => places.get(token) ?? -1);
+    const rows = this.#look(tape, ids, places.size, 1);
+    tape.record(() => this.#scatter(tape, rows, ids));
+    return { rows, index: place(tape, index) };
+  }
+}
+
+/** Whole numbers in the arena: their address. */
+function place({ runtime }: Tape, values: ArrayLike<number>): number {
+  const at = runtime.take(4 * values.length);
+  runtime.writeInts(at, values);
+  return at;
 }

@@ -146,5 +146,5 @@ export function slice(tape: Tape, x: Rows, from: number, to: number): Rows {
     lengths = { at: tape.runtime.take(4 * x.B), values };
     tape.runtime.writeInts(lengths.at, values);
   }
-  return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, distinct: undefined };
+  return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, unique: undefined };
 }

@@ -1,5 +1,5 @@
 /** Beam search over what a decoder may write. Scores are made in the core. */
-import { State } from '../nn/recurrent.js';
+import { State } from '../nn/recurrent/state.js';
 import type { Rows, Tape } from '../tape.js';
 
 export interface Hypothesis {

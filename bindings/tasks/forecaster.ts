@@ -10,14 +10,9 @@ import { input, read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
 import { huberLoss, mseLoss, quantileLoss } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
-import {
-  checkRecurrent,
-  RECURRENT_OPTIONS,
-  Recurrent,
-  type RecurrentOptions,
-  type State,
-  type StateRows,
-} from '../nn/recurrent.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State, StateRows } from '../nn/recurrent/state.js';
 import { select } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
@@ -79,7 +74,9 @@ const OWN = [
   'trend',
   'outputDropout',
 ] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
+const STACK = Object.keys(RECURRENT_OPTIONS).filter(
+  (key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key),
+);
 const KEPT = [...OWN, ...STACK];
 const TASK = 'forecaster';
 

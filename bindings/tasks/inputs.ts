@@ -203,7 +203,7 @@ export class SequenceInput {
         const own = sequence.ids[k];
         for (let t = 0; t < own.length; t++) ids[t * B + b] = own[t];
       });
-      return table.forward(tape, ids, T, B, ragged ? lengths : undefined);
+      return table.forward(tape, ids, { T, B, lengths: ragged ? lengths : undefined });
     });
     return parts.length > 1 ? concat(tape, parts) : parts[0];
   }

@@ -2,19 +2,20 @@
  * Language model: embedding → recurrent stack → linear → softmax over the next token. It learns a text window by window, its state
  * carried from one window to the next (truncated backpropagation through time), and writes on from a prompt.
  */
-import { Gen } from '../../assembly/layout.js';
-import { CELL_DEFAULTS } from '../cells/cell.js';
-import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
+import { CELL_NAMES, type CellName, gatesOf } from '../cells/index.js';
 import * as check from '../check.js';
-import { align, RUNTIME_OPTIONS, type Runtime } from '../core/runtime.js';
+import type { Runtime } from '../core/runtime.js';
+import { RUNTIME_OPTIONS } from '../core/start.js';
 import { FormatError } from '../errors.js';
 import { Embedding } from '../nn/embedding.js';
+import { generateTokens } from '../nn/generate.js';
 import { Linear } from '../nn/linear.js';
 import { crossEntropyLoss } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
 import { softmaxRows } from '../nn/predict.js';
-import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
-import { stepCalls } from '../nn/step-calls.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
 import { Random } from '../random.js';
 import type { Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
@@ -76,7 +77,9 @@ interface Layers {
   readonly head: Linear;
 }
 
-const ONE_WAY = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
+const ONE_WAY = Object.keys(RECURRENT_OPTIONS).filter(
+  (key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key),
+);
 const OPTIONS = ['vocabulary', 'embeddingSize', 'tieWeights', ...ONE_WAY, ...TASK_OPTIONS];
 const GENERATE_OPTIONS = ['prompt', 'length', 'temperature', 'topK', 'topP', 'seed'];
 const TASK = 'language-model';
@@ -172,7 +175,7 @@ function infer(
     );
   }
   const gates = shape[0] / shape[1];
-  const cell = CELL_NAMES.find((name) => cells[name].gates(CELL_DEFAULTS).length === gates);
+  const cell = CELL_NAMES.find((name) => gatesOf(name).length === gates);
   if (!cell) throw new FormatError(`${hh}: shape [${shape.join(', ')}] belongs to no cell that is known here`);
   const vocabulary = given ?? metadata.vocabulary ?? metadata.vocab;
   if (vocabulary === undefined) throw new TypeError('vocabulary: the file names none; give one');
@@ -299,7 +302,7 @@ export class LanguageModel {
       }
       return {
         loss: (tape: Tape, { embedding, rnn, head }: Layers) => {
-          const x = embedding.forward(tape, inputs, T, B);
+          const x = embedding.forward(tape, inputs, { T, B });
           return crossEntropyLoss(
             tape,
             head.forward(tape, rnn.forward(tape, x, state, { carry: stride }).output),
@@ -341,7 +344,7 @@ export class LanguageModel {
       const inputs = tokens.subarray(done, done + n);
       const targets = tokens.subarray(done + 1, done + n + 1);
       sum += this.model.forward((tape, { embedding, rnn, head }) => {
-        const { output } = rnn.forward(tape, embedding.forward(tape, inputs, n, 1), state);
+        const { output } = rnn.forward(tape, embedding.forward(tape, inputs, { T: n, B: 1 }), state);
         return n * crossEntropyLoss(tape, head.forward(tape, output), targets).value;
       });
       done += n;
@@ -369,7 +372,7 @@ export class LanguageModel {
     const last = tokens.length - 1;
     this.#read(tokens.subarray(0, last), state);
     return this.model.forward((tape, { embedding, rnn, head }) => {
-      const x = embedding.forward(tape, tokens.subarray(last), 1, 1);
+      const x = embedding.forward(tape, tokens.subarray(last), { T: 1, B: 1 });
       return softmaxRows(tape, head.forward(tape, rnn.forward(tape, x, state).output));
     });
   }
@@ -379,7 +382,7 @@ export class LanguageModel {
     for (let at = 0; at < tokens.length; at += CHUNK) {
       const part = tokens.subarray(at, at + CHUNK);
       this.model.forward((tape, { embedding, rnn }) =>
-        rnn.forward(tape, embedding.forward(tape, part, part.length, 1), state),
+        rnn.forward(tape, embedding.forward(tape, part, { T: part.length, B: 1 }), state),
       );
     }
   }
@@ -441,38 +444,9 @@ export class LanguageModel {
     topP: number,
     random: Random,
   ): Int32Array {
-    const { runtime, model } = this;
-    return model.forward((tape, { embedding, rnn, head }) => {
-      const V = this.vocabulary.size;
-      const { embeddingSize } = this.config;
-      const x = runtime.take(align(4 * embeddingSize));
-      const { calls, finish } = stepCalls(tape, rnn, x, state);
-      const logits = runtime.take(align(4 * V));
-      const scratch = runtime.take(2 * align(4 * V));
-      const seqs = runtime.take(4 * calls.length);
-      const out = runtime.take(4 * count);
-      const g = runtime.take(4 * Gen.fields);
-      const { weight, bias } = head.packed();
-      runtime.writeInts(seqs, calls);
-      const { i32 } = runtime;
-      const f = g >> 2;
-      i32[f + Gen.layers] = calls.length;
-      i32[f + Gen.seqs] = seqs;
-      i32[f + Gen.embedding] = embedding.weight.at;
-      i32[f + Gen.E] = embeddingSize;
-      i32[f + Gen.head] = weight;
-      i32[f + Gen.bias] = bias;
-      i32[f + Gen.logits] = logits;
-      i32[f + Gen.V] = V;
-      i32[f + Gen.scratch] = scratch;
-      i32[f + Gen.token] = token;
-      random.use('sample', (seed, stream, block) => {
-        runtime.core.generateTokens(g, out, count, temperature, topK, topP, seed, stream, block);
-        return block + count;
-      });
-      finish();
-      return runtime.i32.slice(out >> 2, (out >> 2) + count);
-    });
+    return this.model.forward((tape, layers) =>
+      generateTokens(tape, layers, token, state, count, { temperature, topK, topP }, random),
+    );
   }
 
   /**

@@ -3,11 +3,12 @@
  * its file. A task holds a learner; it adds data, layers and words.
  */
 import * as check from '../check.js';
-import { RUNTIME_OPTIONS, Runtime as Running, type RuntimeOptions } from '../core/runtime.js';
+import { Runtime as Running } from '../core/runtime.js';
+import { RUNTIME_OPTIONS, type RuntimeOptions } from '../core/start.js';
 import { Runtime } from '../core/train.js';
 import { FormatError } from '../errors.js';
 import { type Builder, Model } from '../nn/model.js';
-import type { State } from '../nn/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
 import * as checkpoint from '../train/checkpoint.js';
 import { type Batch, FIT_OPTIONS, type FitOptions, type Progress, train } from '../train/fit.js';
 import { OPTIMIZER_OPTIONS, Optimizer, type OptimizerOptions, settings } from '../train/optimizer.js';

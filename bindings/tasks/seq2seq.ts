@@ -14,14 +14,9 @@ import { crossEntropyLoss } from '../nn/losses.js';
 import type { Builder, Model } from '../nn/model.js';
 import { meanPool } from '../nn/pool.js';
 import { argmaxRows } from '../nn/predict.js';
-import {
-  checkRecurrent,
-  RECURRENT_OPTIONS,
-  Recurrent,
-  type RecurrentOptions,
-  type State,
-  type StateRows,
-} from '../nn/recurrent.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State, StateRows } from '../nn/recurrent/state.js';
 import { activation, concat, expand } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
@@ -87,7 +82,7 @@ const OWN = [
   'inputDropout',
   'outputDropout',
 ] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => key !== 'inputSize' && key !== 'reverse');
+const STACK = Object.keys(RECURRENT_OPTIONS).filter((key) => key !== 'inputSize' && key !== 'reverse');
 const KEPT = [...OWN, ...STACK];
 const TASK = 'seq2seq';
 
@@ -239,7 +234,7 @@ class Layers {
   ): { logits: Rows; state: StateRows; weights: Rows[] } {
     const { pass, inputDropout, outputDropout } = this.settings;
     const { random } = this.b;
-    let x = dropout(tape, random, this.embedding.forward(tape, tokens, T, context.B, lengths), inputDropout);
+    let x = dropout(tape, random, this.embedding.forward(tape, tokens, { T, B: context.B, lengths }), inputDropout);
     if (pass !== 'state') x = concat(tape, [x, expand(tape, context, T, lengths)]);
     const result = this.decoder.forward(tape, x, state);
     let y = result.output;

@@ -12,7 +12,9 @@ import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
 import { AttentionPool, maxPool, meanPool } from '../nn/pool.js';
 import { softmaxRows } from '../nn/predict.js';
-import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
 import { activation, concat } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
@@ -62,7 +64,7 @@ export interface SequenceClassifierOptions extends TaskOptions, InputOptions, St
 }
 
 const OWN = ['classes', 'multiLabel', 'outputs', 'pooling', 'hiddenLayers', 'inputDropout', 'outputDropout'] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => key !== 'inputSize');
+const STACK = Object.keys(RECURRENT_OPTIONS).filter((key) => key !== 'inputSize');
 const OPTIONS = [...new Set([...OWN, ...STACK, ...INPUT_OPTIONS, ...TASK_OPTIONS])];
 const KEPT = OPTIONS.filter((key) => !TASK_OPTIONS.includes(key));
 const TASK = 'sequence-classifier';

@@ -13,14 +13,9 @@ import { bceWithLogitsLoss, crossEntropyLoss, mseLoss } from '../nn/losses.js';
 import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
 import { argmaxRows, sampleBits } from '../nn/predict.js';
-import {
-  checkRecurrent,
-  RECURRENT_OPTIONS,
-  Recurrent,
-  type RecurrentOptions,
-  type State,
-  type StateRows,
-} from '../nn/recurrent.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State, StateRows } from '../nn/recurrent/state.js';
 import { activation, concat, expand } from '../nn/rows.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
@@ -78,7 +73,9 @@ const OWN = [
   'inputDropout',
   'outputDropout',
 ] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
+const STACK = Object.keys(RECURRENT_OPTIONS).filter(
+  (key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key),
+);
 const KEPT = [...OWN, ...STACK];
 const TASK = 'sequence-generator';
 
@@ -214,7 +211,7 @@ class Layers {
     state: State | StateRows | undefined,
     lengths?: ArrayLike<number>,
   ): Rows {
-    const before = (this.embedding as Embedding).forward(tape, tokens, T, memory.context.B, lengths);
+    const before = (this.embedding as Embedding).forward(tape, tokens, { T, B: memory.context.B, lengths });
     return this.head.forward(tape, this.decode(tape, memory, before, state, lengths));
   }
 

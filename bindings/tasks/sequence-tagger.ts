@@ -11,7 +11,9 @@ import { crossEntropyLoss } from '../nn/losses.js';
 import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
 import { softmaxRows } from '../nn/predict.js';
-import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
 import {
@@ -63,7 +65,7 @@ export interface SequenceTaggerOptions extends TaskOptions, InputOptions, Stack 
 export type SequenceTaggerConfig = Omit<SequenceTaggerOptions, keyof TaskOptions>;
 
 const OWN = ['labels', 'crf', 'hiddenLayers', 'inputDropout', 'outputDropout'] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => key !== 'inputSize');
+const STACK = Object.keys(RECURRENT_OPTIONS).filter((key) => key !== 'inputSize');
 const KEPT = [...new Set([...OWN, ...STACK, ...INPUT_OPTIONS])];
 const TASK = 'sequence-tagger';
 

@@ -11,7 +11,9 @@ import { dropout } from '../nn/dropout.js';
 import { MLP } from '../nn/mlp.js';
 import type { Builder, Model } from '../nn/model.js';
 import { argmaxRows } from '../nn/predict.js';
-import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
 import type { Rows, Tape } from '../tape.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import type { Run } from '../train/run.js';
@@ -58,7 +60,7 @@ export interface TranscriberOptions extends TaskOptions, InputOptions, Stack {
 export type TranscriberConfig = Omit<TranscriberOptions, keyof TaskOptions>;
 
 const OWN = ['target', 'hiddenLayers', 'inputDropout', 'outputDropout'] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => key !== 'inputSize');
+const STACK = Object.keys(RECURRENT_OPTIONS).filter((key) => key !== 'inputSize');
 const KEPT = [...new Set([...OWN, ...STACK, ...INPUT_OPTIONS])];
 const TASK = 'transcriber';
 

@@ -1,6 +1,7 @@
 /** Tables of the README that come from the code. */
 import { CELL_NAMES, cells } from 'gatewise';
-import { CELL_DEFAULTS, type CellAbout } from '#dist/bindings/cells/cell.js';
+import type { CellAbout } from '#dist/bindings/cells/cell.js';
+import { gatesOf } from '#dist/bindings/cells/index.js';
 
 const about = new Map<string, CellAbout>();
 for (const name of CELL_NAMES) about.set(name, (await import(`#dist/bindings/cells/${name}.js`)).about);
@@ -8,13 +9,14 @@ for (const name of CELL_NAMES) about.set(name, (await import(`#dist/bindings/cel
 /** The cells: formula, source, gates, parameters and shapes. */
 export function cellTable(): string {
   const rows = CELL_NAMES.map((name) => {
-    const { gates, options, hasC } = cells[name];
+    const { options, hasC } = cells[name];
+    const gates = gatesOf(name);
     const { title, formula, source } = about.get(name) as CellAbout;
-    const G = gates(CELL_DEFAULTS).length;
+    const G = gates.length;
     const rows = G > 1 ? `${G}H` : 'H';
     const shapes = `\`weight_ih\` [${rows}, I], \`weight_hh\` [${rows}, H], \`bias_ih\`, \`bias_hh\` [${rows}]`;
     const states = hasC ? 'h, c' : 'h';
-    return `| \`${name}\` ${title} | ${formula} | ${gates(CELL_DEFAULTS).join(' ')} | ${states} | ${shapes} | ${options.join(', ')} | ${source} |`;
+    return `| \`${name}\` ${title} | ${formula} | ${gates.join(' ')} | ${states} | ${shapes} | ${Object.keys(options).join(', ')} | ${source} |`;
   });
   return [
     '| cell | formula | gates | states | parameters | options | source |',

@@ -70,7 +70,7 @@ export async function prepare(workload, { weights, inputs, targets }, { build, r
     const k = turn++ % inputs.length;
     const loss = model.valueAndGrad((tape) => {
       if (task === 'characters') {
-        const { output } = rnn.forward(tape, embedding.forward(tape, inputs[k], T, B));
+        const { output } = rnn.forward(tape, embedding.forward(tape, inputs[k], { T, B }));
         return crossEntropyLoss(tape, head.forward(tape, output), targets[k]);
       }
       const { h } = rnn.forward(tape, input(tape, inputs[k], { T, B, F: I }));
