@@ -74,7 +74,10 @@ async function bundle() {
 
 /** What the entry for inference does without, by file: nothing trains, initializers are not used, other libraries' names not known. */
 const LEFT_OUT = {
-  'nn/initializer.js': [/.*/s, 'export const checkInitializer = (_, value) => value;\nexport const initialize = () => {};\n'],
+  'nn/initializer.js': [
+    /.*/s,
+    'export const checkInitializer = (_, value) => value;\nexport const initialize = () => {};\n',
+  ],
   'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
 };
 

@@ -49,7 +49,7 @@ export class Embedding {
     tokens: ArrayLike<number>,
     { T, B, lengths }: { T: number; B: number; lengths?: ArrayLike<number> | undefined },
   ): Rows {
-    const { vocabularySize: V, embeddingSize: E } = this.options;
+    const { vocabularySize: V } = this.options;
     if (tokens.length !== T * B)
       throw new RangeError(`tokens: expected [T=${T}, B=${B}] = ${T * B} numbers, got ${tokens.length}`);
     const ends = lengths && lengthsOf(tape, lengths, T, B);
@@ -58,60 +58,10 @@ export class Embedding {
       if (Number.isInteger(token) && token >= 0 && token < V) return token;
       return check.fail(`tokens[${i}]`, `a whole number from 0 to ${V - 1}`, token);
     });
-    const ids = place(tape, live);
-    const look = () => this.#look(tape, ids, T, B, ends);
-    if (!tape.training) return look();
-    let dense: Rows | undefined;
-    const read = () => {
-      dense ??= look();
-      return dense;
-    };
-    let unique: Unique | undefined | null = null;
-    // recorded here, so that the order of the sums does not depend on who reads the rows first
-    tape.record(() => dense && this.#scatter(tape, dense, ids));
-    return {
-      T,
-      B,
-      F: E,
-      ld: align(4 * E),
-      lengths: ends,
-      get at() {
-        return read().at;
-      },
-      get grad() {
-        return read().grad;
-      },
-      unique: () => {
-        if (unique === null) unique = this.#unique(tape, live);
-        return unique;
-      },
-    };
-  }
-
-  /** The rows of tokens at an address. */
-  #look(tape: Tape, ids: number, T: number, B: number, lengths?: Lengths): Rows {
-    const E = this.options.embeddingSize;
-    const y = tape.rows(T, B, E, true, lengths);
-    tape.runtime.core.embeddingForward(y.at, y.ld, this.weight.at, ids, T * B, E);
-    return y;
-  }
-
-  /** Adds the gradient of rows to that of the table. */
-  #scatter(tape: Tape, { T, B, F, ld, grad }: Rows, ids: number): void {
-    const { paddingToken = -1 } = this.options;
-    tape.runtime.core.embeddingBackward(this.weight.grad, grad, ld, ids, T * B, F, paddingToken);
-  }
-
-  /** The distinct tokens, where each occurs twice or more on average. Negative tokens are none. */
-  #unique(tape: Tape, tokens: Int32Array): Unique | undefined {
-    const places = new Map<number, number>();
-    for (const token of tokens) if (token >= 0 && !places.has(token)) places.set(token, places.size);
-    if (places.size === 0 || 2 * places.size > tokens.length) return undefined;
-    const ids = place(tape, [...places.keys()]);
-    const index = tokens.map((token) => places.get(token) ?? -1);
-    const rows = this.#look(tape, ids, places.size, 1);
-    tape.record(() => this.#scatter(tape, rows, ids));
-    return { rows, index: place(tape, index) };
+    const weight = this.weight;
+    return tape.training
+      ? lazily(tape, weight, live, { T, B, lengths: ends }, this.options.paddingToken)
+      : look(tape, weight, place(tape, live), T, B, ends);
   }
 }
 
@@ -120,4 +70,65 @@ function place({ runtime }: Tape, values: ArrayLike<number>): number {
   const at = runtime.take(4 * values.length);
   runtime.writeInts(at, values);
   return at;
+}
+
+/** The rows of the tokens at an address. */
+function look(tape: Tape, weight: Parameter, ids: number, T: number, B: number, lengths?: Lengths): Rows {
+  const E = weight.shape[1];
+  const y = tape.rows(T, B, E, true, lengths);
+  tape.runtime.core.embeddingForward(y.at, y.ld, weight.at, ids, T * B, E);
+  return y;
+}
+
+/** Rows of tokens that are looked up when a layer reads them, and whose gradient is added to the table's only then. */
+function lazily(
+  tape: Tape,
+  weight: Parameter,
+  tokens: Int32Array,
+  { T, B, lengths }: { T: number; B: number; lengths: Lengths | undefined },
+  skip = -1,
+): Rows {
+  const { core } = tape.runtime;
+  const E = weight.shape[1];
+  const scatter = ({ T, B, ld, grad }: Rows, ids: number) =>
+    core.embeddingBackward(weight.grad, grad, ld, ids, T * B, E, skip);
+  const ids = place(tape, tokens);
+  let dense: Rows | undefined;
+  const read = () => {
+    dense ??= look(tape, weight, ids, T, B, lengths);
+    return dense;
+  };
+  // recorded here, so that the order of the sums does not depend on who reads the rows first
+  tape.record(() => dense && scatter(dense, ids));
+  let unique: (Unique & { ids: number }) | undefined | null = null;
+  return {
+    T,
+    B,
+    F: E,
+    ld: align(4 * E),
+    lengths,
+    get at() {
+      return read().at;
+    },
+    get grad() {
+      return read().grad;
+    },
+    unique: () => {
+      if (unique !== null) return unique;
+      const found = distinct(tape, weight, tokens);
+      if (found) tape.record(() => scatter(found.rows, found.ids));
+      unique = found;
+      return found;
+    },
+  };
+}
+
+/** The distinct tokens, where each occurs twice or more on average. Negative tokens are none. */
+function distinct(tape: Tape, weight: Parameter, tokens: Int32Array): (Unique & { ids: number }) | undefined {
+  const places = new Map<number, number>();
+  for (const token of tokens) if (token >= 0 && !places.has(token)) places.set(token, places.size);
+  if (places.size === 0 || 2 * places.size > tokens.length) return undefined;
+  const ids = place(tape, [...places.keys()]);
+  const index = tokens.map((token) => places.get(token) ?? -1);
+  return { rows: look(tape, weight, ids, places.size, 1), ids, index: place(tape, index) };
 }

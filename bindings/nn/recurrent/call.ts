@@ -10,7 +10,7 @@
  * Forward, the bits are those of the product row by row; backward, the same sums are made in another order.
  */
 import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
-import { block, extend, type Fields } from '../../core/block.js';
+import { block, extend } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
 import type { Rows, Tape, Unique } from '../../tape.js';
 import type { Direction } from './direction.js';
@@ -53,11 +53,6 @@ export interface Call {
   readonly unique: Unique | undefined;
 }
 
-/** Fields of the cell's own, as fields of the block. */
-function ofCell(fields: Fields | undefined): Fields {
-  return Object.fromEntries(Object.entries(fields ?? {}).map(([field, value]) => [Seq.own + Number(field), value]));
-}
-
 /**
  * Lays out a call, with its initial state entered.
  *
@@ -73,7 +68,7 @@ export function prepare(
 ): Call {
   const { runtime } = tape;
   const { settings, I, H, P, ldz, ldh, ldc, ldextra, parts } = layer;
-  const { cell, own, options } = settings;
+  const { cell, options } = settings;
   const { variationalDropout, zoneoutHidden, zoneoutCell, weightDrop } = options;
   const { T, B } = x;
   const [learnedH, learnedC] = initial ? [] : layer.initial;
@@ -160,11 +155,9 @@ export function prepare(
       [Seq.normH]: normH,
       [Seq.rootX]: normX && runtime.take(4 * chunk * B),
       [Seq.rootH]: normH && runtime.take(4 * rows),
-      ...ofCell(cell.fields?.(own)),
-      ...ofCell(layer.offsets),
-      ...ofCell(Object.fromEntries(layer.extras.map(({ field, at }) => [field, at]))),
+      ...layer.ownFields,
     },
-    { [Seq.zoneH]: zoneoutHidden, [Seq.zoneC]: c ? zoneoutCell : 0, ...ofCell(cell.floats?.(own)) },
+    { [Seq.zoneH]: zoneoutHidden, [Seq.zoneC]: c ? zoneoutCell : 0, ...layer.ownFloats },
   );
 
   const slot = B * ldh;
@@ -278,7 +271,7 @@ export function backward(
     [Seq.lddx]: x.ld,
     [Seq.dgainX]: dgainX,
     [Seq.dgainH]: dgainH,
-    ...ofCell(Object.fromEntries(layer.extras.map(({ gradient }, i) => [gradient, dextras[i]]))),
+    ...Object.fromEntries(layer.extras.map(({ gradient }, i) => [Seq.own + gradient, dextras[i]])),
   });
   core.recurrentBackward(call.s);
   if (unique) weightGradients(layer, tape, call, unique.rows, uniqueGradient(layer, tape, call, unique, wxT));
@@ -308,7 +301,7 @@ export function backward(
 function weightGradients(layer: Direction, tape: Tape, call: Call, x: Rows, sums: number): void {
   const { runtime } = tape;
   const { core } = runtime;
-  const { I, H, P, ldz, ldh, ldextra, whh, bih, bhh, projection, offsets } = layer;
+  const { I, H, P, ldz, ldh, ldextra, whh, bih, bhh, projection, ownFields } = layer;
   const R = call.T * call.B;
   const Rx = x.T * x.B;
   const { first, count } = call.hRows;
@@ -335,7 +328,8 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, x: Rows, sums
   }
   if (call.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, call.weightMask, bytes / 4);
   if (!layer.whr || !projection) return;
-  const [dh, m] = [call.extra + offsets[projection.gradient], call.extra + offsets[projection.from]];
+  const part = (field: number) => call.extra + ownFields[Seq.own + field];
+  const [dh, m] = [part(projection.gradient), part(projection.from)];
   core.weightGrad(layer.whr.grad, 4 * H, scratch, dh, ldextra, m, ldextra, R, H, P, 1);
 }
 

@@ -1,5 +1,5 @@
 /** One recurrent layer in one direction: its parameters, and how they are packed. All of it follows from the cell's description. */
-import { LINE, PANEL } from '../../../assembly/layout.js';
+import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
 import type { Extra, Projection, Segment } from '../../cells/cell.js';
 import type { Fields } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
@@ -35,6 +35,11 @@ function partsOf(segments: readonly Segment[], H: number): Part[] {
   });
 }
 
+/** Fields of the cell's own as fields of the block. */
+function inBlock(fields: Fields = {}): Record<number, number> {
+  return Object.fromEntries(Object.entries(fields).map(([field, value]) => [Seq.own + Number(field), value]));
+}
+
 /** An extra of the cell with its parameters, and the address of its packed rows. */
 export type OwnExtra = Extra & { readonly own: ReadonlyMap<string, Parameter>; readonly at: number };
 
@@ -61,12 +66,14 @@ export class Direction {
   readonly ownPanels: number;
   /** Bytes to the first column of z that h feeds. */
   readonly hColumn: number;
-  /** Bytes of a row of z, h, c, and of what else the cell keeps; in the last, the offsets that the cell reads, by its own fields. */
+  /** Bytes of a row of z, h, c, and of what else the cell keeps. */
   readonly ldz: number;
   readonly ldh: number;
   readonly ldc: number;
   readonly ldextra: number;
-  readonly offsets: Fields;
+  /** The cell's own fields of the block: its settings, offsets in a row of what it keeps, addresses of its extras. */
+  readonly ownFields: Fields;
+  readonly ownFloats: Fields;
   readonly #wx: number;
   readonly #wh: number;
   readonly #wr: number;
@@ -143,13 +150,12 @@ export class Direction {
     this.ldz = this.zPanels * LINE;
     this.ldh = align(4 * P);
     this.ldc = align(4 * H);
+    const ownFields: Record<number, number> = inBlock(cell.fields?.(own));
     let bytes = 0;
-    const offsets: Record<number, number> = {};
     for (const { floats, field } of cell.kept?.({ H, normalized: layerNorm }, own) ?? []) {
-      if (field !== undefined) offsets[field] = bytes;
+      if (field !== undefined) ownFields[Seq.own + field] = bytes;
       bytes += 16 * Math.ceil(floats / 4);
     }
-    this.offsets = offsets;
     this.ldextra = align(bytes);
     const alloc = (size: number, tensor: string) => (size ? builder.alloc(size, name(tensor)) : 0);
     this.#wx = alloc(this.xPanels * I * LINE, 'weight_ih');
@@ -160,6 +166,9 @@ export class Direction {
       ...extra,
       at: alloc(extra.rows.length * this.ldc, extra.parameters[0].name),
     }));
+    for (const { field, at } of this.extras) ownFields[Seq.own + field] = at;
+    this.ownFields = ownFields;
+    this.ownFloats = inBlock(cell.floats?.(own));
     this.#gains = alloc(layerNorm ? 2 * (this.xPanels + this.hPanels) * LINE : 0, 'norm');
   }
 
