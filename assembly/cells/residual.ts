@@ -3,12 +3,13 @@ import { Seq } from '../layout';
 import { tanhArray } from '../math';
 import { simd } from '../simd';
 
+// <step>
 /**
- * Residual recurrence, one step of `rows` sequences: what keeps gradients from vanishing is that h₁ depends on h₀ with slope one.
+ * Residual recurrence, one step of `rows` sequences. Gradients do not vanish, because h₁ depends on h₀ with slope one.
  *
  *     a = x Wxᵀ + u Whᵀ + b          h₁ = h₀ + tanh(a)          without feedback: a = x Wxᵀ + b
  *
- * He et al. 2016, arXiv:1512.03385v1, in time.
+ * He et al. 2016, arXiv:1512.03385v1, over time instead of depth.
  *
  *     z  [rows, H]  in: a; out: tanh(a)
  */
@@ -26,7 +27,9 @@ export function residualStep(s: usize, rows: i32, z: usize, h0: usize, h1: usize
     }
   }
 }
+// </step>
 
+// <backward>
 /**
  *     d = dy + dh          da = d ⊙ (1 - g²)          dh₀ = d
  *
@@ -51,3 +54,4 @@ export function residualStepBackward(s: usize, rows: i32, z: usize, dy: usize, d
     }
   }
 }
+// </backward>

@@ -1,4 +1,5 @@
-/** Tables of the README that come from the code. */
+/** Parts of README and docs that come from the code: tables, and quotes of files. */
+import { readFileSync } from 'node:fs';
 import { CELL_NAMES, cells } from 'gatewise';
 import type { CellAbout } from '#dist/bindings/cells/cell.js';
 import { gatesOf } from '#dist/bindings/cells/index.js';
@@ -24,4 +25,26 @@ export function cellTable(): string {
     ...rows,
     '',
   ].join('\n');
+}
+
+const root = new URL('../../../', import.meta.url);
+
+/** What a file has between the lines `// <name>` and `// </name>`. */
+function quote(path: string, name: string): string {
+  const text = readFileSync(new URL(path, root), 'utf8');
+  const [, found] = new RegExp(`^ *// <${name}>\\n(.*?)^ *// </${name}>$`, 'ms').exec(text) ?? [];
+  if (found === undefined) throw new Error(`${path}: no part '${name}'`);
+  return found;
+}
+
+/**
+ * A page with its tables and quotes as they are to be: between `<!-- cells -->` and `<!-- /cells -->` the table of cells, between
+ * `<!-- quote PATH NAME -->` and `<!-- /quote -->` a part of a file.
+ */
+export function refreshed(page: string): string {
+  return page
+    .replace(/(<!-- cells -->\n).*?(<!-- \/cells -->)/gs, (_, begin, end) => begin + cellTable() + end)
+    .replace(/(<!-- quote (\S+) (\S+) -->\n).*?(<!-- \/quote -->)/gs, (_, begin, path, name, end) => {
+      return `${begin}\n\`\`\`typescript\n${quote(path, name)}\`\`\`\n\n${end}`;
+    });
 }
