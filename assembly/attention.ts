@@ -6,7 +6,7 @@
  *     w_i = softmax(s_i) over the keys before the end          c_i = Σⱼ w_ij·valueⱼ
  *
  * Rows are time-major, so those of one sequence are a matrix whose rows are B·ld apart: the packed product takes them as they lie.
- * The additive score keeps no tanh, of which there are Tq·Tk·B·F: the way back computes them again.
+ * The additive score does not keep its Tq·Tk·B·F values of tanh: the backward pass computes them again.
  */
 import { at, lines, panelsOf, slot } from './at';
 import { gemm, packTransposed, packWeights, weightGrad } from './gemm';
@@ -22,7 +22,7 @@ function panelOf(L: i32): usize {
 }
 
 /**
- * Overwrites weights [Tq,B,Tk] and context [Tq,B,V]; both are zero behind a query's end, and where there are no keys.
+ * Overwrites weights [Tq,B,Tk] and context [Tq,B,V]; both are zero past a query's end, and where there are no keys.
  *
  *     a  an `Attend` block; its panels hold max(F, 16·⌈V/16⌉)·⌈Tk/16⌉ lines
  */
@@ -67,7 +67,7 @@ export function attentionForward(a: usize): void {
  * Accumulates the gradients of queries, keys, values and v.
  *
  *     a  dweights [Tq,B,Tk] in: gradient of the weights from elsewhere, out: of the scores. The panels hold
- *        max(F, V, 16·⌈F/16⌉)·⌈Tk/16⌉ lines, scratch is what `weightGrad` wants for max(F, V) columns
+ *        max(F, V, 16·⌈F/16⌉)·⌈Tk/16⌉ lines, scratch is what `weightGradScratch` says for max(F, V) features
  */
 export function attentionBackward(a: usize): void {
   const B = at.i32(a, Attend.B);
@@ -118,7 +118,7 @@ export function attentionBackward(a: usize): void {
   }
 }
 
-/** w [M,L] = softmax(factor·w), row by row; lanes behind L become 0. */
+/** w [M,L] = softmax(factor·w), row by row; lanes past L become 0. */
 function weightRows(w: usize, ldw: usize, factor: f32, M: i32, L: i32): void {
   const width = (<usize>L) << 2;
   const f = f32x4.splat(factor);
@@ -129,7 +129,7 @@ function weightRows(w: usize, ldw: usize, factor: f32, M: i32, L: i32): void {
   }
 }
 
-/** ds [M,L] = factor·w ⊙ (dw - Σ w ⊙ dw), row by row, in the place of dw; lanes behind L become 0. */
+/** ds [M,L] = factor·w ⊙ (dw - Σ w ⊙ dw), row by row, in the place of dw; lanes past L become 0. */
 function scoreRows(dw: usize, w: usize, ldw: usize, factor: f32, M: i32, L: i32): void {
   const width = (<usize>L) << 2;
   const mask = v128.load(tailMask(L));

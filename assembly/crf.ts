@@ -67,7 +67,7 @@ function total(alpha: usize, end: usize, K: i32): f64 {
  *     w         [K + 2,K]  doubles, overwritten, for the backward pass
  *     alpha     overwritten: T rows of K doubles, for each sequence `stride` bytes further; 0 where no backward pass follows
  *     x         [T,B,K]
- *     tags      [T,B]      i32 in 0…K-1, anything behind an end
+ *     tags      [T,B]      i32 in 0…K-1, anything past an end
  *     lengths   [B]        i32, or 0
  *     transitions [K,K], start, end [K]  floats without gaps
  */
@@ -241,7 +241,7 @@ function choose(to: usize, back: usize, from: usize, w: usize, K: i32): void {
 /**
  * The labels with the largest score (A. Viterbi 1967, https://doi.org/10.1109/TIT.1967.1054010); of equal ones the lowest label.
  *
- *     out     [T,B]  i32, overwritten with them; not behind an end
+ *     out     [T,B]  i32, overwritten with them; not past an end
  *     scores  [B]    overwritten with their score
  *     w       [K + 2,K]  doubles, best [2,K] doubles, from [T,K] i32 with K rounded up to whole pairs: scratch
  */

@@ -6,11 +6,11 @@
  * A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, Connectionist temporal classification: labelling unsegmented sequence data with
  * recurrent neural networks, ICML 2006, https://doi.org/10.1145/1143844.1143891
  *
- * The states of a path come in S + 1 pairs: pair k is the blank before label k beside label k. Behind the last blank stands a label
- * that never comes. A path stays, goes on to the next state, or from a label to the next label if that is another one. States have
+ * The states of a path come in S + 1 pairs: pair k is the blank before label k, and label k. After the last blank there is a label
+ * that never comes. A path stays, moves to the next state, or from a label to the next label if that is another one. States have
  * scores, sums of the raw x along all paths, as logarithms in double precision:
  *
- *     alphaₜ  from the start to step t, with it        betaₜ  from behind step t to the end
+ *     alphaₜ  from the start to step t, with it        betaₜ  from after step t to the end
  */
 import { slot } from './at';
 import { addTo, cell, dmath, NEVER } from './double';
@@ -88,7 +88,7 @@ function weight(mean: i32, S: i32): f64 {
 /**
  * Returns Σ loss_b, with `mean` each divided by max(S_b, 1).
  *
- *     norms    [T,B]    doubles, overwritten with ln Σ e^{x_t}, for the backward pass; not behind an end
+ *     norms    [T,B]    doubles, overwritten with ln Σ e^{x_t}, for the backward pass; not past an end
  *     alpha    overwritten: one pair and T + 1 rows of S + 1 pairs of doubles, for each sequence `stride` bytes further; 0 where no
  *              backward pass follows
  *     x        [T,B,C]
@@ -162,7 +162,7 @@ export function ctcBackward(
     const row = (<usize>(S + 1)) << 4;
     let from = alpha + 16 + <usize>steps * row;
     const paths = f64x2.splat(total(from, S));
-    // betas with the scores of their states; a pair behind them is never reached
+    // betas with the scores of their states; a pair after them is never reached
     clear(beta, S + 2);
     store<f64>(beta + row - 16, 0);
     for (let t = steps - 1; t >= 0; t--, from -= row) {
@@ -271,7 +271,7 @@ function logp(x: usize, c: i32, norm: f64): f64 {
   return max(<f64>load<f32>(slot(x, c)) - norm, NEVER);
 }
 
-/** Puts a prefix where it belongs among the n best so far, of equal ones behind. Returns how many there are then, at most W. */
+/** Puts a prefix where it belongs among the n best so far, after those that are equal. Returns how many there are then, at most W. */
 function keep(beam: usize, n: i32, W: i32, all: f64, blank: f64, label: f64, at: usize, grows: i32): i32 {
   if (!(all > 0.5 * NEVER) || (n === W && all <= prefix(beam, n - 1).all)) return n;
   let i = n < W ? n : n - 1;
@@ -287,7 +287,7 @@ function keep(beam: usize, n: i32, W: i32, all: f64, blank: f64, label: f64, at:
   return min(n + 1, W);
 }
 
-/** The child of a node with that label; a new one at `fresh` if there is none. */
+/** The child of a node with that label; a new one at `fresh` if it has none. */
 function childOf(parent: usize, label: i32, fresh: usize): usize {
   let at = node(parent).child;
   while (at && node(at).label !== label) at = node(at).sibling;
@@ -342,7 +342,7 @@ export function ctcBeamSearch(
   for (let t = 0; t < T; t++, x += step) {
     const norm = logSumExp(x, C);
     let m = 0;
-    // as they are: one more blank, the last label again, or that label new behind the prefix before
+    // as they are: one more blank, the last label again, or that label, added to the prefix before
     for (let i = 0; i < n; i++) {
       const a = prefix(beam, i);
       const own = node(a.node);

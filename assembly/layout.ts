@@ -2,7 +2,7 @@
  * The integers both sides agree on, written in the TypeScript that both compilers accept: the bindings import this very file.
  *
  * A matrix inside the core is `rows`: R rows of F floats, each row padded to whole cache lines of 64 bytes. The floats from F to
- * the next multiple of four are zero; what lies behind them is never read.
+ * the next multiple of four are zero; the floats after them are never read.
  */
 
 /** Floats in a cache line, and the width of a packed panel of weights. */
@@ -115,7 +115,7 @@ export const enum Seq {
   keep,
   /** Steps whose product with x is made at once, and that z has room for: T, or fewer unless all is kept. */
   chunk,
-  /** 1: the initial h is zero and wants no gradient, so that nothing is multiplied with it. Not with normalised products. */
+  /** 1: the initial h is zero and needs no gradient, so that no product with it is computed. Not with normalised products. */
   zeroStart,
   /** [B] i32, or 0: sequence b ends before step lengths[b]; later steps carry its state through unchanged. */
   lengths,

@@ -263,7 +263,7 @@ export function crossEntropyBackward(
       v128.store(dx + q, simd.flush(d));
     }
     store<f32>(dx + y, load<f32>(dx + y) - s * own);
-    // with smoothing the lanes behind V were touched
+    // with smoothing the lanes past V were written
     if (smoothing > 0 && V & 3) {
       const last = dx + ((<usize>(V & ~3)) << 2);
       v128.store(last, v128.and(v128.load(last), v128.load(tailMask(V))));

@@ -28,7 +28,7 @@ export function normalizeRow(y: usize, x: usize, mask: usize, n: i32, bytes: usi
 }
 
 /**
- * The way back of y = normalised ⊙ gain + bias:
+ * The backward pass of y = normalised ⊙ gain + bias:
  *
  *     dgain += dy ⊙ y'          g = dy ⊙ gain          dx = (g - mean(g) - y' ⊙ mean(g ⊙ y')) / σ
  *
@@ -96,7 +96,7 @@ export function layerNormForward(
 }
 
 /**
- * The way back.
+ * The backward pass.
  *
  *     dx            [R,F]  accumulated
  *     dgain, dbias  [F]    padded rows, accumulated

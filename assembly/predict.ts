@@ -1,4 +1,4 @@
-/** What predictions are read from: probabilities, the best class, the best few. Padding has none. */
+/** Predictions from logits: probabilities, the best class, the k best classes. Padding has none. */
 import { slot } from './at';
 import { ended, tailMask } from './rows';
 import { simd } from './simd';
@@ -85,7 +85,7 @@ export function topKRows(
   }
 }
 
-/** Class j to its place among the n best so far, behind its equals, if it is one of the k best; returns how many there are then. */
+/** Class j to its place among the n best so far, after those that are equal, if it is one of the k best. Returns how many there are then. */
 function insert(classes: usize, values: usize, n: i32, k: i32, j: i32, value: f32): i32 {
   let i = n;
   if (n === k) {

@@ -1,6 +1,6 @@
 /**
- * A recurrent layer in one direction over a whole sequence: what all cells share. The products with x, which do not wait for the
- * state, are made for many steps at once; then, step by step, the product with the state, and the cell's own arithmetic.
+ * A recurrent layer in one direction over a whole sequence: what all cells share. The products with x, which do not depend on the
+ * state, are computed for many steps at once; then, step by step, the product with the state, and the cell's own arithmetic.
  *
  * Sequences that have ended are left out of a step: their state is carried through, so that the last slot holds every sequence's
  * own final state, and backward their gradients pass unchanged and their rows of dz are zero.
@@ -95,7 +95,7 @@ function inputProduct(s: usize, first: i32, R: i32): void {
   if (rest) for (let r = 0; r < R; r++) memory.copy(z + <usize>r * ldz + bytes, bias + bytes, rest);
 }
 
-/** Rows of raw are normalised in place; to = raw ⊙ gain + bias, or to += raw ⊙ gain where there is no bias. */
+/** Rows of raw are normalised in place; to = raw ⊙ gain + bias, or without a bias to += raw ⊙ gain. */
 function normalize(
   to: usize,
   ld: usize,
@@ -132,7 +132,7 @@ function zone(after: usize, before: usize, rate: f32, mask: usize, bytes: usize)
   }
 }
 
-/** The way back: the part m ⊙ d that goes round the cell, kept for later, and the rest (1 - m) ⊙ d. */
+/** Backward: the part m ⊙ d that bypasses the cell, kept for later, and the rest (1 - m) ⊙ d. */
 function zoneBackward(kept: usize, d: usize, mask: usize, bytes: usize): void {
   for (let q: usize = 0; q < bytes; q += 16) {
     const x = v128.load(d + q);
@@ -148,7 +148,7 @@ function add(y: usize, x: usize, bytes: usize): void {
 }
 
 /**
- * One step of `rows` neighbouring sequences, from number `first` of the batch on.
+ * One step of `rows` adjacent sequences, from number `first` of the batch on.
  *
  *     panels  of the product with the state; 0: none is made
  *     row     the first of them in z
@@ -263,7 +263,7 @@ export function recurrentBackward(s: usize): void {
   gemm(dx, lddx, dx, lddx, dz, ld, at.ptr(s, Seq.wxT), lines(K), T * B, panelsOf(at.i32(s, Seq.I)), K);
 }
 
-/** Rows of dz of sequences that have ended are zero, and so is all that the gradients of the weights read beside them. */
+/** Rows of dz of sequences that have ended are zero, and so is everything else that the gradients of the weights read. */
 function clearRows(s: usize, row: usize, rows: usize): void {
   const ldz = at.ptr(s, Seq.ldz);
   const lde = at.ptr(s, Seq.ldextra);
@@ -293,7 +293,7 @@ function normalizeBackward(
   }
 }
 
-/** One step back of `rows` neighbouring sequences; `before`: the first of them among the rows of states. */
+/** One step backward for `rows` adjacent sequences; `before`: the first of them among the rows of states. */
 function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize, before: usize): void {
   const P = at.i32(s, Seq.P);
   const ldh = at.ptr(s, Seq.ldh);

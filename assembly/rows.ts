@@ -61,7 +61,7 @@ export function rowsIn(
   }
 }
 
-/** The way back: y + t·yStep + b·yRow takes the F floats of row t·B + b. */
+/** The inverse copy: y + t·yStep + b·yRow takes the F floats of row t·B + b. */
 export function rowsOut(y: usize, yStep: usize, yRow: usize, x: usize, ldx: usize, T: i32, B: i32, F: i32): void {
   for (let t = 0; t < T; t++, y += yStep) {
     for (let b = 0; b < B; b++, x += ldx) memory.copy(y + <usize>b * yRow, x, (<usize>F) << 2);
@@ -83,7 +83,7 @@ export function rowsAdd(y: usize, ldy: usize, x: usize, ldx: usize, R: i32, F: i
   }
 }
 
-/** y [R,F] = x ⊙ mask, whole rows; the mask [M,F] begins anew after M rows, and R is a multiple of M. */
+/** y [R,F] = x ⊙ mask, whole rows; the mask [M,F] repeats after M rows, and R is a multiple of M. */
 export function maskForward(y: usize, x: usize, ld: usize, mask: usize, M: i32, R: i32): void {
   const bytes = <usize>M * ld;
   for (const end = y + <usize>R * ld; y < end; y += bytes, x += bytes) {

@@ -5,7 +5,7 @@ import { simd } from './simd';
 const LOWEST = memory.data<f32>([-Infinity]);
 
 /**
- * p = softmax(x) over V floats, both padded rows; p may be x. Lanes of p behind V become 0. Returns ln Σ eˣ in double precision, so that
+ * p = softmax(x) over V floats, both padded rows; p may be x. Lanes of p past V become 0. Returns ln Σ eˣ in double precision, so that
  * a logarithm of probability loses nothing where x is large.
  */
 export function softmaxRow(p: usize, x: usize, V: i32): f64 {

@@ -146,7 +146,7 @@ for (const build of builds) {
     });
 
     for (const bad of [Number.NaN, Infinity, -Infinity]) {
-      test(`${build}: ${title(options)}: ${bad} behind the ends has no effect, its gradients are exactly 0`, () => {
+      test(`${build}: ${title(options)}: ${bad} past the ends has no effect, its gradients are exactly 0`, () => {
         const lengths = [3, 6, 1, 5, 2];
         const run = (fill: number) => {
           const m = model(build, { ...options, bidirectional: true });
@@ -365,7 +365,7 @@ test('every option changes what comes out', () => {
   ok(plain.every((v, i) => Math.abs(one[i] - v - (i >= H && i < 2 * H ? 1 : 0)) < 1e-6));
 });
 
-test('regularisers rest at inference, and draw anew in training', () => {
+test('regularisers have no effect at inference, and draw again in training', () => {
   const x = uniform(random(2), 5 * 2 * I);
   for (const key of ['dropout', 'variationalDropout', 'weightDrop'] as const) {
     const options = { cell: 'gru' as const, numLayers: 2 };

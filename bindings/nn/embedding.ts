@@ -11,7 +11,7 @@ const OPTIONS = {
   vocabularySize: required(check.whole),
   /** E: features of a token. */
   embeddingSize: required(check.whole),
-  /** A token that stands for nothing: it has no gradient. */
+  /** A token for padding: its vector has no gradient. */
   paddingToken: optional(whole(0)),
   /** How the vectors start; default as in PyTorch: normal with standard deviation 1. */
   initializer: option<Initializer>(checkInitializer, { kind: 'normal', deviation: 1 }),
