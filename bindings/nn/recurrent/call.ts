@@ -34,18 +34,25 @@ export interface Call {
   readonly T: number;
   readonly B: number;
   readonly z: number;
-  readonly extra: number;
-  /** h after step t, and what entered its product, T·B rows. */
+  /** h after each step, T·B rows. */
   readonly outputs: number;
-  readonly previous: number;
-  /** Those of the rows whose h counts: all, or all but the first step's, where it is known to be zero. */
-  readonly hRows: { readonly first: number; readonly count: number };
   /** Initial and final states. */
   readonly h0: Slot;
   readonly hT: Slot;
   readonly c0: Slot | undefined;
   readonly cT: Slot | undefined;
-  /** Masked states, normalised products; masks of dropped weights; 0 where there are none. */
+  /** In training, what the backward pass reads. */
+  readonly forBackward: Kept | undefined;
+}
+
+/** What a call keeps for its backward pass. */
+interface Kept {
+  readonly extra: number;
+  /** What entered the product with the state, T·B rows. */
+  readonly previous: number;
+  /** Those of the rows whose h counts: all, or all but the first step's, where it is known to be zero. */
+  readonly hRows: { readonly first: number; readonly count: number };
+  /** Masked states, normalised products, mask of dropped weights: 0 where they are not used. */
   readonly masked: number;
   readonly normX: number;
   readonly normH: number;
@@ -106,7 +113,6 @@ export function prepare(
   }
   const normX = layer.gainX ? runtime.take(chunk * B * layer.xPanels * LINE) : 0;
   const normH = layer.gainH ? runtime.take(rows * layer.hPanels * LINE) : 0;
-  const gains = normX ? layer.gainRows() : undefined;
 
   const s = block(
     runtime,
@@ -141,20 +147,21 @@ export function prepare(
       [Seq.hColumn]: layer.hColumn,
       [Seq.hPanels]: layer.hPanels,
       [Seq.zPanels]: layer.zPanels,
-      [Seq.mask]: hMask,
-      [Seq.masked]: masked,
-      [Seq.zoneHMask]: zoneHMask,
-      [Seq.zoneCMask]: zoneCMask,
       [Seq.keptC]: keptC,
-      [Seq.gainX]: gains?.gainX ?? 0,
-      [Seq.gainH]: gains?.gainH ?? 0,
-      [Seq.maskX]: gains?.maskX ?? 0,
-      [Seq.maskH]: gains?.maskH ?? 0,
-      [Seq.columns]: layer.gates.length * H,
-      [Seq.normX]: normX,
-      [Seq.normH]: normH,
-      [Seq.rootX]: normX && runtime.take(4 * chunk * B),
-      [Seq.rootH]: normH && runtime.take(4 * rows),
+      ...(tape.training && {
+        [Seq.mask]: hMask,
+        [Seq.masked]: masked,
+        [Seq.zoneHMask]: zoneHMask,
+        [Seq.zoneCMask]: zoneCMask,
+      }),
+      ...(normX && {
+        ...layer.gainRows(),
+        [Seq.columns]: layer.gates.length * H,
+        [Seq.normX]: normX,
+        [Seq.normH]: normH,
+        [Seq.rootX]: runtime.take(4 * chunk * B),
+        [Seq.rootH]: normH && runtime.take(4 * rows),
+      }),
       ...layer.ownFields,
     },
     { [Seq.zoneH]: zoneoutHidden, [Seq.zoneC]: c ? zoneoutCell : 0, ...layer.ownFloats },
@@ -169,19 +176,23 @@ export function prepare(
     T,
     B,
     z,
-    extra,
     outputs: h + (reverse ? 0 : slot),
-    previous: masked || h + (reverse ? slot : 0),
-    hRows: { first: zeroStart && !reverse ? B : 0, count: (zeroStart ? T - 1 : T) * B },
     h0: { at: h + first * slot, ld: ldh, B, F: P },
     hT: { at: h + last * slot, ld: ldh, B, F: P },
     c0: ofC(first),
     cT: ofC(last),
-    masked,
-    normX,
-    normH,
-    weightMask,
-    unique,
+    forBackward: tape.training
+      ? {
+          extra,
+          previous: masked || h + (reverse ? slot : 0),
+          hRows: { first: zeroStart && !reverse ? B : 0, count: (zeroStart ? T - 1 : T) * B },
+          masked,
+          normX,
+          normH,
+          weightMask,
+          unique,
+        }
+      : undefined,
   };
   enter(tape, call.h0, initial ? initial.h : learnedH);
   if (call.c0) enter(tape, call.c0, initial ? initial.c : learnedC);
@@ -242,13 +253,15 @@ export function backward(
   const { runtime } = tape;
   const { core } = runtime;
   const { H, ldh, ldc, settings, whh } = layer;
-  const { B, unique } = call;
+  const { B, forBackward: kept } = call;
+  if (!kept) throw new Error('backward: the call was not one of training');
+  const { unique } = kept;
   const { dy, dh, dc } = incoming;
   let weights = whh?.at ?? 0;
   const bytes = align(4 * (whh?.size ?? 0));
-  if (call.weightMask) {
+  if (kept.weightMask) {
     weights = runtime.takeZeroed(bytes);
-    core.multiplyAdd(weights, whh?.at ?? 0, call.weightMask, bytes / 4);
+    core.multiplyAdd(weights, whh?.at ?? 0, kept.weightMask, bytes / 4);
   }
   const { wxT, whT, wrT } = packTransposed(layer, tape, weights);
   const room = (wanted: unknown, ld: number) => (wanted ? runtime.take(B * ld) : 0);
@@ -265,7 +278,7 @@ export function backward(
     [Seq.dh]: dh,
     [Seq.dc]: dc,
     [Seq.scratch]: room(wrT, Math.max(ldh, ldc)),
-    [Seq.dmasked]: room(call.masked, ldh),
+    [Seq.dmasked]: room(kept.masked, ldh),
     [Seq.keptH]: room(settings.options.zoneoutHidden, ldh),
     [Seq.dx]: unique ? 0 : x.grad,
     [Seq.lddx]: x.ld,
@@ -274,8 +287,8 @@ export function backward(
     ...Object.fromEntries(layer.extras.map(({ gradient }, i) => [Seq.own + gradient, dextras[i]])),
   });
   core.recurrentBackward(call.s);
-  if (unique) weightGradients(layer, tape, call, unique.rows, uniqueGradient(layer, tape, call, unique, wxT));
-  else weightGradients(layer, tape, call, x, call.z);
+  if (unique) weightGradients(layer, tape, call, kept, unique.rows, uniqueGradient(layer, tape, call, unique, wxT));
+  else weightGradients(layer, tape, call, kept, x, call.z);
   layer.extras.forEach(({ rows, own }, i) => {
     rows.forEach((row, r) => {
       if (row === null || row === 'ones') return;
@@ -298,37 +311,37 @@ export function backward(
  * @param x rows of x that entered the product, all or the distinct ones
  * @param sums dz of these rows
  */
-function weightGradients(layer: Direction, tape: Tape, call: Call, x: Rows, sums: number): void {
+function weightGradients(layer: Direction, tape: Tape, call: Call, kept: Kept, x: Rows, sums: number): void {
   const { runtime } = tape;
   const { core } = runtime;
   const { I, H, P, ldz, ldh, ldextra, whh, bih, bhh, projection, ownFields } = layer;
   const R = call.T * call.B;
   const Rx = x.T * x.B;
-  const { first, count } = call.hRows;
+  const { first, count } = kept.hRows;
   const scratch = runtime.take(core.weightGradScratch(R, layer.zPanels, Math.max(I, H)));
   // under normalisation the products have gradients of their own
-  const zx = call.normX || sums;
-  const ldzx = call.normX ? layer.xPanels * LINE : ldz;
+  const zx = kept.normX || sums;
+  const ldzx = kept.normX ? layer.xPanels * LINE : ldz;
   let dwhh = whh?.grad ?? 0;
   const bytes = align(4 * (whh?.size ?? 0));
-  if (call.weightMask) dwhh = runtime.takeZeroed(bytes);
+  if (kept.weightMask) dwhh = runtime.takeZeroed(bytes);
   for (const { row, x: fromX, h, z, xAt, hAt, gates } of layer.parts) {
     const dbih = fromX && bih ? bih.grad + 4 * row : 0;
     const dbhh = h && bhh ? bhh.grad + 4 * row : 0;
     core.biasGrad(dbih, dbhh, sums + z, ldz, Rx, H, gates);
     if (fromX) {
-      const from = zx + (call.normX ? xAt * LINE : z);
+      const from = zx + (kept.normX ? xAt * LINE : z);
       core.weightGrad(layer.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, Rx, I, H, gates);
     }
     if (!h) continue;
-    const [dz, lddz] = call.normH ? [call.normH + hAt * LINE, layer.hPanels * LINE] : [call.z + z, ldz];
-    const [from, ld] = h === 'cell' ? [call.extra, ldextra] : [call.previous, ldh];
+    const [dz, lddz] = kept.normH ? [kept.normH + hAt * LINE, layer.hPanels * LINE] : [call.z + z, ldz];
+    const [from, ld] = h === 'cell' ? [kept.extra, ldextra] : [kept.previous, ldh];
     const to = dwhh + 4 * row * P;
     core.weightGrad(to, 4 * P, scratch, dz + first * lddz, lddz, from + first * ld, ld, count, P, H, gates);
   }
-  if (call.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, call.weightMask, bytes / 4);
+  if (kept.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, kept.weightMask, bytes / 4);
   if (!layer.whr || !projection) return;
-  const part = (field: number) => call.extra + ownFields[Seq.own + field];
+  const part = (field: number) => kept.extra + ownFields[Seq.own + field];
   const [dh, m] = [part(projection.gradient), part(projection.from)];
   core.weightGrad(layer.whr.grad, 4 * H, scratch, dh, ldextra, m, ldextra, R, H, P, 1);
 }

@@ -199,26 +199,26 @@ export class Direction {
         });
       }
       if (!this.gainX) return;
-      const { gainX, gainH, maskX, maskH } = this.gainRows();
+      const to = this.gainRows();
       for (const { row, x, h, xAt, hAt, gates } of this.parts) {
-        const pack = (to: number, from: number) => core.packBias(to, from + 4 * row, 0, H, gates);
-        if (x) pack(gainX + xAt * LINE, this.gainX.at);
-        if (x) pack(maskX + xAt * LINE, ones);
-        if (h) pack(gainH + hAt * LINE, this.gainH?.at ?? 0);
-        if (h) pack(maskH + hAt * LINE, ones);
+        const pack = (panel: number, from: number) => core.packBias(panel, from + 4 * row, 0, H, gates);
+        if (x) pack(to[Seq.gainX] + xAt * LINE, this.gainX.at);
+        if (x) pack(to[Seq.maskX] + xAt * LINE, ones);
+        if (h) pack(to[Seq.gainH] + hAt * LINE, this.gainH?.at ?? 0);
+        if (h) pack(to[Seq.maskH] + hAt * LINE, ones);
       }
     });
     return addresses;
   }
 
-  /** Addresses of the packed gains and of the ones where a column counts. */
-  gainRows(): { gainX: number; maskX: number; gainH: number; maskH: number } {
+  /** Fields of the block: the packed gains, and the ones where a column counts. */
+  gainRows(): Fields {
     const [x, h] = [this.xPanels * LINE, this.hPanels * LINE];
     return {
-      gainX: this.#gains,
-      maskX: this.#gains + x,
-      gainH: h && this.#gains + 2 * x,
-      maskH: h && this.#gains + 2 * x + h,
+      [Seq.gainX]: this.#gains,
+      [Seq.maskX]: this.#gains + x,
+      [Seq.gainH]: h && this.#gains + 2 * x,
+      [Seq.maskH]: h && this.#gains + 2 * x + h,
     };
   }
 

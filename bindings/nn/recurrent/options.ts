@@ -69,7 +69,11 @@ const LAYER = {
 /** The schema of a recurrent layer with any cell. `checkRecurrent` checks values, since a cell's options depend on the cell. */
 export const RECURRENT_OPTIONS = { ...LAYER, ...CELL_OPTIONS };
 
-const NAMES = Object.fromEntries(Object.keys(RECURRENT_OPTIONS).map((key) => [key, optional((_, value) => value)]));
+// a cell's own options wait until the cell is known
+const ALL: typeof LAYER = {
+  ...LAYER,
+  ...Object.fromEntries(Object.keys(CELL_OPTIONS).map((key) => [key, optional((_, value) => value)])),
+};
 
 /** What `new Recurrent` takes. */
 export interface RecurrentOptions extends Options<typeof RECURRENT_OPTIONS> {}
@@ -90,16 +94,13 @@ export interface Checked {
  * @throws TypeError, RangeError for invalid options, and for those that cannot be combined
  */
 export function checkRecurrent(name: string, given: RecurrentOptions): Checked {
-  // names first; a cell's own options wait until the cell is known
-  readOptions(name, NAMES, given);
-  const entries: [string, unknown][] = Object.entries(given);
-  const ofCell = Object.fromEntries(entries.filter(([key, value]) => key in CELL_OPTIONS && value !== undefined));
-  const options = readOptions(name, LAYER, Object.fromEntries(entries.filter(([key]) => key in LAYER)));
+  const options = readOptions(name, ALL, given);
+  const ofCell = Object.entries(options).filter(([key, value]) => key in CELL_OPTIONS && value !== undefined);
   const cell: CellDescription = cells[options.cell];
-  for (const key of Object.keys(ofCell)) {
+  for (const [key] of ofCell) {
     if (!(key in cell.options)) throw new RangeError(`${key}: not an option of cell '${options.cell}'`);
   }
-  const own = readOptions(name, cell.options, ofCell);
+  const own = readOptions(name, cell.options, Object.fromEntries(ofCell));
   const { hiddenSize, bias, bidirectional, zoneoutCell, initializers } = options;
   const list = typeof hiddenSize === 'object' ? hiddenSize : undefined;
   const numLayers = options.numLayers ?? list?.length ?? 1;
