@@ -165,7 +165,7 @@ export class Runtime {
     const { memory } = this.core;
     if (!(end <= MAX_BYTES)) {
       throw new RangeError(
-        `${what}: needs ${bytes.toLocaleString('en')} bytes, ${end.toLocaleString('en')} in total; a WebAssembly memory holds at most 4 GiB (4,294,967,296)`,
+        `${what}: ${bytes.toLocaleString('en')} bytes wanted, ${end.toLocaleString('en')} in all; a WebAssembly memory holds at most 4 GiB (4,294,967,296)`,
       );
     }
     // a quarter more, so that the first step does not grow at every layer
