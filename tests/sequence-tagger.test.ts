@@ -304,7 +304,7 @@ test('create says what is wrong with its options', async () => {
     [{ hiddenLayers: 4 }, /hiddenLayers: expected a list of widths, got 4/],
     [{ outputDropout: 1.5 }, /outputDropout: expected a number below 1, got 1.5/],
     [{ classes: ['a'] }, /unknown option 'classes'/],
-    [{ bidirectional: true, reverse: true }, /bidirectional and reverse do not go together/],
+    [{ bidirectional: true, reverse: true }, /bidirectional and reverse cannot be combined/],
     [{ unknown: '?' }, /unknown: '\?' is not in the vocabulary/],
     [{ vocabulary: undefined }, /vocabulary, features or inputSize.*none was given/],
     [
