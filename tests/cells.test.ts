@@ -111,7 +111,7 @@ function recurrent(seed: number, { T, B, I, H, lengths, scale = 1, fresh = false
         parameters,
         upstream,
         (tape, r) => {
-          const x = input(tape, inputs.x, { T, B, F: I }, { gradient: true, ...(lengths ? { lengths } : {}) });
+          const x = input(tape, inputs.x, { T, B, F: I, lengths }, { gradient: true });
           const state = (s: string) =>
             Array.from({ length: D * r.numLayers }, (_, i) =>
               input(tape, inputs[`${s}0.${i}`], { T: 1, B, F: size(s, i) }, { gradient: true }),

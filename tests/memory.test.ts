@@ -34,10 +34,10 @@ test('ten thousand steps leave bytes in use and process memory flat', async () =
   const lm = await LanguageModel.create({ vocabulary: TEXT, hiddenSize: 8, embeddingSize: 4 });
   const options = { batchSize: 2, window: 8 };
   await lm.fit(TEXT, { ...options, steps: 10_000 });
-  const used = lm.memory();
+  const used = lm.runtime.memory();
   const before = await resident();
   await lm.fit(TEXT, { ...options, steps: 10_000 });
-  equal(lm.memory(), used);
+  equal(lm.runtime.memory(), used);
   const grown = await growth(before, 6 * MiB);
   console.log(
     `  10,000 steps: ${used.bytesInUse} bytes in use before and after, process ${(grown / MiB).toFixed(1)} MiB more`,

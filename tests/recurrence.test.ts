@@ -3,6 +3,8 @@ import {
   type Builder,
   CELL_NAMES,
   Embedding,
+  type Gradient,
+  gradientOf,
   input,
   inspect,
   Model,
@@ -16,7 +18,7 @@ import { equal, is, not, ok, throws } from 'uvu/assert';
 import { exact, Graph, type Matrix } from './reference/autodiff.js';
 import { stack as reference } from './reference/recurrent.js';
 import { builds, runtime } from './support/builds.js';
-import { packed, project, runLayers } from './support/layers.js';
+import { project, runLayers } from './support/layers.js';
 import { close, random, uniform } from './support/numbers.js';
 
 type Options = Partial<RecurrentOptions>;
@@ -49,7 +51,7 @@ function forward(
   lengths?: number[],
 ): Float32Array {
   return m.forward((tape, rnn) => {
-    const rows = input(tape, x, { T, B, F: I }, lengths ? { lengths } : {});
+    const rows = input(tape, x, { T, B, F: I, lengths });
     return read(tape, rnn.forward(tape, rows, state).output);
   });
 }
@@ -113,18 +115,19 @@ for (const build of builds) {
         };
         const trained = (m: Model<Recurrent>, state: State | undefined) => {
           const seen: Float32Array[] = [];
+          let dx: Gradient | undefined;
           m.valueAndGrad((tape, rnn) => {
-            const rows = input(tape, x, { T, B, F: I }, { gradient: true, ...given });
-            tape.record(() => seen.push(packed(tape, rows, 'gradient')));
+            const rows = input(tape, x, { T, B, F: I, ...given }, { gradient: true });
+            dx = gradientOf(tape, rows);
             const { output, h } = rnn.forward(tape, rows, state);
             seen.push(read(tape, output), ...h.map((rows) => read(tape, rows)));
             return project(tape, { y: output }, { y: uniform(random(3), T * B * output.F) });
           });
-          return [...seen, ...m.parameters.map(({ name }) => m.gradient(name))];
+          return [...seen, dx?.values, ...m.parameters.map(({ name }) => m.gradient(name))];
         };
         const inferred = (m: Model<Recurrent>, state: State | undefined) =>
           m.forward((tape, rnn) => {
-            const { output, h } = rnn.forward(tape, input(tape, x, { T, B, F: I }, given), state);
+            const { output, h } = rnn.forward(tape, input(tape, x, { T, B, F: I, ...given }), state);
             return [read(tape, output), ...h.map((rows) => read(tape, rows))];
           });
         const kept = (m: Model<Recurrent>) => inspect(m, m.layers, x, { T, B, ...given });
@@ -150,22 +153,20 @@ for (const build of builds) {
         const run = (fill: number) => {
           const m = model(build, { ...options, bidirectional: true });
           const dirty = x.map((v, i) => (Math.floor(i / I / B) >= lengths[Math.floor(i / I) % B] ? fill : v));
-          let dx: Float32Array = new Float32Array();
+          let dx: Gradient | undefined;
           let y: Float32Array = new Float32Array();
           m.valueAndGrad((tape, rnn) => {
-            const rows = input(tape, dirty, { T, B, F: I }, { lengths, gradient: true });
-            tape.record(() => {
-              dx = packed(tape, rows, 'gradient');
-            });
+            const rows = input(tape, dirty, { T, B, F: I, lengths }, { gradient: true });
+            dx = gradientOf(tape, rows);
             const { output } = rnn.forward(tape, rows);
-            y = packed(tape, output);
+            y = read(tape, output);
             const up = uniform(random(3), y.length).map((v, i) => {
               const r = Math.floor(i / output.F);
               return Math.floor(r / B) >= lengths[r % B] ? fill : v;
             });
             return project(tape, { y: output }, { y: up });
           });
-          return { dx, y, weights: m.parameters.map(({ name }) => m.gradient(name)) };
+          return { dx: dx?.values ?? new Float32Array(), y, weights: m.parameters.map(({ name }) => m.gradient(name)) };
         };
         const [clean, dirty] = [run(0), run(bad)];
         equal(dirty, clean);
@@ -183,19 +184,17 @@ for (const build of builds) {
     const m = model(build, { cell: 'gru' });
     const x = uniform(random(4), 3 * 2 * I);
     const gradients = (times: number) => {
-      let dx: Float32Array = new Float32Array();
+      let dx: Gradient | undefined;
       m.valueAndGrad((tape, rnn) => {
         const rows = input(tape, x, { T: 3, B: 2, F: I }, { gradient: true });
-        tape.record(() => {
-          dx = packed(tape, rows, 'gradient');
-        });
+        dx = gradientOf(tape, rows);
         const losses = Array.from({ length: times }, () => {
           const { output } = rnn.forward(tape, rows);
           return { loss: project(tape, { y: output }, { y: new Float32Array(6 * H).fill(1) }), weight: 1 };
         });
         return losses;
       });
-      return { dx, dw: m.gradient('rnn.weight_hh_l0') };
+      return { dx: dx?.values ?? new Float32Array(), dw: m.gradient('rnn.weight_hh_l0') };
     };
     const [one, two] = [gradients(1), gradients(2)];
     close(
@@ -319,7 +318,7 @@ test('every option changes what comes out', () => {
     let y: Float32Array = new Float32Array();
     m.valueAndGrad((tape, rnn) => {
       const { output } = rnn.forward(tape, input(tape, x, { T: 5, B: 2, F: I }));
-      y = packed(tape, output);
+      y = read(tape, output);
       return project(tape, { y: output }, { y: new Float32Array(y.length) });
     });
     return [...y].join();
@@ -374,7 +373,7 @@ test('regularisers rest at inference, and draw anew in training', () => {
       let y = '';
       other.valueAndGrad((tape, rnn) => {
         const { output } = rnn.forward(tape, input(tape, x, { T: 5, B: 2, F: I }));
-        y = packed(tape, output).join();
+        y = read(tape, output).join();
         return project(tape, { y: output }, { y: new Float32Array(5 * 2 * H) });
       });
       return y;
@@ -443,7 +442,10 @@ test('options that make no sense are refused, with both named', () => {
     () => forward(n, new Float32Array(2 * I), 1, 2, m.layers.state(2)),
     /state: expected h of \[19\] features, layer by layer, got/,
   );
-  throws(() => forward(n, new Float32Array(4 * I), 2, 2, undefined, [1]), /lengths: expected 2 numbers/);
+  throws(
+    () => forward(n, new Float32Array(4 * I), 2, 2, undefined, [1]),
+    /lengths: expected \[B=2\] = 2 numbers, got 1/,
+  );
   throws(() => forward(n, new Float32Array(4 * I), 2, 2, undefined, [1, 3]), /lengths\[1\]: .*got 3/);
 });
 
@@ -470,7 +472,7 @@ test('initializers', () => {
   const deviation = (w: Float32Array) => Math.sqrt(w.reduce((s, v) => s + v * v, 0) / w.length);
   ok(Math.abs(deviation(start({ kind: 'he' }, 100)) / Math.sqrt(2 / 100) - 1) < 0.03);
   ok(Math.abs(deviation(start({ kind: 'glorot' }, 100)) / Math.sqrt(6 / 200 / 3) - 1) < 0.03);
-  ok(Math.abs(deviation(start({ kind: 'normal', deviation: 0.3 }, 100)) / 0.3 - 1) < 0.03);
+  ok(Math.abs(deviation(start({ kind: 'normal', std: 0.3 }, 100)) / 0.3 - 1) < 0.03);
   const tall = new Model(runtime('simd'), 1, (b) =>
     b.parameter('w', [8, 3], { initializer: { kind: 'orthogonal' } }),
   ).get('w');
@@ -507,7 +509,7 @@ for (const build of builds) {
             {},
             upstream,
             (tape, { e, rnn }) => {
-              const x = e.forward(tape, tokens, T, B, lengths);
+              const x = e.forward(tape, tokens, { T, B, lengths });
               distinct.push(x.distinct?.()?.rows.T);
               return {
                 inputs: {},

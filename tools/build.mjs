@@ -65,30 +65,37 @@ function asText(bytes) {
 
 /** The entries as few files, which a process loads three times as fast: the first two share what both need. */
 async function bundle() {
-  await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, [], {});
-  // no step back is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out
-  const transform = (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false');
+  await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
+  // no backward step is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out.
+  // Nor are the names that other libraries have for options. What is replaced keeps its length, for the source maps
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
-  await entries({ infer: 'dist/bindings/infer.js' }, [{ name: 'infer', transform }], { manualPureFunctions: pure });
+  const blank = (text) => text.replace(/[^\n]/g, ' ');
+  await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, (code) =>
+    code
+      .replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length))
+      .replace(/(?<=^const FOREIGN = \{).*?(?=^\};)/ms, blank),
+  );
+  thirdParty();
 }
 
-async function entries(entry, plugins, treeshake) {
+async function entries(entry, treeshake, change) {
   const { build } = await import('vite');
   await build({
     root,
     configFile: false,
     logLevel: 'error',
-    plugins,
+    plugins: [compiled(change), loader()],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,
       target: 'es2022',
       minify: false,
+      sourcemap: true,
       lib: { entry, formats: ['es'] },
       rollupOptions: {
         treeshake,
-        external: ['@assemblyscript/loader'],
         output: {
+          sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
           chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : 'core.js'),
         },
@@ -97,12 +104,77 @@ async function entries(entry, plugins, treeshake) {
   });
 }
 
+/**
+ * What tsc wrote, with its source maps, so that those of the bundles lead to TypeScript, which is packed next to them; a module as text
+ * has no source to show.
+ *
+ * @param change changes code and keeps the length of every line
+ */
+function compiled(change) {
+  return {
+    name: 'compiled',
+    load(id) {
+      if (!id.startsWith(join(root, 'dist'))) return null;
+      const code = change(readFileSync(id, 'utf8')).replace(/^\/\/# sourceMappingURL=.*$/m, '');
+      const map = id.includes('/core/wasm/') ? { mappings: '' } : JSON.parse(readFileSync(`${id}.map`, 'utf8'));
+      return { code, map };
+    },
+  };
+}
+
+/**
+ * The loader without what it does when it is loaded: it makes a TextDecoder, which an AudioWorklet lacks, and adds to a global. The
+ * decoder reads long strings of a module; without it the loader's own fallback does.
+ */
+function loader() {
+  const changes = [
+    [/^const utf16 = new TextDecoder\(.*$/m, 'const utf16 = null;'],
+    [/^Object\.hasOwn = Object\.hasOwn \|\| function[^}]*\};$/m, ''],
+    [/Object\.hasOwn\(/g, 'Object.prototype.hasOwnProperty.call('],
+  ];
+  return {
+    name: 'loader',
+    transform(code, id) {
+      if (!id.includes('@assemblyscript/loader')) return null;
+      for (const [from, to] of changes) {
+        if (code.search(from) < 0) throw new Error(`@assemblyscript/loader has changed: no ${from} in it`);
+        code = code.replace(from, to);
+      }
+      return { code, map: { mappings: '' } }; // its source is not in the package
+    },
+  };
+}
+
+/** The licence of what is bundled, and the notice that it asks to pass on. */
+function thirdParty() {
+  const text = (name) => readFileSync(join(root, 'node_modules/assemblyscript', name), 'utf8');
+  const { name, version, license } = JSON.parse(
+    readFileSync(join(root, 'node_modules/@assemblyscript/loader/package.json'), 'utf8'),
+  );
+  writeFileSync(
+    join(root, 'dist/THIRD-PARTY-LICENSES'),
+    `The file core.js contains ${name} ${version} (${license}), https://github.com/AssemblyScript/assemblyscript,
+without its line that makes a TextDecoder and its line that defines Object.hasOwn. Its licence and notice:
+
+${text('LICENSE')}
+${text('NOTICE')}`,
+  );
+}
+
+/** What an engine that takes compiled modules gives for `import module from 'gatewise/simd.wasm'`. */
+const WASM_TYPES = `import type { WasmModule } from './bindings/platform.js';
+
+declare const module: WasmModule;
+export default module;
+`;
+
 /** The declarations that asc writes, as one interface. */
 function coreInterface(declarations) {
   const lines = [...declarations.matchAll(/export function (\w+)\(([^)]*)\): (\w+);/g)].map(
     ([, name, parameters, result]) => `  ${name}(${parameters}): ${result};`,
   );
-  return `/** Generated from assembly/index.ts. */\nexport interface Core {\n  readonly memory: WebAssembly.Memory;\n${lines.join('\n')}\n}\n`;
+  const head = "/** Generated from assembly/index.ts. */\nimport type { WasmMemory } from '../../platform.js';\n";
+  return `${head}\nexport interface Core {\n  readonly memory: WasmMemory;\n${lines.join('\n')}\n}\n`;
 }
 
 async function main() {
@@ -142,6 +214,7 @@ async function main() {
     for (const build of PACKAGED) {
       copyFileSync(join(root, `build/wasm/${build}.wasm`), join(root, `dist/${build}.wasm`));
     }
+    writeFileSync(join(root, 'dist/wasm.d.ts'), WASM_TYPES);
     await bundle();
   }
   if (existsSync(join(root, 'tests/tsconfig.json'))) {

@@ -174,7 +174,7 @@ export function lstmStepBackward(
     const cr = c0 + r * ldc;
     const er = e + r * lde;
     const hat = er + normOffset(width, wrT, P);
-    if (norm) normalizedBackward(s, norm, hat, a + zo, next, er, dyr * <usize>(dy !== 0), dhr, width);
+    if (norm) normalizedBackward(s, norm, hat, a + zo, next, er, dyr * usize(dy !== 0), dhr, width);
     for (let q: usize = 0; q < width; q += 16, a += next) {
       const i = v128.load(a);
       const g = v128.load(a + zg);

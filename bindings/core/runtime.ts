@@ -11,6 +11,7 @@
 import { ABI, Activation, GRAD_BLOCK, GRAD_PANELS } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { MemoryError, UnsupportedError } from '../errors.js';
+import type { Bytes, WasmModule } from '../platform.js';
 import type { Core } from './wasm/core.js';
 
 export type { Core };
@@ -23,7 +24,7 @@ export interface RuntimeOptions {
    */
   build?: 'simd' | 'relaxed' | undefined;
   /** The core as a compiled module or as bytes (`gatewise/simd.wasm`), for engines that forbid compiling at run time. */
-  module?: WebAssembly.Module | BufferSource | undefined;
+  module?: WasmModule | Bytes | undefined;
 }
 
 export const RUNTIME_OPTIONS = ['build', 'module'] as const;
@@ -227,8 +228,8 @@ export function gradScratch(R: number, columns: number, F: number): number {
 
 /** How a module becomes an instance. */
 export interface Linker {
-  instantiate(module: WebAssembly.Module): Promise<{ exports: object }>;
-  instantiateSync(module: WebAssembly.Module): { exports: object };
+  instantiate(module: WasmModule): Promise<{ exports: object }>;
+  instantiateSync(module: WasmModule): { exports: object };
 }
 
 /** What starts runtimes, for an entry of the package that brings a build with it. */

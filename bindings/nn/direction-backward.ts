@@ -4,6 +4,8 @@ import { align, gradScratch } from '../core/runtime.js';
 import type { Distinct, Rows, Tape } from '../tape.js';
 import { type Call, type Direction, LINE } from './direction.js';
 import { distinctBackward } from './distinct.js';
+import type { Parameter } from './model.js';
+import { gradientAt } from './padding.js';
 
 /**
  * The way back through a call: gradients of x (accumulated), of the weights, and in dh and dc those of the initial state.
@@ -66,23 +68,27 @@ export function backward(
   const sums = distinct
     ? { x: distinct.rows, z: distinctBackward(layer, tape, call, distinct, wxT) }
     : { x, z: call.z };
+  if (!layer.trained) return;
   weightGradients(layer, tape, call, sums);
   const { H } = layer;
+  const into = (parameter: Parameter) => gradientAt(tape, parameter);
   if (layer.peephole) {
-    const to = layer.peephole.grad;
+    const to = into(layer.peephole);
     core.biasGrad(to, 0, dpeephole, ldc, 1, H, 1);
     if (!settings.coupled) core.biasGrad(to + 4 * H, 0, dpeephole + ldc, ldc, 1, H, 1);
     core.biasGrad(to + (settings.coupled ? 4 : 8) * H, 0, dpeephole + 2 * ldc, ldc, 1, H, 1);
   }
+  const gainX = layer.gainX && into(layer.gainX);
+  const gainH = layer.gainH && into(layer.gainH);
   for (const { row: r, x: fromX, h, xAt, hAt, gates } of layer.parts) {
-    if (layer.gainX && fromX) core.biasGrad(layer.gainX.grad + 4 * r, 0, dgainX + xAt * LINE, LINE, 1, H, gates);
-    if (layer.gainH && h) core.biasGrad(layer.gainH.grad + 4 * r, 0, dgainH + hAt * LINE, LINE, 1, H, gates);
+    if (gainX && fromX) core.biasGrad(gainX + 4 * r, 0, dgainX + xAt * LINE, LINE, 1, H, gates);
+    if (gainH && h) core.biasGrad(gainH + 4 * r, 0, dgainH + hAt * LINE, LINE, 1, H, gates);
   }
-  if (layer.gainC) core.biasGrad(layer.gainC.grad, 0, dnormC, ldc, 1, H, 1);
-  if (layer.biasC) core.biasGrad(layer.biasC.grad, 0, dnormC + ldc, ldc, 1, H, 1);
+  if (layer.gainC) core.biasGrad(into(layer.gainC), 0, dnormC, ldc, 1, H, 1);
+  if (layer.biasC) core.biasGrad(into(layer.biasC), 0, dnormC + ldc, ldc, 1, H, 1);
   const [h0, c0] = learned ? layer.initial : [];
-  if (h0) core.biasGrad(h0.grad, 0, dh, ldh, B, layer.P, 1);
-  if (c0) core.biasGrad(c0.grad, 0, dc, ldc, B, H, 1);
+  if (h0) core.biasGrad(into(h0), 0, dh, ldh, B, layer.P, 1);
+  if (c0) core.biasGrad(into(c0), 0, dc, ldc, B, H, 1);
 }
 
 /** Gradients of the weights and biases, from dz; those that x enters from rows of x and the sums of dz that belong to them. */
@@ -98,23 +104,17 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, sums: { x: Ro
   // under normalisation the products have gradients of their own
   const zx = call.normX || sums.z;
   const ldzx = call.normX ? layer.xPanels * LINE : ldz;
-  let dwhh = whh?.grad ?? 0;
+  const into = (parameter: Parameter | undefined) => (parameter ? gradientAt(tape, parameter) : 0);
+  const [dwih, gwhh, dbih, dbhh] = [into(layer.wih), into(whh), into(bih), into(bhh)];
+  let dwhh = gwhh;
   const bytes = align(4 * (whh?.size ?? 0));
   if (call.weightMask) dwhh = runtime.takeZeroed(bytes);
   for (const { row, x: fromX, h, z, xAt, hAt, gates } of layer.parts) {
     const dz = call.z + z;
-    core.biasGrad(
-      fromX && bih ? bih.grad + 4 * row : 0,
-      h && bhh ? bhh.grad + 4 * row : 0,
-      sums.z + z,
-      ldz,
-      Rx,
-      H,
-      gates,
-    );
+    core.biasGrad(fromX && dbih ? dbih + 4 * row : 0, h && dbhh ? dbhh + 4 * row : 0, sums.z + z, ldz, Rx, H, gates);
     if (fromX) {
       const from = zx + (call.normX ? xAt * LINE : z);
-      core.weightGrad(layer.wih.grad + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, Rx, I, H, gates);
+      core.weightGrad(dwih + 4 * row * I, 4 * I, scratch, from, ldzx, x.at, x.ld, Rx, I, H, gates);
     }
     const fromH = (z: number, ldz: number, x: number, ldx: number) => {
       const to = dwhh + 4 * row * P;
@@ -124,10 +124,10 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, sums: { x: Ro
     else if (h && call.normH) fromH(call.normH + hAt * LINE, layer.hPanels * LINE, call.previous, ldh);
     else if (h) fromH(dz, ldz, call.previous, ldh);
   }
-  if (call.weightMask) core.multiplyAdd(whh?.grad ?? 0, dwhh, call.weightMask, bytes / 4);
+  if (call.weightMask) core.multiplyAdd(gwhh, dwhh, call.weightMask, bytes / 4);
   if (layer.whr) {
     const width = Math.ceil(H / 4) * 16;
-    core.weightGrad(layer.whr.grad, 4 * H, scratch, call.e + 2 * width, lde, call.e + width, lde, R, H, P, 1);
+    core.weightGrad(into(layer.whr), 4 * H, scratch, call.e + 2 * width, lde, call.e + width, lde, R, H, P, 1);
   }
 }
 

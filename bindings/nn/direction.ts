@@ -7,7 +7,7 @@ import type { CellDescription, CellSettings, Segment } from '../cells/cell.js';
 import { align } from '../core/runtime.js';
 import type { Rows, Tape } from '../tape.js';
 import type { Initializer, Start } from './initializer.js';
-import type { Builder, Parameter } from './model.js';
+import { type Builder, type Parameter, trains } from './model.js';
 
 /** Bytes of a line of a panel. */
 export const LINE = 4 * PANEL;
@@ -188,6 +188,12 @@ export class Direction {
     this.#normC = alloc(this.gainC ? 3 * this.ldc : 0, 'norm_c');
   }
 
+  /** Whether the running pass computes the gradient of any of its parameters. */
+  get trained(): boolean {
+    const { wih, whh, bih, bhh, whr, peephole, gainX, gainH, gainC, biasC, initial } = this;
+    return trains(wih, whh, bih, bhh, whr, peephole, gainX, gainH, gainC, biasC, ...initial);
+  }
+
   /** Packs the weights, if they have changed since. */
   #pack(): void {
     if (this.#packed === this.builder.version) return;
@@ -279,19 +285,20 @@ export class Direction {
       random.use('dropout', (...r) => runtime.core.fillMask(at, ld, count, floats, p, value, ...r));
       return at;
     };
-    const drop = tape.training ? settings.variationalDropout : 0;
+    const training = tape.training && tape.trains(random);
+    const drop = training ? settings.variationalDropout : 0;
     const hMask =
       drop && this.hPanels + (settings.reset === 'before' ? 1 : 0) ? mask(P, ldh, B, drop, 1 / (1 - drop)) : 0;
     const u = hMask && runtime.take(rows * ldh);
     const { zoneoutHidden, zoneoutCell } = settings;
-    const zoneHMask = tape.training && zoneoutHidden ? mask(P, ldh, T * B, 1 - zoneoutHidden, 1) : 0;
-    const zoneCMask = tape.training && c && zoneoutCell ? mask(H, ldc, T * B, 1 - zoneoutCell, 1) : 0;
+    const zoneHMask = training && zoneoutHidden ? mask(P, ldh, T * B, 1 - zoneoutHidden, 1) : 0;
+    const zoneCMask = training && c && zoneoutCell ? mask(H, ldc, T * B, 1 - zoneoutCell, 1) : 0;
     const keptC = c && zoneoutCell ? runtime.take(B * ldc) : 0;
 
     let wh = this.#wh;
     let wr = this.#wr;
     let weightMask = 0;
-    if (tape.training && settings.weightDrop && this.whh) {
+    if (training && settings.weightDrop && this.whh) {
       const p = settings.weightDrop;
       const bytes = align(4 * this.whh.size);
       weightMask = mask(this.whh.size, bytes, 1, p, 1 / (1 - p));

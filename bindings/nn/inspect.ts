@@ -1,7 +1,7 @@
 /** A look inside recurrent layers: gates and states, step by step. */
 import type { Tape } from '../tape.js';
 import type { Call, Direction } from './direction.js';
-import { input } from './input.js';
+import { input, type Shape } from './input.js';
 import type { Model } from './model.js';
 import { leave, type Recurrent, type State } from './recurrent.js';
 
@@ -25,12 +25,12 @@ export function inspect(
   model: Model<unknown>,
   recurrent: Recurrent,
   values: ArrayLike<number>,
-  shape: { T: number; B: number; lengths?: ArrayLike<number> },
+  shape: Shape,
   state?: State,
 ): Trace[] {
   const { T, B, lengths } = shape;
   return model.forward((tape) => {
-    const x = input(tape, values, { T, B, F: recurrent.inputSize }, lengths ? { lengths } : {});
+    const x = input(tape, values, { T, B, F: recurrent.inputSize, lengths });
     const { runs } = recurrent.run(tape, x, state?.clone(), true);
     return runs.map(({ layer, direction, call, reverse }) => {
       const { H, P, ldh, ldc } = direction;

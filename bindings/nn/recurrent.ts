@@ -3,7 +3,7 @@ import { Merge } from '../../assembly/layout.js';
 import { CELL_DEFAULTS, type CellOptions, type CellSettings } from '../cells/cell.js';
 import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
 import * as check from '../check.js';
-import type { Rows, Tape } from '../tape.js';
+import { checkRows, type Rows, type Tape } from '../tape.js';
 import { type Call, Direction, type LayerSettings } from './direction.js';
 import { backward } from './direction-backward.js';
 import { distinctForward } from './distinct.js';
@@ -95,6 +95,11 @@ export class State {
   }
 }
 
+/** Whether it is a `State`, of this entry of the package or of another. */
+function isState(state: State | StateRows): state is State {
+  return 'batch' in state;
+}
+
 /** States on the tape: h of each layer and direction [1,B,P], and c [1,B,H] of cells that have one. */
 export interface StateRows {
   readonly h: readonly Rows[];
@@ -161,6 +166,7 @@ export class Recurrent {
   /** A state for B sequences: zeros, or what is learned. */
   state(batch = 1): State {
     check.whole('batch', batch);
+    this.#builder.alive();
     const { runtime } = this.#builder;
     const of = (parameter: Parameter | undefined, n: number) => {
       const values = new Float32Array(batch * n);
@@ -216,6 +222,10 @@ export class Recurrent {
         `x: expected [B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers, got ${x.length}`,
       );
     }
+    const size = B * this.outputSize;
+    if (output?.length !== size || !ArrayBuffer.isView(output)) {
+      throw new RangeError(`output: expected a Float32Array of [B=${B}, P=${this.outputSize}] = ${size} numbers`);
+    }
     return this.#builder.forward((tape) => {
       const rows = input(tape, x, { T: 1, B, F: this.inputSize });
       leave(tape, output, this.run(tape, rows, state, false).output);
@@ -224,13 +234,14 @@ export class Recurrent {
   }
 
   /** That a state is of B sequences, and of these layers. */
-  #checkState(state: State | StateRows, B: number): void {
-    const batch = state instanceof State ? state.batch : (state.h[0]?.B ?? B);
+  #checkState(tape: Tape, state: State | StateRows, B: number): void {
+    if (!isState(state)) for (const rows of [...state.h, ...state.c]) checkRows(tape, 'state', rows);
+    const batch = isState(state) ? state.batch : (state.h[0]?.B ?? B);
     if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
     const sizes = this.stateSizes;
     for (const kind of ['h', 'c'] as const) {
       const want = sizes[kind];
-      const have = state[kind].map((s) => (s instanceof Float32Array ? s.length / B : s.F));
+      const have = state[kind].map((s) => ('length' in s ? s.length / B : s.F));
       if (want.length && want.join() !== have.join()) {
         throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, got [${have}]`);
       }
@@ -239,26 +250,36 @@ export class Recurrent {
 
   /** What `forward`, `step` and `inspect` do; with `keep` all states and activations are kept. */
   run(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
-    if (x.F !== this.inputSize) throw new RangeError(`x: expected ${this.inputSize} features, got ${x.F}`);
-    if (state) this.#checkState(state, x.B);
+    this.#builder.accept(tape, x, this.inputSize);
+    if (state) this.#checkState(tape, state, x.B);
     const { dropout = 0, variationalDropout = 0, merge = 'concat' } = this.#options;
     const h: Rows[] = [];
     const c: Rows[] = [];
     const runs: Run[] = [];
+    const entered = state !== undefined && !isState(state) && [...state.h, ...state.c].some(({ grad }) => grad !== 0);
     let output = x;
     this.#layers.forEach((directions, l) => {
       if (l > 0 && dropout) output = dropoutLayer(tape, this.#builder.random, output, dropout);
       if (variationalDropout)
         output = dropoutLayer(tape, this.#builder.random, output, variationalDropout, { oneMask: true });
       const inputRows = output;
+      const wanted = inputRows.grad !== 0 || entered || directions.some(({ trained }) => trained);
       const results = directions.map((direction, d) => {
         const i = l * directions.length + d;
         const reverse = d === 1 || this.#options.reverse === true;
-        const result = this.#run(tape, direction, inputRows, state && { h: state.h[i], c: state.c[i] }, reverse, keep);
+        const result = this.#run(
+          tape,
+          direction,
+          inputRows,
+          state && { h: state.h[i], c: state.c[i] },
+          reverse,
+          keep,
+          wanted,
+        );
         runs.push({ layer: l, direction, call: result.call, reverse });
         h.push(result.h);
         if (result.c) c.push(result.c);
-        if (state instanceof State) {
+        if (state && isState(state)) {
           // slots of earlier steps lie before the last one
           const back = x.T - carry;
           const at = ({ at, ld, B, F }: Rows) => ({ at: at - back * B * ld, ld, B, F });
@@ -280,9 +301,9 @@ export class Recurrent {
     initial: { h: Float32Array | Rows | undefined; c: Float32Array | Rows | undefined } | undefined,
     reverse: boolean,
     keep: boolean,
+    wanted: boolean,
   ): { output: Rows; h: Rows; c: Rows | undefined; call: Call } {
-    const { runtime } = tape;
-    const { core } = runtime;
+    const { core } = tape.runtime;
     const { B, T } = x;
     const { ldh, ldc, P, H } = direction;
     const [learnedH, learnedC] = initial ? [] : direction.initial;
@@ -292,18 +313,16 @@ export class Recurrent {
     const distinct = tape.training && !direction.gainX ? x.distinct?.() : undefined;
     if (distinct) distinctForward(direction, tape, call, distinct);
     core.forward(call.s);
-    const rows = (at: number, ld: number, F: number, steps: number, lengths?: Rows['lengths']): Rows => ({
-      at,
-      ld,
-      T: steps,
-      B,
-      F,
-      grad: tape.training ? runtime.takeZeroed(steps * B * ld) : 0,
-      lengths,
-    });
+    const { zoneoutHidden, zoneoutCell } = direction.settings;
+    if (wanted && tape.training && !tape.trains(this.#builder.random) && (zoneoutHidden || zoneoutCell)) {
+      throw new RangeError('x: a layer with zoneout whose model is not trained cannot pass a gradient on to its input');
+    }
+    const rows = (at: number, ld: number, F: number, steps: number, lengths?: Rows['lengths']) =>
+      tape.rows(steps, B, F, wanted, lengths, ld, at);
     const output = rows(call.outputs, ldh, P, T, x.lengths);
     const h = rows(call.hT, ldh, P, 1);
     const c = call.cT ? rows(call.cT, ldc, H, 1) : undefined;
+    if (!wanted) return { output, h, c, call };
     tape.record(() => {
       backward(direction, tape, call, x, distinct, { at: output.grad, ld: ldh }, h.grad, c?.grad ?? 0, !initial);
       // the gradients of the final states have become those of the initial ones
@@ -431,9 +450,10 @@ export function checkRecurrent(name: string, options: RecurrentOptions): { setti
 function mergeRows(tape: Tape, a: Rows, b: Rows | undefined, how: Merge): Rows {
   const { core } = tape.runtime;
   const { T, B, F, ld, lengths } = a;
-  const y = tape.rows(T, B, b && how === Merge.concat ? 2 * F : F, true, lengths);
+  const y = tape.rows(T, B, b && how === Merge.concat ? 2 * F : F, a.grad !== 0, lengths);
   const at = lengths?.at ?? 0;
   core.mergeForward(y.at, y.ld, a.at, b?.at ?? 0, ld, at, T, B, F, how);
+  if (!y.grad) return y;
   tape.record(() => {
     if (b) core.mergeBackward(a.grad, b.grad, y.grad, y.ld, a.at, b.at, ld, at, T, B, F, how);
     else core.rowsAdd(a.grad, ld, y.grad, y.ld, T * B, F);

@@ -2,7 +2,7 @@
  * What a forecaster does to a time series before it learns from it, and undoes behind: differences, the linear trend, the scale. All
  * in double precision, by the four operations and the root, which every engine rounds alike; fitted once, kept in the model.
  */
-import * as check from '../check.js';
+import * as check from '../../check.js';
 
 /** One variable: numbers; several: numbers by their names, all equally many. */
 export type Series = ArrayLike<number> | Readonly<Record<string, ArrayLike<number>>>;

@@ -2,35 +2,40 @@
  * What a task reads at each step of a sequence: a token, several features of a token, or a vector. Here sequences as people have them
  * become numbers, and batches of them rows.
  */
-import * as check from '../check.js';
-import { Embedding } from '../nn/embedding.js';
-import { input } from '../nn/input.js';
-import type { Builder } from '../nn/model.js';
-import { concat } from '../nn/rows.js';
-import type { Rows, Tape } from '../tape.js';
-import { Vocabulary } from '../text/vocabulary.js';
+import * as check from '../../check.js';
+import { Embedding } from '../../nn/embedding.js';
+import { input } from '../../nn/input.js';
+import type { Builder } from '../../nn/model.js';
+import { concat } from '../../nn/rows.js';
+import { type Options, object, optional, recordOf, required, type Settings } from '../../options.js';
+import type { Rows, Tape } from '../../tape.js';
+import { readVocabulary, Vocabulary } from '../../text/vocabulary.js';
 
-/** One of the three. */
-export interface InputOptions {
-  /** A token a step: a text, whose characters become the tokens, or a list of tokens. */
-  vocabulary?: string | readonly string[] | undefined;
+const FEATURE = {
+  /** A text, whose characters become the tokens, or a list of tokens. */
+  vocabulary: required(readVocabulary),
+  /** Features of a token's vector. */
+  embeddingSize: required(check.whole),
+  /** The token that stands for those that the vocabulary does not have; without it they are errors. */
+  unknown: optional(check.text),
+};
+
+/** What is read at each step: `vocabulary`, `features` or `inputSize`, one of the three. */
+export const INPUT = {
+  /** A token in each step: a text, whose characters become the tokens, or a list of tokens. */
+  vocabulary: optional(readVocabulary),
   /** Features of a token's vector, default 64. */
-  embeddingSize?: number | undefined;
-  /** The token that stands for those the vocabulary does not have; without it they are errors. */
-  unknown?: string | undefined;
-  /** Several features a step, each with a vocabulary and vectors of its own: a word, its suffix, its shape. */
-  features?: Readonly<Record<string, FeatureOptions>> | undefined;
-  /** A vector of so many numbers a step. */
-  inputSize?: number | undefined;
-}
+  embeddingSize: optional(check.whole),
+  /** The token that stands for those that the vocabulary does not have; without it they are errors. */
+  unknown: optional(check.text),
+  /** Several features in each step, each with its own vocabulary and vectors: a word, its suffix, its shape. */
+  features: optional(recordOf(object(FEATURE), 'an object of features')),
+  /** A vector of n numbers in each step. */
+  inputSize: optional(check.whole),
+};
 
-export interface FeatureOptions {
-  readonly vocabulary: string | readonly string[];
-  readonly embeddingSize: number;
-  readonly unknown?: string | undefined;
-}
-
-export const INPUT_OPTIONS = ['vocabulary', 'embeddingSize', 'unknown', 'features', 'inputSize'] as const;
+export interface FeatureOptions extends Options<typeof FEATURE> {}
+export interface InputOptions extends Options<typeof INPUT> {}
 
 /**
  * A sequence: a text or a list of tokens; lists by the names of the features; or vectors, one after the other or as a list.
@@ -45,27 +50,22 @@ export interface Encoded {
   readonly values: Float32Array | null;
 }
 
-/** The options with every default filled in, as a file keeps them. */
+/** What is read, with every default filled in. */
 export type InputConfig =
-  | {
-      readonly kind: 'tokens';
-      readonly features: readonly (FeatureOptions & {
-        readonly name: string;
-        readonly vocabulary: readonly string[];
-      })[];
-    }
+  | { readonly kind: 'tokens'; readonly features: readonly (FeatureOptions & { readonly name: string })[] }
   | { readonly kind: 'vectors'; readonly inputSize: number };
 
 /**
- * Checks the options; which of the three it is.
+ * Which of the three it is.
  *
- * @param place what errors put before their names, say `source.`
+ * @param place what errors put before the names of options, say `source.`
+ * @throws TypeError, RangeError for options that contradict each other
  */
-export function inputConfig(options: InputOptions, place = ''): InputConfig {
-  const { vocabulary, embeddingSize, unknown, features, inputSize } = options;
-  const given = (['vocabulary', 'features', 'inputSize'] as const).filter((key) => options[key] !== undefined);
+export function inputOf(settings: Settings<typeof INPUT>, place = ''): InputConfig {
+  const { vocabulary, embeddingSize, unknown, features, inputSize } = settings;
+  const given = (['vocabulary', 'features', 'inputSize'] as const).filter((key) => settings[key] !== undefined);
   if (given.length !== 1) {
-    const what = given.length ? `${given.join(' and ')} do not go together` : 'none was given';
+    const what = given.length ? `${given.join(' and ')} cannot be combined` : 'none was given';
     throw new TypeError(`${place}vocabulary, features or inputSize: one says what is read at each step; ${what}`);
   }
   if (vocabulary !== undefined) {
@@ -76,48 +76,27 @@ export function inputConfig(options: InputOptions, place = ''): InputConfig {
   }
   for (const [key, value] of Object.entries({ embeddingSize, unknown })) {
     if (value !== undefined)
-      throw new TypeError(`${place}${key} and ${given[0]} do not go together: it is of a vocabulary`);
+      throw new TypeError(`${place}${key} and ${given[0]} cannot be combined: it belongs to a vocabulary`);
   }
-  if (inputSize !== undefined) return { kind: 'vectors', inputSize: check.whole(`${place}inputSize`, inputSize) };
-  check.options(`${place}features`, features, Object.keys(features ?? {}));
-  const list = Object.entries(features ?? {}).map(([name, own]) => {
-    check.options(`${place}features.${name}`, own, ['vocabulary', 'embeddingSize', 'unknown']);
-    return feature(name, `${place}features.${name}.`, own);
-  });
-  if (list.length === 0) throw new RangeError(`${place}features: there are none`);
-  if (list[0].name === '') throw new RangeError(`${place}features: one has no name`);
-  return { kind: 'tokens', features: list };
+  if (inputSize !== undefined) return { kind: 'vectors', inputSize };
+  const list = Object.entries(features ?? {});
+  return { kind: 'tokens', features: list.map(([name, own]) => feature(name, `${place}features.${name}.`, own)) };
 }
 
 function feature(name: string, place: string, { vocabulary, embeddingSize, unknown }: FeatureOptions) {
-  check.whole(`${place}embeddingSize`, embeddingSize);
-  const { tokens } = new Vocabulary(vocabulary, `${place}vocabulary`);
-  if (unknown !== undefined && !tokens.includes(unknown)) {
+  if (unknown !== undefined && !vocabulary.includes(unknown)) {
     throw new RangeError(`${place}unknown: ${check.show(unknown)} is not in the vocabulary`);
   }
-  return { name, vocabulary: tokens, embeddingSize, ...(unknown === undefined ? {} : { unknown }) };
+  return { name, vocabulary, embeddingSize, unknown };
 }
 
-/** Numbers of a step. */
+/** The width of a step. */
 export function inputWidth(config: InputConfig): number {
   return config.kind === 'vectors' ? config.inputSize : config.features.reduce((n, f) => n + f.embeddingSize, 0);
 }
 
-/** The options that give this configuration, as a file keeps them. */
-export function inputOptions(config: InputConfig): InputOptions {
-  if (config.kind === 'vectors') return { inputSize: config.inputSize };
-  const [first] = config.features;
-  const own = ({ vocabulary, embeddingSize, unknown }: FeatureOptions) => ({
-    vocabulary,
-    embeddingSize,
-    ...(unknown === undefined ? {} : { unknown }),
-  });
-  if (first.name === '') return own(first);
-  return { features: Object.fromEntries(config.features.map((f) => [f.name, own(f)])) };
-}
-
 export class SequenceInput {
-  /** Numbers of a step, as the recurrent layers see them. */
+  /** The width of a step, as the recurrent layers see them. */
   readonly size: number;
   readonly #features: { name: string; vocabulary: Vocabulary; unknown: string | undefined; table: Embedding }[] = [];
 
@@ -159,10 +138,10 @@ export class SequenceInput {
     const ids = this.#features.map((f) =>
       f.vocabulary.encode(f.name ? `${name}.${f.name}` : name, columns[f.name], f.unknown),
     );
-    const odd = ids.findIndex((list) => list.length !== ids[0].length);
-    if (odd > 0) {
+    const other = ids.findIndex((list) => list.length !== ids[0].length);
+    if (other > 0) {
       throw new RangeError(
-        `${name}: ${this.#features[odd].name} has ${ids[odd].length} tokens, ${first.name} has ${ids[0].length}`,
+        `${name}: ${this.#features[other].name} has ${ids[other].length} tokens, ${first.name} has ${ids[0].length}`,
       );
     }
     return { length: ids[0].length, ids, values: null };
@@ -170,7 +149,7 @@ export class SequenceInput {
 
   #vectors(name: string, sequence: Sequence): Encoded {
     const F = this.size;
-    if (sequence instanceof Float32Array || sequence instanceof Float64Array) {
+    if (check.isFloats(sequence)) {
       if (sequence.length % F)
         throw new RangeError(`${name}: expected vectors of ${F} numbers, got ${sequence.length} numbers`);
       return finite(name, { length: sequence.length / F, ids: [], values: Float32Array.from(sequence) });
@@ -195,7 +174,7 @@ export class SequenceInput {
       const F = this.size;
       const values = new Float32Array(T * B * F);
       batch.forEach((sequence, b) => values.set(sequence.values as Float32Array, b * T * F));
-      return input(tape, values, { T, B, F }, { batchFirst: true, ...(ragged ? { lengths } : {}) });
+      return input(tape, values, { T, B, F, lengths: ragged ? lengths : undefined }, { batchFirst: true });
     }
     const parts = this.#features.map(({ table }, k) => {
       const ids = new Int32Array(T * B);
@@ -203,7 +182,7 @@ export class SequenceInput {
         const own = sequence.ids[k];
         for (let t = 0; t < own.length; t++) ids[t * B + b] = own[t];
       });
-      return table.forward(tape, ids, T, B, ragged ? lengths : undefined);
+      return table.forward(tape, ids, { T, B, lengths: ragged ? lengths : undefined });
     });
     return parts.length > 1 ? concat(tape, parts) : parts[0];
   }

@@ -1,6 +1,6 @@
-/** Figures about predictions: counts, and shares of them. */
+/** Metrics of predictions: counts, and shares of them. */
 
-export interface ClassFigures {
+export interface ClassMetrics {
   readonly precision: number;
   readonly recall: number;
   readonly f1: number;
@@ -11,59 +11,59 @@ export interface ClassFigures {
 /** Right and wrong decisions, class by class. */
 export class Tally {
   readonly #right: Float64Array;
-  readonly #said: Float64Array;
+  readonly #predicted: Float64Array;
   readonly #true: Float64Array;
 
   constructor(readonly classes: readonly string[]) {
     this.#right = new Float64Array(classes.length);
-    this.#said = new Float64Array(classes.length);
+    this.#predicted = new Float64Array(classes.length);
     this.#true = new Float64Array(classes.length);
   }
 
-  /** One decision: whether class c was said, and whether it is so. */
-  add(c: number, said: boolean, so: boolean): void {
-    if (said) this.#said[c]++;
-    if (so) this.#true[c]++;
-    if (said && so) this.#right[c]++;
+  /** One decision about class c. */
+  add(c: number, predicted: boolean, actual: boolean): void {
+    if (predicted) this.#predicted[c]++;
+    if (actual) this.#true[c]++;
+    if (predicted && actual) this.#right[c]++;
   }
 
-  get figures(): Record<string, ClassFigures> {
+  get metrics(): Readonly<Record<string, ClassMetrics>> {
     return Object.fromEntries(
       this.classes.map((name, c) => [
         name,
-        { ...shares(this.#right[c], this.#said[c], this.#true[c]), support: this.#true[c] },
+        { ...shares(this.#right[c], this.#predicted[c], this.#true[c]), support: this.#true[c] },
       ]),
     );
   }
 
   /** Mean of the classes' F1. */
   get macroF1(): number {
-    const all = Object.values(this.figures);
+    const all = Object.values(this.metrics);
     return all.reduce((sum, { f1 }) => sum + f1, 0) / all.length;
   }
 
   /** F1 of all decisions together. */
   get microF1(): number {
     const sum = (a: Float64Array) => a.reduce((x, y) => x + y, 0);
-    return shares(sum(this.#right), sum(this.#said), sum(this.#true)).f1;
+    return shares(sum(this.#right), sum(this.#predicted), sum(this.#true)).f1;
   }
 }
 
-/** Precision, recall and their harmonic mean, 0 where there is nothing to share. */
-export function shares(right: number, said: number, so: number): { precision: number; recall: number; f1: number } {
-  const precision = said ? right / said : 0;
-  const recall = so ? right / so : 0;
-  return { precision, recall, f1: right ? (2 * right) / (said + so) : 0 };
+/** Precision, recall and their harmonic mean, 0 where nothing was counted. */
+function shares(right: number, predicted: number, actual: number): { precision: number; recall: number; f1: number } {
+  const precision = predicted ? right / predicted : 0;
+  const recall = actual ? right / actual : 0;
+  return { precision, recall, f1: right ? (2 * right) / (predicted + actual) : 0 };
 }
 
-/** A stretch of tokens from `from` up to `to` that is one thing. */
+/** The tokens from `from` to `to` - 1 as one thing. */
 export interface Span {
   readonly from: number;
   readonly to: number;
   readonly label: string;
 }
 
-/** The stretches that tags in BIO mark: `B-x` begins one, `I-x` goes on; one that goes on with nothing begins anew. */
+/** The spans that tags in BIO mark: `B-x` begins one, `I-x` continues it; an `I-x` with nothing to continue begins one. */
 export function spansOf(tags: readonly string[]): Span[] {
   const spans: { from: number; to: number; label: string }[] = [];
   tags.forEach((tag, t) => {
@@ -76,15 +76,18 @@ export function spansOf(tags: readonly string[]): Span[] {
   return spans;
 }
 
-/** Precision, recall and F1 over whole stretches, as CoNLL counts them. */
-export function spanFigures(said: readonly (readonly string[])[], so: readonly (readonly string[])[]): ClassFigures {
+/** Precision, recall and F1 over whole spans, as CoNLL counts them. */
+export function spanMetrics(
+  predicted: readonly (readonly string[])[],
+  actual: readonly (readonly string[])[],
+): ClassMetrics {
   let right = 0;
   let claimed = 0;
   let support = 0;
-  so.forEach((tags, i) => {
+  actual.forEach((tags, i) => {
     const key = ({ from, to, label }: Span) => `${from}-${to}-${label}`;
     const truth = new Set(spansOf(tags).map(key));
-    const found = spansOf(said[i]).map(key);
+    const found = spansOf(predicted[i]).map(key);
     support += truth.size;
     claimed += found.length;
     right += found.filter((span) => truth.has(span)).length;
@@ -92,7 +95,7 @@ export function spanFigures(said: readonly (readonly string[])[], so: readonly (
   return { ...shares(right, claimed, support), support };
 }
 
-/** Fewest tokens to be changed, taken out and put in that make one sequence of another (Levenshtein 1966). */
+/** The smallest number of substitutions, deletions and insertions that turn one sequence into the other (Levenshtein 1966). */
 export function editDistance(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
   let row = Int32Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
