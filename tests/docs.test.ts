@@ -28,11 +28,18 @@ const markdown = (path: string) =>
     .map((file) => `${path}/${file}`);
 const pages = ['README.md', ...markdown('docs'), ...markdown('docs/guides')].map((page) => {
   const text = readFileSync(join(root, page), 'utf8');
-  const blocks = [...text.matchAll(/(?:^(?<before>[^\n]*)\n\n)?^```(?<language>\w+)(?: (?<file>\S+))?\n(?<code>.*?)^```$/gms)];
-  return { page, text, name: page.replaceAll('/', '-'), blocks: blocks.map(({ groups = {} }): Block => {
+  const blocks = [
+    ...text.matchAll(/(?:^(?<before>[^\n]*)\n\n)?^```(?<language>\w+)(?: (?<file>\S+))?\n(?<code>.*?)^```$/gms),
+  ];
+  return {
+    page,
+    text,
+    name: page.replaceAll('/', '-'),
+    blocks: blocks.map(({ groups = {} }): Block => {
       const { before, language, file, code } = groups;
       return { before, language, file, code };
-    }) };
+    }),
+  };
 });
 
 interface Block {
@@ -81,7 +88,10 @@ for (const [p, { page, text, name, blocks }] of pages.entries()) {
       });
     } else {
       test(`${page}: code block ${i + 1} is marked as not run`, () => {
-                ok(/^<!-- (not run|quote)/.test(before ?? ''), `${language}: expected a line <!-- not run: why --> in front of it`);
+        ok(
+          /^<!-- (not run|quote)/.test(before ?? ''),
+          `${language}: expected a line <!-- not run: why --> in front of it`,
+        );
       });
     }
   });
@@ -96,7 +106,12 @@ for (const [p, { page, text, name, blocks }] of pages.entries()) {
       mkdirSync(join(site, 'node_modules'));
       symlinkSync(root, join(site, 'node_modules/gatewise'), 'dir');
       writeFileSync(join(site, 'index.html'), '<!doctype html><script type="module" src="./page.js"></script>');
-      await build({ root: site, logLevel: 'error', worker: { format: 'es' }, build: { outDir: 'dist', target: 'esnext' } });
+      await build({
+        root: site,
+        logLevel: 'error',
+        worker: { format: 'es' },
+        build: { outDir: 'dist', target: 'esnext' },
+      });
       const { url, close } = await serve(join(site, 'dist'));
       const browser = await launch();
       try {
@@ -109,7 +124,10 @@ for (const [p, { page, text, name, blocks }] of pages.entries()) {
             if (message.type() === 'error') reject(new Error(message.text()));
             if (message.text().startsWith('done')) resolve();
           });
-          setTimeout(() => reject(new Error(`expected a message that begins with "done", got ${output.join('\n')}`)), 60_000).unref();
+          setTimeout(
+            () => reject(new Error(`expected a message that begins with "done", got ${output.join('\n')}`)),
+            60_000,
+          ).unref();
         });
         await tab.goto(url);
         await finished;
