@@ -118,7 +118,7 @@ export const example: Example = {
         stage.progress(p.step, p.steps, `${from} to ${to} sentences: loss ${p.loss.toFixed(3)}, ${left}`);
       }
     }
-    stage.figure('the most frequent answer to the question', usual(training, heldOut), '%');
+    stage.metric('the most frequent answer to the question', usual(training, heldOut), '%');
     const results = await model.predict(
       heldOut.map(({ source }) => source),
       { maxLength: 3, signal: stage.signal },
@@ -129,7 +129,7 @@ export const example: Example = {
       stage.log(`  ${kind.padEnd(5)} ${((100 * own.filter(right).length) / own.length).toFixed(1)} % of ${own.length}`);
     }
     const exact = heldOut.filter((_, i) => right(i)).length / heldOut.length;
-    stage.figure('this model, held-out stories', exact, '%', { atLeast: 0.95 });
+    stage.metric('this model, held-out stories', exact, '%', { atLeast: 0.95 });
 
     const told = ['where', 'who', 'how'].map((kind) => heldOut.findIndex(({ source }) => source.question[0] === kind));
     await stage.picture(

@@ -109,8 +109,8 @@ export const example: Example = {
     const neighbours = some.map((own) => nearest(training, own));
     const own = await model.predict(some.map(({ input }) => input));
     // its sentence cannot be exact, because the pair is held out; single words can be correct
-    stage.figure('the nearest picture, correct words', wordsRight(neighbours, some), '%');
-    stage.figure(
+    stage.metric('the nearest picture, correct words', wordsRight(neighbours, some), '%');
+    stage.metric(
       'this model, correct words',
       wordsRight(
         own.map(({ tokens }) => tokens),
@@ -118,7 +118,7 @@ export const example: Example = {
       ),
       '%',
     );
-    stage.figure('this model, exact sentences', exact, '%', { atLeast: 0.95 });
+    stage.metric('this model, exact sentences', exact, '%', { atLeast: 0.95 });
 
     const shown = heldOut.slice(0, 12);
     const written = await model.predict(shown.map(({ input }) => input));

@@ -66,9 +66,9 @@ export const example: Example = {
     }
 
     const { accuracy, classes } = await model.evaluate(heldOut);
-    stage.figure('always the most frequent language', share(heldOut.map(({ label }) => label)), '%');
-    stage.figure('naive Bayes on letter trigrams', trigrams(training, heldOut), '%');
-    stage.figure('this model, held-out articles', accuracy, '%', { atLeast: 0.95 });
+    stage.metric('always the most frequent language', share(heldOut.map(({ label }) => label)), '%');
+    stage.metric('naive Bayes on letter trigrams', trigrams(training, heldOut), '%');
+    stage.metric('this model, held-out articles', accuracy, '%', { atLeast: 0.95 });
 
     const results = await model.predict(heldOut.map(({ input }) => input));
     const counts = new Map<string, number>();

@@ -61,15 +61,15 @@ export const example: Example = {
       return heldOut.map(({ words }) => belief(evidence(words)));
     };
     const praised = training.filter(({ label }) => label === PRAISES).length / training.length;
-    stage.figure('always the more frequent class', accuracy(heldOut.map(() => praised)), '%');
+    stage.metric('always the more frequent class', accuracy(heldOut.map(() => praised)), '%');
     const listed = heldOut.map(({ words }) => (words.reduce((sum, word) => sum + (ownMood(word) ?? 0), 0) > 0 ? 1 : 0));
-    stage.figure('sum of the valences of the words (AFINN)', accuracy(listed), '%');
+    stage.metric('sum of the valences of the words (AFINN)', accuracy(listed), '%');
     const counted = logistic((words) => words);
-    stage.figure('logistic regression on counts of words', accuracy(counted), '%');
+    stage.metric('logistic regression on counts of words', accuracy(counted), '%');
     const same = logistic((words) =>
       Object.entries(features(words)).flatMap(([feature, values]) => values.map((value) => `${feature} ${value}`)),
     );
-    stage.figure('logistic regression on counts of all four features', accuracy(same), '%');
+    stage.metric('logistic regression on counts of all four features', accuracy(same), '%');
 
     const examples = Array.from({ length: COPIES }, () => training)
       .flat()
@@ -109,7 +109,7 @@ export const example: Example = {
         )
       ).map(({ probabilities }) => probabilities[1]);
     const read = await praises(heldOut.map(({ words }) => words));
-    stage.figure('this model, held-out sentences', accuracy(read), '%', { atLeast: accuracy(counted) });
+    stage.metric('this model, held-out sentences', accuracy(read), '%', { atLeast: accuracy(counted) });
     await picture(stage, heldOut, { 'logistic regression on words': counted, 'this model': read });
     for (const text of [
       'the food was good',

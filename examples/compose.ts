@@ -212,9 +212,9 @@ export const example: Example = {
     const { loss } = await model.evaluate(heldOut);
     const plain = frequencies(training, heldOut, () => '');
     const byStyle = frequencies(training, heldOut, ({ input }) => input);
-    stage.figure('frequency of each drum, held-out pieces', plain, 'nats per frame');
-    stage.figure('frequency of each drum in its style', byStyle, 'nats per frame');
-    stage.figure('this model', loss, 'nats per frame', { atMost: byStyle - 1e-3 });
+    stage.metric('frequency of each drum, held-out pieces', plain, 'nats per frame');
+    stage.metric('frequency of each drum in its style', byStyle, 'nats per frame');
+    stage.metric('this model', loss, 'nats per frame', { atMost: byStyle - 1e-3 });
 
     const styles = Object.keys(STYLES);
     const drawn = await model.generate(styles, { seed: stage.seed, temperature: 0.8, maxLength: 80 });

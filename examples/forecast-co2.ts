@@ -59,15 +59,15 @@ export const example: Example = {
       stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
     }
     const { mae, naiveMae = Number.NaN, coverage = [] } = await model.evaluate(values, { from, season: YEAR });
-    stage.figure('the same month of last year, mean absolute error', naiveMae, 'ppm');
+    stage.metric('the same month of last year, mean absolute error', naiveMae, 'ppm');
     const all = seasonalDrift(values, from, Infinity);
     const ten = seasonalDrift(values, from, 10);
-    stage.figure('the same with the mean rise of all years before', all, 'ppm');
-    stage.figure('the same with the mean rise of ten years', ten, 'ppm');
+    stage.metric('the same with the mean rise of all years before', all, 'ppm');
+    stage.metric('the same with the mean rise of ten years', ten, 'ppm');
     // strictly below the better of the two
-    stage.figure('this model', mae, 'ppm', { atMost: Math.min(all, ten) - 1e-3 });
+    stage.metric('this model', mae, 'ppm', { atMost: Math.min(all, ten) - 1e-3 });
     const [low, , high] = coverage;
-    stage.figure('months between the quantiles 0.1 and 0.9', high - low, '%');
+    stage.metric('months between the quantiles 0.1 and 0.9', high - low, '%');
 
     const date = (t: number) => new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + t)).toISOString();
     const rows: object[] = [];

@@ -69,9 +69,9 @@ async function year(stage: Stage, days: readonly number[]): Promise<void> {
     const known = near.filter((week) => week >= 0 && week < from);
     return known.reduce((sum, week) => sum + weeks[week], 0) / known.length;
   });
-  stage.figure("12 months: last year's, plus the mean yearly rise", seasonal, '°C');
-  stage.figure('12 months: mean of all years, ± two weeks', normal, '°C');
-  stage.figure(
+  stage.metric("12 months: last year's, plus the mean yearly rise", seasonal, '°C');
+  stage.metric('12 months: mean of all years, ± two weeks', normal, '°C');
+  stage.metric(
     '12 months: this model',
     wrong((t) => point[t - from]),
     '°C',
@@ -130,15 +130,15 @@ export const example: Example = {
     const lastYear = error(temperature, from, (t) => temperature[t - Math.round(YEAR)]);
     const today = error(temperature, from, (_, origin) => temperature[origin - 1]);
     const normal = error(temperature, from, climatology(temperature, 10));
-    stage.figure('the same day of last year, mean absolute error', lastYear, '°C');
-    stage.figure('as today', today, '°C');
-    stage.figure('mean of all years, ± ten days', normal, '°C');
+    stage.metric('the same day of last year, mean absolute error', lastYear, '°C');
+    stage.metric('as today', today, '°C');
+    stage.metric('mean of all years, ± ten days', normal, '°C');
     // strictly below the best of them
-    stage.figure('fourteen days: this model', mae, '°C', {
+    stage.metric('fourteen days: this model', mae, '°C', {
       atMost: Math.min(lastYear, today, normal) - 1e-3,
     });
     const [low, , high] = coverage;
-    stage.figure('days between the quantiles 0.1 and 0.9', high - low, '%');
+    stage.metric('days between the quantiles 0.1 and 0.9', high - low, '%');
 
     const rows: object[] = [];
     const until = (n: number) => Object.fromEntries(Object.entries(series).map(([name, y]) => [name, y.slice(0, n)]));

@@ -49,12 +49,12 @@ export const example: Example = {
     const beam = model.predict(sources, { maxLength: 30, beamWidth: 3, signal: stage.signal });
     for await (const { done, total } of beam) stage.progress(done, total, 'words decoded');
     for (const { tokens } of await beam) best.push(tokens);
-    stage.figure('phoneme errors: most frequent phoneme per letter', errors(heldOut, byLetter(training, sources)), '%');
+    stage.metric('phoneme errors: most frequent phoneme per letter', errors(heldOut, byLetter(training, sources)), '%');
     const said = greedy.map(({ tokens }) => tokens);
-    stage.figure('phoneme errors: this model, greedy', errors(heldOut, said), '%');
-    stage.figure('phoneme errors: this model, beam of 3', errors(heldOut, best), '%', { atMost: 0.2 });
+    stage.metric('phoneme errors: this model, greedy', errors(heldOut, said), '%');
+    stage.metric('phoneme errors: this model, beam of 3', errors(heldOut, best), '%', { atMost: 0.2 });
     const whole = heldOut.filter(({ target }, i) => target.join() === best[i].join()).length / heldOut.length;
-    stage.figure('words without an error, beam of 3', whole, '%');
+    stage.metric('words without an error, beam of 3', whole, '%');
     heldOut.slice(0, 8).forEach(({ source, target }, i) => {
       const right = best[i].join() === target.join();
       stage.log(`  ${source.padEnd(14)} ${best[i].join(' ').padEnd(28)} ${right ? '' : `not ${target.join(' ')}`}`);

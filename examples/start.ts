@@ -159,13 +159,13 @@ async function train(args: string[]): Promise<void> {
     const run = lm.fit(text.slice(0, cut), options);
     for await (const p of run) {
       step = p.step;
-      const figures = [
+      const parts = [
         `loss ${p.loss.toFixed(3)} nats, ${p.bits.toFixed(3)} bits/char`,
         `${short(p.tokensPerSecond)} char/s`,
         `gradient ${p.gradientNorm.toFixed(2)}`,
         `${clock(p.secondsLeft)} left`,
       ];
-      terminal.update(p.step - first, steps, figures.join('  '));
+      terminal.update(p.step - first, steps, parts.join('  '));
       if (sampleEvery && p.step % sampleEvery === 0 && p.step < p.steps) {
         terminal.log(
           `\nstep ${p.step}: ${(await lm.generate({ length: 160, temperature: 0.8, seed: p.step })).trim()}\n`,

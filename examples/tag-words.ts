@@ -95,9 +95,9 @@ export const example: Example = {
     const [every, longest, ours] = Object.entries(methods).map(
       ([name, said]) => [name, boundaryF1(heldOut, said)] as const,
     );
-    stage.figure(`boundary F1: ${every[0]}`, every[1]);
-    stage.figure(`boundary F1: ${longest[0]}`, longest[1]);
-    stage.figure('boundary F1: this model, held-out articles', ours[1], '', { atLeast: 0.9 });
+    stage.metric(`boundary F1: ${every[0]}`, every[1]);
+    stage.metric(`boundary F1: ${longest[0]}`, longest[1]);
+    stage.metric('boundary F1: this model, held-out articles', ours[1], '', { atLeast: 0.9 });
     await picture(stage, heldOut, methods);
 
     for (const [language, text] of Object.entries({

@@ -39,7 +39,7 @@ export const example: Example = {
     const training = pairs(20_000, false, chance);
     const heldOut = pairs(2_000, true, chance);
     stage.log(`  ${training.length} dates for training, ${heldOut.length} of held-out days`);
-    stage.figure('Date.parse of JavaScript', parsed(heldOut), '%');
+    stage.metric('Date.parse of JavaScript', parsed(heldOut), '%');
     const train = async <A extends 'general' | undefined>(attention: A) => {
       const model = await Seq2Seq.create({
         source: { vocabulary: training.map(({ source }) => source).join(''), embeddingSize: 32 },
@@ -61,9 +61,9 @@ export const example: Example = {
     };
     const plain = await train(undefined);
     plain.model.dispose();
-    stage.figure('the same model without attention', plain.exact, '%');
+    stage.metric('the same model without attention', plain.exact, '%');
     const { model, exact } = await train('general');
-    stage.figure('this model, held-out days', exact, '%', { atLeast: 0.98 });
+    stage.metric('this model, held-out days', exact, '%', { atLeast: 0.98 });
 
     const day = Date.UTC(1969, 6, 20) / DAY;
     const shown = ['en', 'hu', 'ar-EG'].map((language) => pair(day, writers[3 * LANGUAGES.indexOf(language)]).source);

@@ -36,16 +36,16 @@ export const example: Example = {
     stage.log(`  ${training.length} characters for training, the last ${heldOut.length} are held out`);
 
     const trigram = grams(split.character(training), 3);
-    stage.figure(
+    stage.metric(
       'frequencies of single characters',
       perCharacter(grams(split.character(training), 1), heldOut),
       'bits',
     );
-    stage.figure('trigrams of characters (Witten and Bell)', perCharacter(trigram, heldOut), 'bits');
+    stage.metric('trigrams of characters (Witten and Bell)', perCharacter(trigram, heldOut), 'bits');
     const curve: { level: string; seconds: number; bits: number }[] = [];
     for (const level of levels.length ? levels : (['character', 'word'] as const)) {
       const model = await learn(stage, level, training, heldOut, curve);
-      stage.figure(`this model, ${level} by ${level}`, await model.bits(heldOut), 'bits', {
+      stage.metric(`this model, ${level} by ${level}`, await model.bits(heldOut), 'bits', {
         atMost: perCharacter(trigram, heldOut),
       });
       model.dispose();

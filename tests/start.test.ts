@@ -54,7 +54,7 @@ test('trains on a file, shows samples and validation, saves, and says how to res
   match(out, /validation \d\.\d\d bits\/char/);
   match(out, /npm start -- sample a\.safetensors/);
   match(out, /npm start -- train text\.txt --resume a\.safetensors --steps 30/);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is the point
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the test is that the output has no control characters
   not.match(out, /[\x00-\x09\x0b-\x1f]/);
 });
 

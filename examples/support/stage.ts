@@ -40,7 +40,7 @@ export class Stage {
   }
 
   /** Prints a metric in a unit ('%' multiplies by 100), and whether it reaches its target. */
-  figure(what: string, got: number, unit = '', wanted?: Wanted): void {
+  metric(what: string, got: number, unit = '', wanted?: Wanted): void {
     this.terminal.stop();
     const shown = (value: number) => (unit === '%' ? `${(100 * value).toFixed(1)} %` : `${value.toFixed(3)} ${unit}`);
     let goal = '';
