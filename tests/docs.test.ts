@@ -1,6 +1,6 @@
 /**
  * The code in README.md, docs/ and docs/guides/ runs, block by block, in a folder of its own, two pages at a time. Blocks with a file
- * name run in Chromium: ```` ```js page.js ```` and the files that it names, as the guides of a page, a worker and a worklet show them.
+ * name run in Chromium, until the page logs the comment `done: …` of its code: ```` ```js page.js ```` and the files that it names, as the guides of a page, a worker and a worklet show them.
  * Other programs are not run, and a line in front of them says so.
  */
 import { execFile } from 'node:child_process';
@@ -134,7 +134,8 @@ for (const [p, { page, text, name, blocks }] of pages.entries()) {
         });
         await tab.goto(url);
         await finished;
-        console.log(`  ${page}: ${output.at(-1)}`);
+        const [, expected] = /\/\/ (done: .*)$/m.exec(files.map(({ code }) => code).join('\n')) ?? [];
+        ok(output.at(-1)?.endsWith(expected ?? ''), `${output.at(-1)}, expected ${expected}`);
       } finally {
         await browser.close();
         close();

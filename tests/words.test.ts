@@ -14,7 +14,7 @@ const wordings = table
   .split('\n')
   .slice(2)
   .flatMap((row) => row.split('|')[1].split(','))
-  .map((wording) => wording.trim());
+  .map((wording) => wording.trim().toLowerCase());
 
 /** Text without line breaks, comment signs and emphasis, so that a wording is found across lines. */
 function plain(text: string): string {
