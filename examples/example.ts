@@ -23,7 +23,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
 const HELP = `npm run example -- NAME [options]
 
   --out FOLDER   where pictures and files are written   default results/NAME
-  --seed N       the same seed gives the same result                 default 1
+  --seed N       the same seed gives the same result    default 1
 
 Each takes at most three minutes on two slow cores. The exit code is 0 if all metrics reach their targets.
 `;
