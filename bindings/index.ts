@@ -7,6 +7,7 @@
 
 export type { CellDescription, Clash, Extra, Kept, LayerOptions, Projection, Segment } from './cells/cell.js';
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
+export type { Fields } from './core/block.js';
 export type { RuntimeOptions } from './core/start.js';
 export { Runtime } from './core/train.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
@@ -49,10 +50,12 @@ export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm, type LayerNormOptions } from './nn/norm.js';
 export { AttentionPool, type AttentionPoolOptions, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, type SamplingOptions, sampleBits, sampleRows, softmaxRows, topKRows } from './nn/predict.js';
+export type { Stack } from './nn/recurrent/call.js';
 export type { RecurrentOptions } from './nn/recurrent/options.js';
 export { inspect, Recurrent, type Trace } from './nn/recurrent/recurrent.js';
 export { State, type StateRows } from './nn/recurrent/state.js';
 export { activation, add, concat, expand, select, slice } from './nn/rows.js';
+export type { Bytes, WasmModule } from './platform.js';
 export type { Random, Stream as RandomStream } from './random.js';
 export type { Gradient, Lengths, Loss, Minimised, Rows, Tape, Unique } from './tape.js';
 export { type Batch, type FitOptions, type Progress, train } from './train/fit.js';

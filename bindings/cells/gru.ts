@@ -10,7 +10,7 @@ export const about: CellAbout = {
 };
 
 const OPTIONS = {
-  /** gru: whether the reset gate acts after the product with the state (PyTorch, the default) or before it. */
+  /** gru: whether the reset gate acts after the product with the state, as in PyTorch, or before it. Default `'after'`. */
   reset: option(oneOf('after', 'before'), 'after'),
   /** gru: the function of the candidate. Default `'tanh'`. */
   activation: option(oneOf('tanh', 'relu'), 'tanh'),

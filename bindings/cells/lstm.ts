@@ -11,13 +11,13 @@ export const about: CellAbout = {
 };
 
 const OPTIONS = {
-  /** lstm: the state that is fed back and output is a linear map to this size; 0, the default: it is h itself. */
+  /** lstm: the state that is fed back and output is a linear map to this size; 0: it is h itself. Default 0. */
   projectionSize: option(whole(0), 0),
   /** lstm: whether the gates see the cell state, default false. */
   peepholes: option(check.flag, false),
   /** lstm: whether input and forget gate are one, f = 1 - i, default false. */
   coupled: option(check.flag, false),
-  /** lstm: c is clamped to ± this after each step; 0, the default: it is not. */
+  /** lstm: c is clamped to ± this after each step; 0: it is not. Default 0. */
   cellClip: option(real(0), 0),
   /** lstm: what is added to the random initial bias of the forget gate, default 0. */
   forgetBias: option(real(), 0),

@@ -31,7 +31,7 @@ export function checkInitializer(name: string, value: unknown): Initializer {
   }
   const { kind, ...rest } = value as Record<string, unknown>;
   const known = check.oneOf(`${name}.kind`, kind, Object.keys(KINDS) as Kind[]);
-  return { kind: known, ...readOptions(name, KINDS[known], rest, `${name}.`) } as Initializer;
+  return Object.freeze({ kind: known, ...readOptions(name, KINDS[known], rest, `${name}.`) }) as Initializer;
 }
 
 /** How a parameter starts: as one matrix, or block by block of as many rows, to which an offset may be added. */

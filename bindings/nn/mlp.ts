@@ -11,7 +11,7 @@ const OPTIONS = {
   inputSize: required(check.whole),
   /** O: features of the output. */
   outputSize: required(check.whole),
-  /** Units of the layers in between, default `[]`: one linear map. */
+  /** Units of the layers in between, default none: one linear map. */
   hiddenLayers: option(listOf(check.whole, 'a list of sizes'), []),
   /** The function between the linear maps, default `'relu'`. */
   activation: option(oneOf('tanh', 'sigmoid', 'relu'), 'relu'),

@@ -54,7 +54,7 @@ export function argmaxRows(tape: Tape, rows: Rows): Int32Array {
 export const SAMPLING = {
   /** Logits are divided by it; 0 always takes the most probable class. Default 1. */
   temperature: option(real(0), 1),
-  /** Sample from the k most probable classes; 0, the default: from all. */
+  /** Samples from the k most probable classes; 0 samples from all. Default 0. */
   topK: option(whole(0), 0),
   /** Sample from the smallest set of most probable classes whose probabilities sum to at least this, default 1. */
   topP: option(real(0, 1, true), 1),

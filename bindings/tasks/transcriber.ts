@@ -42,7 +42,7 @@ export interface TranscriberExample {
 }
 
 const BEAM = {
-  /** Prefixes that a beam search keeps; 1, the default, decodes the best path. */
+  /** Prefixes that a beam search keeps; 1 decodes the best path. Default 1. */
   beamWidth: option(whole(1), 1),
 };
 const TRANSCRIBE = { ...BATCHES, ...BEAM };

@@ -41,15 +41,15 @@ const LAYER = {
   merge: optional(oneOf('concat', 'sum', 'mean', 'mul')),
   /** Whether time runs backwards, in all layers, default false. */
   reverse: option(check.flag, false),
-  /** The state of a sequence before its first step, if none is given: `'zero'`, the default, or `'learned'` (`h0_l0` …). */
+  /** The state of a sequence before its first step, if none is given: `'zero'` or `'learned'` (`h0_l0` …). Default `'zero'`. */
   initialState: option(oneOf('zero', 'learned'), 'zero'),
   /** Share of the outputs between layers that is dropped in training, default 0. */
   dropout: option(rate, 0),
-  /** The same of each layer's inputs and fed back states, one mask for all steps (Gal & Ghahramani 2016, arXiv:1512.05287v5). */
+  /** The same of each layer's inputs and fed back states, one mask for all steps (Gal & Ghahramani 2016, arXiv:1512.05287v5). Default 0. */
   variationalDropout: option(rate, 0),
   /** Share of h that keeps its old value, default 0 (Krueger et al. 2017, arXiv:1606.01305v4); at inference its expectation. */
   zoneoutHidden: option(rate, 0),
-  /** The same of c. */
+  /** The same of c, default 0. */
   zoneoutCell: option(rate, 0),
   /** Share of the recurrent weights that is dropped for each sequence, default 0 (Merity et al. 2018, arXiv:1708.02182v1). */
   weightDrop: option(rate, 0),
