@@ -70,9 +70,13 @@ async function bundle() {
   const transform = (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false');
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   await entries({ infer: 'dist/bindings/infer.js' }, [{ name: 'infer', transform }], { manualPureFunctions: pure });
+  // importers work on the classes of gatewise itself: one copy of them
+  const resolveId = (id) => (id === '../index.js' ? { id: './index.js', external: true } : null);
+  const imports = ['pytorch', 'keras', 'onnx'].map((name) => [`import-${name}`, `dist/bindings/import/${name}.js`]);
+  await entries(Object.fromEntries(imports), [{ name: 'import', enforce: 'pre', resolveId }], {}, 'import.js');
 }
 
-async function entries(entry, plugins, treeshake) {
+async function entries(entry, plugins, treeshake, shared = 'core.js') {
   const { build } = await import('vite');
   await build({
     root,
@@ -87,10 +91,10 @@ async function entries(entry, plugins, treeshake) {
       lib: { entry, formats: ['es'] },
       rollupOptions: {
         treeshake,
-        external: ['@assemblyscript/loader'],
+        external: ['@assemblyscript/loader', 'fflate', 'jsfive', 'pbf', 'pickleparser'],
         output: {
           entryFileNames: '[name].js',
-          chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : 'core.js'),
+          chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : shared),
         },
       },
     },

@@ -1,0 +1,65 @@
+/** What all importers share: tensors, optional libraries, zip files. */
+import { FormatError, UnsupportedError } from '../index.js';
+
+/** A tensor from a file. */
+export interface Tensor {
+  /** The size of each dimension; the last one varies fastest in `data`. */
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** How many numbers a tensor of this shape has. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((n, d) => n * d, 1);
+}
+
+/** Loads a library that is an optional peer dependency. */
+export async function library<T>(name: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw new UnsupportedError(
+      `this import needs the package '${name}', which could not be loaded: npm install ${name}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** A file as bytes. */
+export function bytesOf(bytes: Uint8Array | ArrayBuffer): Uint8Array {
+  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
+  if (bytes instanceof Uint8Array) return bytes;
+  throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+}
+
+/** Whether a file begins like a zip file. */
+export function isZip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
+}
+
+/** The entries of a zip file by their paths. */
+export async function unzip(bytes: Uint8Array): Promise<Record<string, Uint8Array>> {
+  const { unzipSync } = await library('fflate', () => import('fflate'));
+  try {
+    return unzipSync(bytes);
+  } catch (cause) {
+    throw new FormatError(`the zip file is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** Text that has to be valid JSON. */
+export function parseJson(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError(`${name}: is not valid JSON`, { cause });
+  }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
