@@ -13,7 +13,7 @@ export type Dtype = keyof typeof BYTES;
 const EXACT = 2 ** 24;
 
 /** A reader of number i, little-endian. */
-function reader(dtype: Dtype, view: DataView): (i: number) => number {
+export function reader(dtype: Dtype, view: DataView): (i: number) => number {
   switch (dtype) {
     case 'F64':
       return (i) => Math.fround(view.getFloat64(8 * i, true));

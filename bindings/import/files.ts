@@ -63,3 +63,18 @@ export function parseJson(name: string, text: string): unknown {
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** [R,C] as [C,R]. */
+export function transposed({ shape: [R, C], data }: Tensor): Float32Array {
+  const out = new Float32Array(data.length);
+  for (let r = 0; r < R; r++) for (let c = 0; c < C; c++) out[c * R + r] = data[r * C + c];
+  return out;
+}
+
+/** Of `count` blocks of equal size those with these numbers, in this order. */
+export function blocks(values: Float32Array, count: number, order: readonly number[]): Float32Array {
+  const n = values.length / count;
+  const out = new Float32Array(n * order.length);
+  order.forEach((from, to) => out.set(values.subarray(from * n, (from + 1) * n), to * n));
+  return out;
+}

@@ -6,8 +6,8 @@
  * i f c o there and i f g o here, the same ones; those of a GRU z r h there and r z n here.
  */
 import { FormatError, UnsupportedError } from '../index.js';
-import { isRecord, sizeOf, type Tensor } from './files.js';
-import type { LayerDescription, NetworkDescription } from './network.js';
+import { blocks, isRecord, sizeOf, type Tensor, transposed } from './files.js';
+import { type Draft, type NetworkDescription, takeOutput } from './network.js';
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -16,12 +16,6 @@ export interface KerasLayer {
   readonly className: string;
   readonly config: Config;
 }
-
-/** A layer of the chain, or a softmax, which can only be its end. */
-export type Draft =
-  | LayerDescription
-  | { readonly kind: 'softmax'; readonly name: string }
-  | { readonly kind: 'logSoftmax'; readonly name: string };
 
 /** What a converter makes: descriptions, their weights by gatewise's names. */
 interface Converted {
@@ -104,21 +98,6 @@ function expectShapes(name: string, tensors: readonly Tensor[], shapes: readonly
   }
 }
 
-/** [R,C] as [C,R]. */
-export function transposed({ shape: [R, C], data }: Tensor): Float32Array {
-  const out = new Float32Array(data.length);
-  for (let r = 0; r < R; r++) for (let c = 0; c < C; c++) out[c * R + r] = data[r * C + c];
-  return out;
-}
-
-/** Blocks of equal size: block g of the result is block `order[g]`. */
-export function reordered(values: Float32Array, order: readonly number[]): Float32Array {
-  const n = values.length / order.length;
-  const out = new Float32Array(values.length);
-  order.forEach((from, g) => out.set(values.subarray(from * n, (from + 1) * n), g * n));
-  return out;
-}
-
 const CELLS = {
   SimpleRNN: { cell: 'rnn', order: [0] },
   LSTM: { cell: 'lstm', order: [0, 1, 2, 3] },
@@ -170,7 +149,7 @@ function recurrent(context: Context, className: keyof typeof CELLS, merge: strin
   for (let d = 0; d < D; d++) {
     const [kernel, recurrentKernel, biases] = tensors.slice(d * shapes.length, (d + 1) * shapes.length);
     const set = (tensor: string, values: Float32Array) =>
-      weights.set(`${name}.${tensor}_l0${d || reverse ? '_reverse' : ''}`, reordered(values, order));
+      weights.set(`${name}.${tensor}_l0${d || reverse ? '_reverse' : ''}`, blocks(values, G, order));
     set('weight_ih', transposed(kernel));
     set('weight_hh', transposed(recurrentKernel));
     if (!biases) continue;
@@ -409,23 +388,4 @@ export function convert(
   });
   const { chain, output } = takeOutput(drafts);
   return { description: { batchFirst: true, inputSize, mask, layers: chain, output }, weights };
-}
-
-/** Takes a softmax or sigmoid off the end, where `predict` applies it. A softmax anywhere else is refused. */
-export function takeOutput(
-  drafts: readonly Draft[],
-): Pick<NetworkDescription, 'output'> & { chain: LayerDescription[] } {
-  const end = drafts.findLastIndex((d) => d.kind !== 'dropout');
-  const last = drafts[end];
-  let output: NetworkDescription['output'] = 'identity';
-  if (last?.kind === 'softmax' || last?.kind === 'logSoftmax') output = last.kind;
-  if (last?.kind === 'activation' && last.activation === 'sigmoid') output = 'sigmoid';
-  const chain = drafts.flatMap((d, i): LayerDescription[] => {
-    if (i === end && output !== 'identity') return [];
-    if (d.kind === 'softmax' || d.kind === 'logSoftmax') {
-      return unsupported(d.name, 'a softmax is supported at the end of the model only');
-    }
-    return [d];
-  });
-  return { output, chain };
 }

@@ -29,6 +29,7 @@ import {
   softmaxRows,
   type Tape,
   topKRows,
+  UnsupportedError,
 } from '../index.js';
 import { bytesOf, isRecord, parseJson } from './files.js';
 
@@ -51,6 +52,8 @@ export type LayerDescription = { readonly name: string } & (
 export interface NetworkDescription {
   /** Whether inputs and outputs are [B,T,…], as in the source, or [T,B,…]. */
   readonly batchFirst: boolean;
+  /** The same of outputs, where it differs. */
+  readonly outputBatchFirst?: boolean;
   /** F: features of a step; 0 where a step is a token. */
   readonly inputSize: number;
   /** Steps that do not count: those of this token, or those whose features all have this value. null: all steps count. */
@@ -236,8 +239,8 @@ export class Network {
   predict(values: ArrayLike<number>, shape: NetworkShape, states?: readonly State[]): Float32Array {
     return this.#builder.forward((tape) => {
       const rows = this.forward(tape, values, shape, states);
-      const batchFirst = this.description.batchFirst && rows.T > 1;
-      const { output } = this.description;
+      const { output, outputBatchFirst = this.description.batchFirst } = this.description;
+      const batchFirst = outputBatchFirst && rows.T > 1;
       if (output === 'sigmoid') return read(tape, activation(tape, rows, 'sigmoid'), { batchFirst });
       if (output === 'identity') return read(tape, rows, { batchFirst });
       const numbers = output === 'softmax' ? softmaxRows(tape, rows) : logSoftmax(tape, rows);
@@ -301,6 +304,31 @@ function logSoftmax(tape: Tape, logits: Rows): Float32Array {
     if (c >= 0) out[Math.floor(i / V) * V + c] = logProbabilities[i];
   });
   return out;
+}
+
+/** A layer of the chain, or a softmax, which can only be its end. */
+export type Draft =
+  | LayerDescription
+  | { readonly kind: 'softmax'; readonly name: string }
+  | { readonly kind: 'logSoftmax'; readonly name: string };
+
+/** Takes a softmax or sigmoid off the end, where `predict` applies it. A softmax anywhere else is refused. */
+export function takeOutput(
+  drafts: readonly Draft[],
+): Pick<NetworkDescription, 'output'> & { chain: LayerDescription[] } {
+  const end = drafts.findLastIndex((d) => d.kind !== 'dropout');
+  const last = drafts[end];
+  let output: NetworkDescription['output'] = 'identity';
+  if (last?.kind === 'softmax' || last?.kind === 'logSoftmax') output = last.kind;
+  if (last?.kind === 'activation' && last.activation === 'sigmoid') output = 'sigmoid';
+  const chain = drafts.flatMap((d, i): LayerDescription[] => {
+    if (i === end && output !== 'identity') return [];
+    if (d.kind === 'softmax' || d.kind === 'logSoftmax') {
+      throw new UnsupportedError(`layer '${d.name}': a softmax is supported at the end of the model only`);
+    }
+    return [d];
+  });
+  return { output, chain };
 }
 
 /** A network with these weights, all of them. */
