@@ -53,9 +53,12 @@ function checkOptions(name: string, options: ImportOptions): void {
  * @returns a model whose `layers` is a `Network`: inputs [B,T] or [B,T,F] as in Keras
  * @throws UnsupportedError that names the layer and the option that gatewise lacks
  * @throws FormatError for a file that is damaged or holds something else
+ *
  * @example
+ * ```js
  * const model = await loadKeras(await Runtime.create(), readFileSync('model.keras'));
  * const probabilities = model.layers.predict(tokens, { T, B });
+ * ```
  */
 export async function loadKeras(
   runtime: Runtime,
@@ -74,9 +77,12 @@ export async function loadKeras(
  * @param read gives the bytes of a file of weights, by its path in `model.json`
  * @returns as `loadKeras`
  * @throws as `loadKeras`
+ *
  * @example
+ * ```js
  * const read = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
  * const model = await loadTfjs(runtime, await (await fetch('model.json')).text(), read);
+ * ```
  */
 export async function loadTfjs(
   runtime: Runtime,

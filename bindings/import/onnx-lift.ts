@@ -197,7 +197,8 @@ export class Lifter {
     const [I, O] = weights.shape;
     return this.rowwise(node, value, (inputSize) => {
       // NaN: the graph does not say
-      if (inputSize !== I && !Number.isNaN(inputSize)) fault(node, `expected ${I} features, the layer before it gives ${inputSize}`);
+      if (inputSize !== I && !Number.isNaN(inputSize))
+        fault(node, `expected ${I} features, the layer before it gives ${inputSize}`);
       this.weight(node, 'weight', transposed(weights));
       if (bias) this.weight(node, 'bias', bias);
       const draft = { kind: 'linear', name: node.name, inputSize: I, outputSize: O, bias: bias !== undefined } as const;

@@ -42,9 +42,12 @@ export { type OnnxInputs, OnnxRecurrent, type RecurrentParts } from './onnx-recu
  *   of the graph are the network's states
  * @throws UnsupportedError that names the node that does not fit
  * @throws FormatError for a file that is damaged or holds something else
+ *
  * @example
+ * ```js
  * const model = await loadOnnx(await Runtime.create(), readFileSync('model.onnx'));
  * const logits = model.layers.predict(tokens, { T, B });
+ * ```
  */
 export async function loadOnnx(
   runtime: Runtime,
@@ -73,9 +76,12 @@ export interface NodeOptions {
  * @returns a model whose `layers` is an `OnnxRecurrent`
  * @throws UnsupportedError that names the node and the attribute that gatewise lacks
  * @throws FormatError for a file that is damaged or holds something else
+ *
  * @example
+ * ```js
  * const model = await loadOnnxNode(runtime, readFileSync('model.onnx'), { node: 'lstm_1' });
  * const { Y, Y_h, Y_c } = model.layers.run({ X, T, B });
+ * ```
  */
 export async function loadOnnxNode(
   runtime: Runtime,

@@ -55,9 +55,12 @@ const MOST = 2 ** 30;
  * Needs the packages `fflate` and `pickleparser`.
  *
  * @throws FormatError for a file that is damaged, and for one whose pickle names anything but tensors and dicts: a whole module, say
+ *
  * @example
+ * ```js
  * const tensors = await readPyTorch(readFileSync('model.pt'));
  * for (const [name, { shape }] of tensors) console.log(name, shape);
+ * ```
  */
 export async function readPyTorch(bytes: Uint8Array | ArrayBuffer): Promise<Map<string, Tensor>> {
   const file = bytesOf(bytes);

@@ -16,9 +16,12 @@ export interface LoadStateDictOptions {
  *
  * @param tensors by name, say from `readPyTorch`
  * @throws FormatError that lists what is missing, what was not expected and what has another shape; the model is unchanged then
+ *
  * @example
+ * ```js
  * const tensors = await readPyTorch(readFileSync('model.pt'));
  * loadStateDict(model, tensors, { rename: { 'lstm.': 'rnn.', 'fc.': 'head.' } });
+ * ```
  */
 export function loadStateDict(
   model: Model<unknown>,
