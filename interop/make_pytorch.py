@@ -1,12 +1,13 @@
 """Makes tests/import/*.pt and pytorch.json: small models saved by PyTorch, and what they compute.
 
-    python interop/make_pytorch.py        needs torch
+    python interop/make_pytorch.py        needs torch and safetensors
 """
 
 import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 out = Path(__file__).parent.parent / "tests" / "import"
@@ -83,6 +84,10 @@ kinds = {
 torch.save(kinds, out / "kinds.pt")
 del kinds["list"]
 expected["kinds"] = {name: {"shape": list(t.shape), "data": numbers(t.float())} for name, t in kinds.items()}
+
+floating = {name: kinds[name].contiguous() for name in ("f64", "f16", "bf16", "i32", "bool")}
+save_file({**floating, "f32": base.clone()}, out / "kinds.safetensors", {"format": "pt"})
+expected["kinds"]["f32"] = {"shape": list(base.shape), "data": numbers(base)}
 
 torch.save(nn.Linear(2, 1), out / "module.pt")
 torch.save({"ids": torch.tensor([2**24 + 1])}, out / "long.pt")

@@ -250,7 +250,7 @@ test('attributes that gatewise lacks are refused by the names of node and attrib
     /both directions have the same/,
   );
   await rejects(load({ activations: ['Tanh'] }), /lists 1, expected 3/);
-  await rejects(load({ direction: 'sideways' }), /direction: expected 'forward' or 'reverse' or 'bidirectional'/);
+  await rejects(load({ direction: 'sideways' }), /attribute 'direction' is 'sideways'/);
   await rejects(load({ zoneout: 1 }), /attribute 'zoneout' is not supported/);
   await rejects(load({ hidden_size: 3 }), /W is \[1, 8, 3\], expected \[1, 12, 3\]/);
   await rejects(load({}, { R: W.R }), /its input W \('W'\) is not a constant/);

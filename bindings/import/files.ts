@@ -27,11 +27,24 @@ export async function library<T>(name: string, load: () => Promise<T>): Promise<
   }
 }
 
-/** A file as bytes. */
+/** A file as bytes; buffers of another realm, of an iframe say, have no common class. */
 export function bytesOf(bytes: Uint8Array | ArrayBuffer): Uint8Array {
-  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
-  if (bytes instanceof Uint8Array) return bytes;
+  const tag = Object.prototype.toString.call(bytes);
+  if (tag === '[object Uint8Array]' && ArrayBuffer.isView(bytes)) {
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+  if (tag === '[object ArrayBuffer]' && !ArrayBuffer.isView(bytes)) return new Uint8Array(bytes);
   throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+}
+
+/** Reads with a library: whatever it throws says that the file is damaged. */
+export function guarded<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof FormatError || cause instanceof UnsupportedError) throw cause;
+    throw new FormatError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 /** Whether a file begins like a zip file. */
@@ -42,13 +55,7 @@ export function isZip(bytes: Uint8Array): boolean {
 /** The entries of a zip file by their paths. */
 export async function unzip(bytes: Uint8Array): Promise<Record<string, Uint8Array>> {
   const { unzipSync } = await library('fflate', () => import('fflate'));
-  try {
-    return unzipSync(bytes);
-  } catch (cause) {
-    throw new FormatError(`the zip file is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
-  }
+  return guarded('the zip file is damaged', () => unzipSync(bytes));
 }
 
 /** Text that has to be valid JSON. */

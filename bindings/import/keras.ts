@@ -6,7 +6,7 @@
 import * as check from '../check.js';
 import { FormatError, type Model, type Runtime, UnsupportedError } from '../index.js';
 import { type Dtype, floats } from './dtypes.js';
-import { bytesOf, isRecord, isZip, library, parseJson, sizeOf, type Tensor, unzip } from './files.js';
+import { bytesOf, guarded, isRecord, isZip, library, parseJson, sizeOf, type Tensor, unzip } from './files.js';
 import { convert, type KerasLayer, weightPaths } from './keras-layers.js';
 import { createNetwork, type Network } from './network.js';
 
@@ -175,15 +175,11 @@ interface Group {
   get?(path: string): Group | null;
 }
 
+const DAMAGED = 'the HDF5 file is damaged';
+
 async function openH5(bytes: Uint8Array): Promise<Group> {
   const { File } = await library('jsfive', () => import('jsfive'));
-  try {
-    return new File(bytes.slice().buffer);
-  } catch (cause) {
-    throw new FormatError(`the HDF5 file is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
-  }
+  return guarded(DAMAGED, () => new File(bytes.slice().buffer));
 }
 
 function child(group: Group | undefined, path: string): Group | undefined {
@@ -212,7 +208,7 @@ function dataset(name: string, group: Group | undefined): Tensor {
 async function readH5(bytes: Uint8Array): Promise<Source> {
   if (bytes[0] !== 0x89 || bytes[1] !== 0x48) throw new FormatError('the file is neither .keras (zip) nor .h5 (HDF5)');
   const file = await openH5(bytes);
-  const { model_config: config } = file.attrs;
+  const { model_config: config } = guarded(DAMAGED, () => file.attrs);
   if (typeof config !== 'string')
     throw new FormatError('the file has weights only; expected a whole model, as model.save writes it');
   const { layers, inputShape } = chainOf(parseJson('the configuration of the model', config));
@@ -224,7 +220,7 @@ async function readH5(bytes: Uint8Array): Promise<Source> {
     if (!Array.isArray(names)) throw new FormatError(`layer '${name}': the file has no weights of it`);
     return names.map((path) => dataset(String(path), child(group, String(path))));
   };
-  return { layers: used, inputShape, weightsOf };
+  return { layers: used, inputShape, weightsOf: (index) => guarded(DAMAGED, () => weightsOf(index)) };
 }
 
 async function readKeras(bytes: Uint8Array): Promise<Source> {
@@ -255,7 +251,11 @@ async function readKeras(bytes: Uint8Array): Promise<Source> {
       return keys.map((key) => dataset(`${at}/${key}`, child(group, key)));
     });
   };
-  return { layers: used.map(({ layer }) => layer), inputShape, weightsOf };
+  return {
+    layers: used.map(({ layer }) => layer),
+    inputShape,
+    weightsOf: (index) => guarded(DAMAGED, () => weightsOf(index)),
+  };
 }
 
 /** As Keras derives it: keras/src/utils/naming.py, to_snake_case. */

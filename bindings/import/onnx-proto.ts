@@ -4,7 +4,7 @@
 import type { PbfReader } from 'pbf';
 import { FormatError, UnsupportedError } from '../index.js';
 import { BYTES, type Dtype, floats, reader } from './dtypes.js';
-import { bytesOf, library, sizeOf } from './files.js';
+import { bytesOf, guarded, library, sizeOf } from './files.js';
 
 /** A tensor whose numbers are known. Whole numbers keep all their digits. */
 export interface Constant {
@@ -209,20 +209,7 @@ async function open(bytes: Uint8Array | ArrayBuffer): Promise<PbfReader> {
   return new PbfReader(bytesOf(bytes));
 }
 
-/** Runs a reader; what it stumbles over is a damaged file. */
-function guarded<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    if (cause instanceof FormatError || cause instanceof UnsupportedError) throw cause;
-    throw new FormatError(
-      `the file is not one of ONNX, or damaged: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        cause,
-      },
-    );
-  }
-}
+const DAMAGED = 'the file is not one of ONNX, or damaged';
 
 /**
  * Reads an ONNX file: its nodes and tensors.
@@ -231,7 +218,7 @@ function guarded<T>(read: () => T): T {
  */
 export async function readOnnx(bytes: Uint8Array | ArrayBuffer): Promise<OnnxGraph> {
   const pbf = await open(bytes);
-  return guarded(() => {
+  return guarded(DAMAGED, () => {
     const nodes: OnnxNode[] = [];
     const constants = new Map<string, Constant>();
     const inputs: OnnxValue[] = [];
@@ -270,7 +257,7 @@ export async function readOnnx(bytes: Uint8Array | ArrayBuffer): Promise<OnnxGra
 /** Reads a file with one tensor, as ONNX keeps test data (`input_0.pb`). */
 export async function readOnnxTensor(bytes: Uint8Array | ArrayBuffer): Promise<Constant & { name: string }> {
   const pbf = await open(bytes);
-  return guarded(() => {
+  return guarded(DAMAGED, () => {
     const { name, constant } = tensor(pbf, true);
     return { ...constant, name };
   });

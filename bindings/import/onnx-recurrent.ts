@@ -77,11 +77,10 @@ export function recurrentParts(node: OnnxNode, constant: (value: string) => Cons
   for (const name of node.attributes.keys()) {
     if (!KNOWN.includes(name)) fault(node, `attribute '${name}' is not supported`);
   }
-  const direction = check.oneOf(`${called(node)}: direction`, node.attributes.get('direction') ?? 'forward', [
-    'forward',
-    'reverse',
-    'bidirectional',
-  ] as const);
+  const direction = node.attributes.get('direction') ?? 'forward';
+  if (direction !== 'forward' && direction !== 'reverse' && direction !== 'bidirectional') {
+    throw new FormatError(`${called(node)}: attribute 'direction' is '${String(direction)}'`);
+  }
   const D = direction === 'bidirectional' ? 2 : 1;
   const layout = wholeOf(node, 'layout', 0) === 1 ? 1 : 0;
   const clip = node.attributes.get('clip');

@@ -6,9 +6,10 @@
  */
 import { FormatError, UnsupportedError } from '../index.js';
 import { BYTES, type Dtype, floats } from './dtypes.js';
-import { bytesOf, isZip, library, sizeOf, type Tensor, unzip } from './files.js';
+import { bytesOf, guarded, isZip, library, sizeOf, type Tensor, unzip } from './files.js';
 
 export type { Tensor } from './files.js';
+export { readSafetensors } from './safetensors.js';
 export { type LoadStateDictOptions, loadStateDict } from './state-dict.js';
 
 /** The classes of storages: torch/storage.py of PyTorch 2. */
@@ -140,14 +141,8 @@ async function unpickle(pickle: Uint8Array): Promise<unknown> {
       return new Storage(dtype as Dtype, String(key), count);
     },
   };
-  try {
-    return new Parser({ nameResolver, persistentResolver, unpicklingTypeOfDictionary: 'Map' }).parse(pickle);
-  } catch (cause) {
-    if (cause instanceof FormatError) throw cause;
-    throw new FormatError(`the pickle is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
-  }
+  const options = { nameResolver, persistentResolver, unpicklingTypeOfDictionary: 'Map' } as const;
+  return guarded('the pickle is damaged', () => new Parser(options).parse(pickle));
 }
 
 /** Calls `found` with every tensor of a tree of dicts and lists. */
