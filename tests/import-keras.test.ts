@@ -151,6 +151,16 @@ test('an imported model is trained on, saved and loaded without Keras', async ()
   equal(again.layers.description, model.layers.description);
   ok(again.layers.layers.get('gru') instanceof Recurrent);
   throws(() => loadNetwork(runtime, new Uint8Array(3)), /not valid JSON/);
+  const described = (from: string, to: string) => {
+    const bytes = Buffer.from(saveNetwork(model));
+    // of the same length, so that the header keeps its place
+    bytes.write(to.padEnd(from.length), bytes.indexOf(from));
+    return () => loadNetwork(runtime, bytes);
+  };
+  throws(described('\\"kind\\":\\"linear\\"', '\\"kind\\":\\"lineal\\"'), /kind 'lineal' is not known/);
+  throws(described('\\"output\\":\\"softmax\\"', '\\"output\\":\\"softmix\\"'), /output: expected 'identity'/);
+  throws(described('\\"batchFirst\\":true', '\\"batchFirst\\":1234'), /batchFirst: expected true or false, got 1234/);
+  throws(described('"network"', '"natwork"'), /the file describes no network/);
 });
 
 test('steps give what the sequence gives', async () => {

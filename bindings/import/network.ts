@@ -93,6 +93,7 @@ export class Network {
     readonly description: NetworkDescription,
   ) {
     this.#builder = builder;
+    checkDescription(description);
     const layers = new Map<string, Layer>();
     const recurrent: Recurrent[] = [];
     let pooled: string | undefined;
@@ -267,6 +268,25 @@ export class Network {
     }
     const B = states[0]?.batch ?? values.length / (this.description.inputSize || 1);
     return this.predict(values, { T: 1, B }, states);
+  }
+}
+
+/** What a file says of a network; the options of its layers are checked by the layers. */
+function checkDescription(description: NetworkDescription): void {
+  const { batchFirst, outputBatchFirst = batchFirst, inputSize, mask, layers, output } = description;
+  check.flag('batchFirst', batchFirst);
+  check.flag('outputBatchFirst', outputBatchFirst);
+  check.whole('inputSize', inputSize, 0);
+  if (mask !== null) check.number('mask', mask);
+  check.oneOf('output', output, ['identity', 'sigmoid', 'softmax', 'logSoftmax']);
+  for (const layer of layers) {
+    const name = `layer '${check.text('name', layer.name)}'`;
+    if (layer.kind === 'recurrent') check.oneOf(`${name}: output`, layer.output, ['sequence', 'last']);
+    if (layer.kind === 'pool') check.oneOf(`${name}: pool`, layer.pool, ['mean', 'max', 'last']);
+    if (layer.kind === 'activation') check.oneOf(`${name}: activation`, layer.activation, ['tanh', 'sigmoid', 'relu']);
+    if (layer.kind !== 'dropout') continue;
+    check.flag(`${name}: oneMask`, layer.oneMask);
+    if (check.number(`${name}: rate`, layer.rate, 0) >= 1) check.fail(`${name}: rate`, 'a number below 1', layer.rate);
   }
 }
 

@@ -94,7 +94,7 @@ const isSizes = (list: unknown): list is number[] => Array.isArray(list) && list
 /** What the pickle can call. */
 const CALLS: Readonly<Record<string, (...args: unknown[]) => unknown>> = {
   'collections.OrderedDict': () => new Map(),
-  'torch._utils._rebuild_tensor_v2': (storage, offset, shape, strides) => {
+  'torch._utils._rebuild_tensor_v2': (storage, offset, shape, strides, ...[, , metadata]) => {
     if (!(storage instanceof Storage) || !isSize(offset) || !isSizes(shape) || !isSizes(strides)) {
       throw new FormatError(
         'the pickle describes a tensor in a way that is not known: expected storage, offset, sizes, strides',
@@ -103,9 +103,13 @@ const CALLS: Readonly<Record<string, (...args: unknown[]) => unknown>> = {
     if (shape.length !== strides.length) {
       throw new FormatError(`the pickle describes a tensor of ${shape.length} sizes and ${strides.length} strides`);
     }
+    // bits that say that the numbers have to be negated or conjugated first
+    if (metadata instanceof Map && metadata.size > 0)
+      throw new UnsupportedError('the pickle has a lazily negated tensor');
     return new View(storage, offset, shape, strides);
   },
   'torch._utils._rebuild_parameter': parameter,
+  'torch._utils._rebuild_parameter_with_state': parameter,
   'torch.nn.parameter.Parameter': parameter,
 };
 
