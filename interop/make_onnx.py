@@ -190,8 +190,10 @@ def exported():
 
     tokens = torch.randint(0, 7, (2, 5))
     x = torch.randn(5, 2, 2)
+    one = torch.randint(0, 7, (1, 5))
     for name, module, inputs, dynamic in [
         ("tagger", Tagger(), (tokens,), {"tokens": {0: "batch", 1: "time"}}),
+        ("static", Tagger(), (one,), {"tokens": {}}),
         ("classifier", Classifier(), (x,), {"x": {0: "time", 1: "batch"}}),
         ("last", Last(), (x.transpose(0, 1).contiguous(),), {"x": {0: "batch", 1: "time"}}),
         ("mean", Mean(), (x,), {"x": {0: "time", 1: "batch"}}),
@@ -210,7 +212,8 @@ def exported():
             try:
                 if kind == "dynamo":
                     shapes = tuple({d: torch.export.Dim.DYNAMIC for d in axes} for axes in dynamic.values())
-                    program = torch.onnx.export(module, inputs, dynamo=True, dynamic_shapes=shapes, verbose=False)
+                    dynamic_shapes = shapes if any(dynamic.values()) else None
+                    program = torch.onnx.export(module, inputs, dynamo=True, dynamic_shapes=dynamic_shapes, verbose=False)
                     model = program.model_proto
                     for i, value in enumerate(model.graph.input):
                         assert value.name == list(dynamic)[i], value.name

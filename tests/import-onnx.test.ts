@@ -328,16 +328,16 @@ test('an imported model is trained on, saved, loaded without pbf, and stepped', 
   const model = await loadOnnx(runtime, file('onnx-stateful-torchscript'));
   const { tokens } = expected['onnx-stateful-torchscript'].inputs;
   const [T, B] = tokens.shape;
-  const optimizer = new Optimizer(model, { learningRate: 0.02 });
+  const optimizer = new Optimizer(model, { learningRate: 0.05 });
   const targets = Int32Array.from({ length: T * B }, (_, i) => i % 7);
-  const losses = Array.from({ length: 15 }, () => {
+  const losses = Array.from({ length: 30 }, () => {
     const loss = model.valueAndGrad((tape, net) =>
       crossEntropyLoss(tape, net.forward(tape, tokens.data, { T, B }), targets),
     );
     optimizer.step();
     return loss;
   });
-  ok(losses[14] < 0.9 * losses[0], losses.join());
+  ok(losses[29] < 0.8 * losses[0], losses.join());
   const trained = model.layers.predict(tokens.data, { T, B });
   const again = loadNetwork(runtime, saveNetwork(model)).layers;
   equal(again.predict(tokens.data, { T, B }), trained);

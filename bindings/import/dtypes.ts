@@ -51,13 +51,16 @@ function half(bits: number): number {
   return exponent ? sign * (1024 + fraction) * 2 ** (exponent - 25) : (sign * fraction) / 2 ** 24;
 }
 
+const notFinite = (name: string, i: number, value: number) =>
+  new FormatError(`${name}: number ${i} is ${value} as float32; expected finite numbers`);
+
 /**
  * Numbers of any of these types as float32.
  *
  * @param name what messages call the tensor
  * @param bytes little-endian, at least those of the numbers that are read
  * @param count n: how many numbers
- * @param index which numbers of `bytes`, in this order; default 0…n-1
+ * @param index which numbers of `bytes`, in this order; default the first n
  * @throws FormatError where a number is not finite, or is a whole number that float32 does not have
  */
 export function floats(
@@ -65,16 +68,20 @@ export function floats(
   dtype: Dtype,
   bytes: Uint8Array,
   count: number,
-  index: (i: number) => number = (i) => i,
+  index?: (i: number) => number,
 ): Float32Array {
+  const data = new Float32Array(count);
+  if (dtype === 'F32' && !index) {
+    new Uint8Array(data.buffer).set(bytes.subarray(0, 4 * count));
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw notFinite(name, bad, data[bad]);
+    return data;
+  }
   const read = reader(dtype, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   const whole = !dtype.endsWith('F16') && !dtype.startsWith('F');
-  const data = new Float32Array(count);
   for (let i = 0; i < count; i++) {
-    const value = read(index(i));
-    if (!Number.isFinite(value)) {
-      throw new FormatError(`${name}: number ${i} is ${value} as float32; expected finite numbers`);
-    }
+    const value = read(index ? index(i) : i);
+    if (!Number.isFinite(value)) throw notFinite(name, i, value);
     if (whole && Math.abs(value) > EXACT) {
       throw new FormatError(`${name}: number ${i} is ${value}; float32 has whole numbers up to 2^24 only`);
     }

@@ -41,12 +41,19 @@ function regrouped(axes: readonly Axis[], targets: readonly Size[]): Axis[] | un
   const match = (i: number, from: number): Axis[] | undefined => {
     if (i === targets.length) return from === atoms.length ? [] : undefined;
     const target = targets[i];
+    const copy = target.atoms.length === 0 && target.factor === 0;
+    const free = target.atoms.length === 0 && target.factor === -1;
+    // an axis that the input decides stays apart if it can, also where it has size 1
+    const candidates: Axis[] = [];
     for (let to = from; to <= atoms.length; to++) {
       const taken = atoms.slice(from, to);
-      const copy = target.atoms.length === 0 && target.factor === 0;
-      const free = target.atoms.length === 0 && target.factor === -1;
       if (!free && !(copy ? same(taken, axes[i] ?? UNIT) : fits(taken, target))) continue;
-      const rest = match(i + 1, to);
+      const apart = taken.length === 1 || taken.every(({ open }) => !open);
+      if (apart && taken.length) candidates.unshift(taken);
+      else candidates.push(taken);
+    }
+    for (const taken of candidates) {
+      const rest = match(i + 1, from + taken.length);
       if (rest) return [taken, ...rest];
     }
     return undefined;

@@ -180,6 +180,9 @@ function materialize(name: string, view: View, bytes: Uint8Array | undefined): T
   if (size > 0 && last >= count) {
     throw new FormatError(`${name}: its last number is number ${last} of data/${key}, which has ${count}`);
   }
+  if (shape.every((n, d) => n === 1 || strides[d] === sizeOf(shape.slice(d + 1)))) {
+    return { shape, data: floats(name, dtype, bytes.subarray(offset * BYTES[dtype]), size) };
+  }
   const index = (i: number): number => {
     let at = offset;
     let rest = i;
