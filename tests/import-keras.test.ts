@@ -16,6 +16,7 @@ const bytes = (name: string) => {
 };
 const text = (name: string) => readFileSync(new URL(name, folder), 'utf8');
 const keras = JSON.parse(text('keras.json'));
+const keras2 = JSON.parse(text('keras2.json'));
 const tfjs = JSON.parse(text('tfjs.json'));
 const runtime = await Runtime.create();
 const readBytes = (name: string) => bytes(name);
@@ -25,7 +26,7 @@ for (const [name, { kinds, shape, x, y }] of Object.entries<{
   shape: number[];
   x: number[];
   y: number[];
-}>(keras).filter(([name]) => name.startsWith('keras-'))) {
+}>({ ...keras, ...keras2 }).filter(([name]) => /^keras2?-/.test(name))) {
   for (const kind of kinds) {
     test(`${name}.${kind}: the outputs of Keras`, async () => {
       const model = await loadKeras(runtime, bytes(`${name}.${kind === 'h5' ? 'h5.gz' : kind}`));
