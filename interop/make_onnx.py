@@ -2,6 +2,8 @@
 
     python interop/make_onnx.py            tests/import/onnx-*.onnx and onnx.json: models that PyTorch exports, nodes with the
                                            attributes that ONNX's own tests lack. Needs torch, onnx, onnxscript, onnxruntime
+    python interop/make_onnx.py keras      tests/import/onnx-keras-*.onnx and onnx-keras.json: models that tf2onnx converts. Needs
+                                           tensorflow, tf_keras, tf2onnx and onnxruntime
     python interop/make_onnx.py nodes      build/onnx-node: ONNX's own tests of RNN, GRU and LSTM, out of the generators in the
                                            package onnx. They are not part of this repository
 """
@@ -234,10 +236,43 @@ def exported():
             keep(f"onnx-{name}-{kind}", onnx.load(path), values)
 
 
+def converted():
+    import tensorflow as tf
+    import tf2onnx
+    import tf_keras as keras
+
+    L = keras.layers
+    for name, layers, x in [
+        (
+            "tagger",
+            [
+                L.Embedding(7, 3, input_length=5),
+                L.Bidirectional(L.LSTM(3, return_sequences=True)),
+                L.TimeDistributed(L.Dense(4, activation="relu")),
+                L.GRU(3, return_sequences=True),
+                L.Dense(5, activation="softmax"),
+            ],
+            rng.integers(0, 7, (2, 5)).astype("float32"),
+        ),
+        ("last", [L.InputLayer((4, 2)), L.GRU(4, return_sequences=True), L.LSTM(3), L.Dense(2)], floats(3, 4, 2)),
+    ]:
+        model = keras.Sequential(layers)
+        model(x)
+        model.set_weights([rng.normal(0, 0.6, w.shape).astype("float32") for w in model.get_weights()])
+        signature = [tf.TensorSpec((None, *x.shape[1:]), tf.float32, name="x")]
+        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=13)
+        keep(f"onnx-keras-{name}", graph, {"x": x})
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     if sys.argv[1:] == ["nodes"]:
         nodes()
+    elif sys.argv[1:] == ["keras"]:
+        # removed from NumPy, used by tf2onnx
+        np.bool, np.object = bool, object
+        converted()
+        (out / "onnx-keras.json").write_text(json.dumps(expected) + "\n")
     else:
         single()
         exported()

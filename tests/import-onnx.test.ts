@@ -26,7 +26,10 @@ type Case = { inputs: Values; outputs: Values };
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bytes = (path: string) => new Uint8Array(readFileSync(path));
 const file = (name: string) => bytes(`${root}/tests/import/${name}.onnx`);
-const expected: Record<string, Case> = JSON.parse(readFileSync(`${root}/tests/import/onnx.json`, 'utf8'));
+const cases = (name: string): Record<string, Case> => JSON.parse(readFileSync(`${root}/tests/import/${name}`, 'utf8'));
+const expected = { ...cases('onnx.json'), ...cases('onnx-keras.json') };
+/** Whole models; the others are single nodes. */
+const isModel = (name: string) => /-(torchscript|dynamo)$|^onnx-keras-/.test(name);
 const runtime = await Runtime.create();
 
 /** Runs a graph of one recurrent node. */
@@ -56,7 +59,7 @@ async function runNode(model: Uint8Array, { inputs, outputs }: Case, what: strin
   layer.dispose();
 }
 
-for (const name of Object.keys(expected).filter((n) => !/-(torchscript|dynamo)$/.test(n))) {
+for (const name of Object.keys(expected).filter((n) => !isModel(n))) {
   test(`${name}: the outputs of onnxruntime`, () => runNode(file(name), expected[name], name));
 }
 
@@ -109,7 +112,7 @@ async function runNetwork(model: Uint8Array, { inputs, outputs }: Case, what: st
   loaded.dispose();
 }
 
-for (const name of Object.keys(expected).filter((n) => /-(torchscript|dynamo)$/.test(n))) {
+for (const name of Object.keys(expected).filter(isModel)) {
   test(`${name}: the outputs of onnxruntime`, () => runNetwork(file(name), expected[name], name));
 }
 

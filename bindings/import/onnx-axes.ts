@@ -183,6 +183,8 @@ export function cast(lifter: Lifter, node: OnnxNode): Value[] {
   if (value.kind === 'const') {
     return [constant(value.shape, float ? Float32Array.from(value.data) : Float64Array.from(value.data, Math.trunc))];
   }
+  // tokens that a graph declares as floats: the embedding checks them
+  if (value.kind === 'active' && value.input && !float) return [{ ...value, input: { ...value.input, float } }];
   const isFloat =
     value.kind === 'active' ? (value.input?.float ?? true) : value.kind === 'fill' || value.kind === 'finals';
   if (value.kind !== 'fill' && isFloat !== float)

@@ -9,21 +9,17 @@ import { type Draft, type LayerDescription, type NetworkDescription, takeOutput 
 import { operators } from './onnx-operators.js';
 import { type Constant, called, type OnnxGraph, type OnnxNode } from './onnx-proto.js';
 import { fault, INPUTS, OPERATORS, recurrentParts } from './onnx-recurrent.js';
-import { ACTIVE, type Active, type Axis, type Final, type Size, same, UNIT, type Value } from './onnx-values.js';
-
-/** A layer that has been found. */
-interface Stage {
-  readonly node: OnnxNode;
-  draft: Draft;
-  version: number;
-  /** Atoms of its features, in their order. */
-  readonly features: Axis;
-  readonly directions: number;
-  /** Whether its final states are its output; undefined: nobody has used it yet. */
-  last?: boolean;
-  /** The inputs of the graph that its states come from. */
-  states: { h?: Active; c?: Active };
-}
+import {
+  ACTIVE,
+  type Active,
+  type Axis,
+  type Final,
+  type Size,
+  type Stage,
+  same,
+  UNIT,
+  type Value,
+} from './onnx-values.js';
 
 /** What `lift` makes of a graph. */
 export interface Lifted {
@@ -137,7 +133,7 @@ export class Lifter {
       if (stage.last !== undefined && stage.last !== last) {
         fault(node, `reads outputs and final states of ${called(stage.node)}; a chain of layers is supported`);
       }
-      if (last && value.directions.length !== stage.directions) {
+      if (value.directions.length !== stage.directions) {
         fault(node, `reads one of the directions of ${called(stage.node)} only`);
       }
       stage.last = last;
@@ -238,6 +234,29 @@ export class Lifter {
     return axis !== undefined && this.#time.length > 0 && same(axis, this.#time);
   }
 
+  /** Whether an axis is that of both directions of a recurrent layer. */
+  isDirection(value: Active, axis: number): boolean {
+    const stage = this.#stages[value.stage];
+    return value.directions.length === 2 && stage !== undefined && same(value.axes[axis], stage.features.slice(0, 1));
+  }
+
+  /** One of both directions: the axis keeps its place with size 1. */
+  oneDirection(value: Active, axis: number, direction: number): Active {
+    return { ...value, directions: [direction], axes: value.axes.map((a, d) => (d === axis ? UNIT : a)) };
+  }
+
+  /** The two directions of a layer side by side along the axis of features, if that is what values are. */
+  bothDirections(a: Active, b: Active, axis: number): Active | undefined {
+    const stage = this.#stages[a.stage];
+    const alike =
+      a.stage === b.stage && a.version === b.version && a.part === b.part && a.axes.length === b.axes.length;
+    const directions = [...a.directions, ...b.directions];
+    if (!stage || !alike || stage.directions !== 2 || directions.join() !== '0,1') return undefined;
+    const [d, f] = stage.features;
+    const fits = a.axes.every((own, i) => same(own, b.axes[i])) && same(a.axes[axis], [f]);
+    return fits ? { ...a, directions, axes: a.axes.map((own, i) => (i === axis ? [d, f] : own)) } : undefined;
+  }
+
   /** How many directions a layer has. */
   directionsOf({ stage }: { stage: number }): number {
     return this.#stages[stage]?.directions ?? 0;
@@ -309,7 +328,8 @@ export class Lifter {
       const [d, b, h] = all.axes;
       return layout ? { ...all, axes: [b, d, h] } : all;
     };
-    const output: Active = { ...ACTIVE, stage: index, axes };
+    const directions = Array.from({ length: D }, (_, d) => d);
+    const output: Active = { ...ACTIVE, stage: index, directions, axes };
     return [output, states('h'), ...(options.cell === 'lstm' ? [states('c')] : [])];
   }
 

@@ -83,6 +83,10 @@ function gather(lifter: Lifter, node: OnnxNode): Value[] {
     if (part === 'output') return fault(node, 'its input has no states');
     return [lifter.single({ stage, part, direction: directions[axisOf(node, i, directions.length)] })];
   }
+  if (lifter.isDirection(data, at)) {
+    const one = lifter.oneDirection(data, at, axisOf(node, i, 2));
+    return [{ ...one, axes: one.axes.filter((_, d) => d !== at) }];
+  }
   if (data.input && at === 0) {
     const rows = inputRows(node, data, [i < 0 && size !== undefined ? i + size : i]);
     return [{ ...rows, axes: rows.axes.slice(1) }];
@@ -131,6 +135,11 @@ function sliceActive(lifter: Lifter, node: OnnxNode, value: Active, axis: number
       size ?? (start >= 0 && end >= 0 ? end : fault(node, 'counts from the end of an axis whose size is not known'));
     return inputRows(node, value, sliceIndices(start, end, step, count));
   }
+  if (lifter.isDirection(value, at)) {
+    const [direction, ...more] = sliceIndices(start, end, step, 2);
+    if (direction === undefined || more.length) return fault(node, 'takes directions out of order');
+    return lifter.oneDirection(value, at, direction);
+  }
   const lastStep =
     (start === -1 || (size !== undefined && start === size - 1)) && end >= (size ?? 2 ** 31 - 1) && step === 1;
   if (lifter.isTime(value.axes[at]) && lastStep) return lifter.pool(node, value, at, 'last', true);
@@ -172,7 +181,9 @@ function concat(lifter: Lifter, node: OnnxNode): Value[] {
   if (values.every(isConstant)) return [concatAlong(node, values, axisOf(node, axis, values[0].shape.length))];
   const sizes = values.map((value) => lifter.sizes(value));
   if (sizes.every((list) => list !== undefined)) return [sized(sizes.flat(), false)];
+  const [first] = values;
   if (values.length === 1) return values;
+  if (first.kind === 'fill' && values.every((v) => v.kind === 'fill' && v.value === first.value)) return [first];
   const actives = values.filter((value) => value.kind === 'active');
   const states = values.flatMap((value): readonly (Final | undefined)[] => {
     if (value.kind === 'finals') return value.list;
@@ -181,22 +192,13 @@ function concat(lifter: Lifter, node: OnnxNode): Value[] {
     return directions.map((direction) => ({ stage, part, direction }));
   });
   if (axis === 0 && states.every((state): state is Final => state !== undefined)) return [lifter.finals(states)];
-  // the two directions of a final state side by side
   const [a, b] = actives;
-  const both = actives.length === 2 && values.length === 2 && a.stage >= 0 && a.stage === b.stage && a.part === b.part;
-  const rank = a?.axes.length ?? 0;
-  if (both && a.part !== 'output' && rank === 2 && axisOf(node, axis, rank) === 1) {
-    const { stage, part } = a;
-    const directions = [...a.directions, ...b.directions];
-    const whole = lifter.finals(directions.map((direction) => ({ stage, part, direction })));
-    if (whole.kind === 'active' && directions.length === 2) {
-      const [d, batch, features] = whole.axes;
-      return [{ ...whole, axes: [batch, [...d, ...features]] }];
-    }
-  }
+  const both =
+    actives.length === 2 && values.length === 2 && lifter.bothDirections(a, b, axisOf(node, axis, a.axes.length));
+  if (both) return [both];
   return fault(
     node,
-    'puts outputs of layers together: only final states in the order of layers and directions are supported',
+    'puts outputs of layers together: only directions, and final states, in their order are supported',
   );
 }
 

@@ -1,5 +1,6 @@
 /** What the nodes of a graph read and write, while it is lifted to a chain of layers. */
-import type { Constant } from './onnx-proto.js';
+import type { Draft } from './network.js';
+import type { Constant, OnnxNode } from './onnx-proto.js';
 
 /** A size that stays together: an axis of an input, the directions or the features of a layer. */
 export interface Atom {
@@ -51,6 +52,20 @@ export interface Active {
     readonly float: boolean;
     readonly rows?: readonly [number, number] | undefined;
   };
+}
+
+/** A layer that has been found. */
+export interface Stage {
+  readonly node: OnnxNode;
+  draft: Draft;
+  version: number;
+  /** Atoms of its features, in their order. */
+  readonly features: Axis;
+  readonly directions: number;
+  /** Whether its final states are its output; undefined: nobody has used it yet. */
+  last?: boolean;
+  /** The inputs of the graph that its states come from. */
+  states: { h?: Active; c?: Active };
 }
 
 /** An axis of size 1. */
