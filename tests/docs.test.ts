@@ -11,6 +11,8 @@ const folder = join(root, 'build/docs');
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 cpSync(join(root, 'README.md'), join(folder, 'README.md'));
+// the files that docs/import.md reads
+cpSync(join(root, 'tests/import'), folder, { recursive: true });
 
 const pages = [
   'README.md',

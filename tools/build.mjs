@@ -75,16 +75,26 @@ async function bundle() {
       .replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length))
       .replace(/(?<=^const FOREIGN = \{).*?(?=^\};)/ms, blank),
   );
+  // importers work on the classes of gatewise itself: one copy of them
+  const imports = ['pytorch', 'keras', 'onnx'].map((name) => [`import-${name}`, `dist/bindings/import/${name}.js`]);
+  await entries(Object.fromEntries(imports), {}, (code) => code, 'import.js');
   thirdParty();
 }
 
-async function entries(entry, treeshake, change) {
+/** Within importers, gatewise is the file beside them. */
+const ownIndex = {
+  name: 'own-index',
+  enforce: 'pre',
+  resolveId: (id) => (id === '../index.js' ? { id: './index.js', external: true } : null),
+};
+
+async function entries(entry, treeshake, change, shared = 'core.js') {
   const { build } = await import('vite');
   await build({
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [compiled(change), loader()],
+    plugins: [...(shared === 'import.js' ? [ownIndex] : []), compiled(change), loader()],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,
@@ -94,10 +104,11 @@ async function entries(entry, treeshake, change) {
       lib: { entry, formats: ['es'] },
       rollupOptions: {
         treeshake,
+        external: ['fflate', 'jsfive', 'pbf', 'pickleparser'],
         output: {
           sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
-          chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : 'core.js'),
+          chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : shared),
         },
       },
     },
