@@ -77,7 +77,7 @@ async function bundle() {
   );
   // importers work on the classes of gatewise itself: one copy of them
   const imports = ['pytorch', 'keras', 'onnx'].map((name) => [`import-${name}`, `dist/bindings/import/${name}.js`]);
-  await entries(Object.fromEntries(imports), {}, (code) => code, 'import.js');
+  await entries(Object.fromEntries(imports), {}, (code) => code, true);
   thirdParty();
 }
 
@@ -88,13 +88,13 @@ const ownIndex = {
   resolveId: (id) => (id === '../index.js' ? { id: './index.js', external: true } : null),
 };
 
-async function entries(entry, treeshake, change, shared = 'core.js') {
+async function entries(entry, treeshake, change, importers = false) {
   const { build } = await import('vite');
   await build({
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [...(shared === 'import.js' ? [ownIndex] : []), compiled(change), loader()],
+    plugins: [importers && ownIndex, compiled(change), loader()],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,
@@ -108,7 +108,8 @@ async function entries(entry, treeshake, change, shared = 'core.js') {
         output: {
           sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
-          chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : shared),
+          chunkFileNames: ({ name }) =>
+            name === 'relaxed' ? 'relaxed.js' : importers ? 'import-[name].js' : 'core.js',
         },
       },
     },
