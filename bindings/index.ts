@@ -5,9 +5,9 @@
  * @module gatewise
  */
 
-export type { CellDescription, CellOptions, CellSettings, Segment } from './cells/cell.js';
+export type { CellDescription, Clash, Extra, Kept, LayerOptions, Projection, Segment } from './cells/cell.js';
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
-export type { RuntimeOptions } from './core/runtime.js';
+export type { RuntimeOptions } from './core/start.js';
 export { Runtime } from './core/train.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
 export { loadState, saveState } from './files/state.js';
@@ -28,7 +28,6 @@ export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer, Start } from './nn/initializer.js';
 export { gradientOf, input, read, type Shape } from './nn/input.js';
-export { inspect, type Trace } from './nn/inspect.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export {
   bceWithLogitsLoss,
@@ -50,10 +49,12 @@ export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm, type LayerNormOptions } from './nn/norm.js';
 export { AttentionPool, type AttentionPoolOptions, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, type SamplingOptions, sampleBits, sampleRows, softmaxRows, topKRows } from './nn/predict.js';
-export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
+export type { RecurrentOptions } from './nn/recurrent/options.js';
+export { inspect, Recurrent, type Trace } from './nn/recurrent/recurrent.js';
+export { State, type StateRows } from './nn/recurrent/state.js';
 export { activation, add, concat, expand, select, slice } from './nn/rows.js';
 export type { Random, Stream as RandomStream } from './random.js';
-export type { Distinct, Gradient, Lengths, Loss, Minimised, Rows, Tape } from './tape.js';
+export type { Gradient, Lengths, Loss, Minimised, Rows, Tape, Unique } from './tape.js';
 export { type Batch, type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions, type OptimizerSettings } from './train/optimizer.js';
 export type { Run, Work } from './train/run.js';

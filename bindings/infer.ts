@@ -4,10 +4,9 @@
  * @module gatewise/infer
  */
 
-export type { CellOptions } from './cells/cell.js';
 export { CELL_NAMES, type CellName } from './cells/index.js';
 export { Runtime } from './core/infer.js';
-export type { RuntimeOptions } from './core/runtime.js';
+export type { RuntimeOptions } from './core/start.js';
 export { FormatError, MemoryError, UnsupportedError } from './errors.js';
 export { loadWeights } from './files/weights.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
@@ -20,7 +19,9 @@ export { type Builder, Model, type Parameter } from './nn/model.js';
 export { LayerNorm, type LayerNormOptions } from './nn/norm.js';
 export { AttentionPool, type AttentionPoolOptions, lastPool, maxPool, meanPool } from './nn/pool.js';
 export { argmaxRows, type SamplingOptions, sampleRows, softmaxRows, topKRows } from './nn/predict.js';
-export { Recurrent, type RecurrentOptions, State, type StateRows } from './nn/recurrent.js';
+export type { RecurrentOptions } from './nn/recurrent/options.js';
+export { Recurrent } from './nn/recurrent/recurrent.js';
+export { State, type StateRows } from './nn/recurrent/state.js';
 export { activation, add, concat, expand, slice } from './nn/rows.js';
 export type { Random, Stream as RandomStream } from './random.js';
-export type { Distinct, Lengths, Loss, Minimised, Rows, Tape } from './tape.js';
+export type { Lengths, Loss, Minimised, Rows, Tape, Unique } from './tape.js';

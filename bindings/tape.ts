@@ -31,11 +31,11 @@ export interface Rows {
   /** The index of the function on the tape that takes their gradient, -1 if they are an input of the first one: later ones add to it. */
   readonly made: number;
   /** The distinct rows, in training, of rows that repeat: what is linear in x is computed from them alone. Found when first asked for. */
-  readonly distinct?: (() => Distinct | undefined) | undefined;
+  readonly unique?: (() => Unique | undefined) | undefined;
 }
 
 /** Each distinct row once, and the address of T·B integers: which of them each row is; negative: the row is zero. */
-export interface Distinct {
+export interface Unique {
   readonly rows: Rows;
   readonly index: number;
 }
@@ -97,6 +97,11 @@ export class Tape {
   ): Rows {
     const grad = gradient && this.training ? this.runtime.takeZeroed(T * B * ld) : 0;
     return { at, ld, T, B, F, grad, lengths, tape: this, made: this.#steps.length };
+  }
+
+  /** The number of functions that are recorded. */
+  get recorded(): number {
+    return this.#steps.length;
   }
 
   /** For authors of layers: records what the backward pass does for what was just computed. */

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { equal, is, ok } from 'uvu/assert';
 import { build } from 'vite';
-import { decode } from '#dist/bindings/core/runtime.js';
+import { decode } from '#dist/bindings/core/start.js';
 import { type Outcome, trainOnce } from './browser/train.js';
 import { hasChromium, launch } from './support/chromium.js';
 import { serve } from './support/serve.js';

@@ -147,7 +147,7 @@ test('it says that it cannot train, and where relaxed is', () => {
     () => model.valueAndGrad(() => ({ value: 0, addGradient: () => {} })),
     /gatewise\/infer cannot train; gatewise can/,
   );
-  throws(() => lean.Runtime.createSync({ build: 'relaxed' }), /give its bytes or module as `module`/);
+  throws(() => lean.Runtime.createSync({ build: 'relaxed' }), /pass its bytes or module as `module`/);
   throws(() => lean.loadWeights(model, full.saveWeights(new full.Model(trainer, 1, () => null))), /linear\.weight/);
 });
 

@@ -84,8 +84,8 @@ test('the heap gives freed blocks out again, and joins them', async () => {
   is(runtime.alloc(384, 'block'), blocks[0]);
   for (const at of blocks) runtime.free(at);
   is(runtime.memory().bytesInUse, 0);
-  throws(() => runtime.scope(() => runtime.alloc(8, 'a layer')), /a layer: cannot be made while a step runs/);
-  throws(() => runtime.take(8), /a step is needed around this call/);
+  throws(() => runtime.scope(() => runtime.alloc(8, 'a layer')), /a layer: cannot be allocated while a step runs/);
+  throws(() => runtime.take(8), /this call works only inside of a step/);
 });
 
 test('memory grows in the midst of a scope, and what was there stays', async () => {

@@ -55,7 +55,7 @@ function run(bin, args) {
   });
 }
 
-/** Bytes as `decode` in bindings/core/runtime.ts reads them. */
+/** Bytes as `decode` in bindings/core/start.ts reads them. */
 function asText(bytes) {
   return Array.from(bytes, (byte) => {
     const code = 40 + (byte % 86);
@@ -66,15 +66,9 @@ function asText(bytes) {
 /** The entries as few files, which a process loads three times as fast: the first two share what both need. */
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
-  // no backward step is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out.
-  // Nor are the names that other libraries have for options. What is replaced keeps its length, for the source maps
+  // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
-  const blank = (text) => text.replace(/[^\n]/g, ' ');
-  await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, (code) =>
-    code
-      .replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length))
-      .replace(/(?<=^const FOREIGN = \{).*?(?=^\};)/ms, blank),
-  );
+  await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
   // importers work on the classes of gatewise itself: one copy of them
   const imports = ['pytorch', 'keras', 'onnx'].map((name) => [`import-${name}`, `dist/bindings/import/${name}.js`]);
   await entries(Object.fromEntries(imports), {}, (code) => code, true);
@@ -87,6 +81,26 @@ const ownIndex = {
   enforce: 'pre',
   resolveId: (id) => (id === '../index.js' ? { id: './index.js', external: true } : null),
 };
+
+/** What the entry for inference does without, by file: initializers, other libraries' names, the guess which name was meant. */
+const LEFT_OUT = {
+  'nn/initializer.js': [
+    /.*/s,
+    'export const checkInitializer = (_, value) => value;\nexport const initialize = () => {};\n',
+  ],
+  'bindings/check.js': [/if \(word\.length > 40\).*?return best === undefined \? all : .*?;\n/s, 'return all;\n'],
+  'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
+};
+
+/** Nothing asks whether it trains. What is replaced keeps its length, for the source maps. */
+function inferenceOnly(code, id) {
+  const inferred = code.replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length));
+  const file = Object.keys(LEFT_OUT).find((name) => id.endsWith(`/${name}`));
+  if (!file) return inferred;
+  const [part, instead] = LEFT_OUT[file];
+  if (!part.test(inferred)) throw new Error(`${file}: what gatewise/infer leaves out of it is not found`);
+  return inferred.replace(part, (what) => instead + what.slice(instead.length).replace(/[^\n]/g, ' '));
+}
 
 async function entries(entry, treeshake, change, importers = false) {
   const { build } = await import('vite');
@@ -127,7 +141,7 @@ function compiled(change) {
     name: 'compiled',
     load(id) {
       if (!id.startsWith(join(root, 'dist'))) return null;
-      const code = change(readFileSync(id, 'utf8')).replace(/^\/\/# sourceMappingURL=.*$/m, '');
+      const code = change(readFileSync(id, 'utf8'), id).replace(/^\/\/# sourceMappingURL=.*$/m, '');
       const map = id.includes('/core/wasm/') ? { mappings: '' } : JSON.parse(readFileSync(`${id}.map`, 'utf8'));
       return { code, map };
     },
@@ -210,7 +224,7 @@ async function main() {
     ...Object.fromEntries(
       PACKAGED.map((build) => [
         `${build}.ts`,
-        `/** Generated: build/wasm/${build}.wasm as text, see decode in ../runtime.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
+        `/** Generated: build/wasm/${build}.wasm as text, see decode in ../start.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
       ]),
     ),
   };
@@ -243,6 +257,7 @@ try {
   await main();
 } catch (error) {
   if (error.output) process.stderr.write(error.output);
+  if (!error.output && error.message.includes('\n')) console.error(error.message);
   console.error(`build failed: ${error.message.split('\n')[0]}`);
   process.exit(1);
 }

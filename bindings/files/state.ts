@@ -1,6 +1,6 @@
 /** Where a stream stands, as a safetensors file: `h.0`, `h.1` … and `c.0` … [B,F], layer by layer. */
 import { FormatError } from '../errors.js';
-import { State } from '../nn/recurrent.js';
+import { State } from '../nn/recurrent/state.js';
 import { decode, encode, type Tensor } from './safetensors.js';
 
 export function saveState(state: State): Uint8Array<ArrayBuffer> {

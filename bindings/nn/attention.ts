@@ -1,7 +1,6 @@
 /** Attention over the steps of another sequence. */
-import { Attend, PANEL, Score } from '../../assembly/layout.js';
+import { Attend, LINE, PANEL, Score } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import { gradScratch } from '../core/runtime.js';
 import { type Options, oneOf, option, optional, readOptions, required, type Settings } from '../options.js';
 import { checkRows, type Rows, type Tape } from '../tape.js';
 import { Linear } from './linear.js';
@@ -169,7 +168,7 @@ export function attend(
   const context = tape.rows(Tq, B, V, wanted, query.lengths);
   const widest = Math.max(F, V);
   const lines = Math.ceil(Tk / PANEL) * Math.max(widest, Math.ceil(widest / PANEL) * PANEL);
-  const panels = runtime.take(lines * 4 * PANEL);
+  const panels = runtime.take(lines * LINE);
   const a = runtime.take(4 * Attend.fields);
   const { i32, f32 } = runtime;
   const f = a >>> 2;
@@ -199,7 +198,7 @@ export function attend(
   if (!wanted) return { context, weights };
   tape.record(() => {
     const dv = v ? gradientAt(tape, v) : 0;
-    const scratch = runtime.take(gradScratch(query.T, keys.T, widest));
+    const scratch = runtime.take(runtime.core.weightGradScratch(query.T, Math.ceil(keys.T / PANEL), widest));
     const { i32 } = runtime;
     i32[f + Attend.dweights] = weights.grad;
     i32[f + Attend.dcontext] = context.grad;

@@ -1,6 +1,5 @@
-import { PANEL } from '../../assembly/layout.js';
+import { LINE, PANEL } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import { gradScratch } from '../core/runtime.js';
 import { type Options, object, option, optional, type Reader, readOptions, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import { checkInitializer } from './initializer.js';
@@ -84,8 +83,8 @@ export class Linear {
       throw new RangeError('initializers.bias and bias: false cannot be combined: the layer has no bias');
     }
     this.panels = Math.ceil(O / PANEL);
-    this.#packedWeight = builder.alloc(this.panels * I * 4 * PANEL, `${name}.weight`);
-    this.#packedBias = builder.alloc(this.panels * 4 * PANEL, `${name}.bias`);
+    this.#packedWeight = builder.alloc(this.panels * I * LINE, `${name}.weight`);
+    this.#packedBias = builder.alloc(this.panels * LINE, `${name}.bias`);
   }
 
   /** For authors of layers: addresses of the packed weight and bias, packed again if they have changed. Without a bias, it is zeros. */
@@ -114,18 +113,18 @@ export class Linear {
     const y = tape.rows(x.T, x.B, O, wanted, x.lengths);
     const { weight, bias } = this.packed();
     clearPadding(tape, x, x.at); // it enters the gradient of the weights, times zero
-    core.gemm(y.at, y.ld, bias, 0, x.at, x.ld, weight, I * 4 * PANEL, R, this.panels, I);
+    core.gemm(y.at, y.ld, bias, 0, x.at, x.ld, weight, I * LINE, R, this.panels, I);
     if (!wanted) return finish(tape, y);
     tape.record(() => {
       const K = this.panels * PANEL;
       if (x.grad) {
         const panels = Math.ceil(I / PANEL);
-        const transposed = runtime.take(panels * K * 4 * PANEL);
-        core.packTransposed(transposed, K * 4 * PANEL, this.weight.at, 4 * I, I, O, 1);
-        core.gemm(x.grad, x.ld, x.grad, x.ld, y.grad, y.ld, transposed, K * 4 * PANEL, R, panels, K);
+        const transposed = runtime.take(panels * K * LINE);
+        core.packTransposed(transposed, K * LINE, this.weight.at, 4 * I, I, O, 1);
+        core.gemm(x.grad, x.ld, x.grad, x.ld, y.grad, y.ld, transposed, K * LINE, R, panels, K);
       }
       if (this.weight.trained) {
-        const scratch = runtime.take(gradScratch(R, O, I));
+        const scratch = runtime.take(core.weightGradScratch(R, this.panels, I));
         core.weightGrad(this.weight.grad, 4 * I, scratch, y.grad, y.ld, x.at, x.ld, R, I, O, 1);
       }
       if (this.bias?.trained) core.biasGrad(this.bias.grad, 0, y.grad, y.ld, R, O, 1);

@@ -78,14 +78,14 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
   const y = tape.rows(T, B, F, some, sharedLengths(parts, names));
   let column = 0;
   const columns = parts.map((x) => {
-    core.besideForward(y.at, y.ld, x.at, x.ld, T * B, column, x.F);
+    core.concatForward(y.at, y.ld, x.at, x.ld, T * B, column, x.F);
     column += x.F;
     return column - x.F;
   });
   if (some) {
     tape.record(() => {
       parts.forEach((x, i) => {
-        if (x.grad) core.besideBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
+        if (x.grad) core.concatBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
       });
     });
   }
@@ -121,8 +121,8 @@ export function select(tape: Tape, x: Rows, columns: ArrayLike<number>): Rows {
     Int32Array.from(columns, (f, i) => check.whole(`columns[${i}]`, f, 0, F - 1)),
   );
   const y = tape.rows(T, B, N, x.grad !== 0, x.lengths);
-  core.columnsForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
-  if (x.grad) tape.record(() => core.columnsBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
+  core.selectForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
+  if (x.grad) tape.record(() => core.selectBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
   return finish(tape, y);
 }
 
@@ -186,8 +186,8 @@ export function expand(tape: Tape, x: Rows, shape: Pick<Shape, 'T' | 'lengths'>)
   const { core } = tape.runtime;
   const { B, F, ld } = x;
   const y = tape.rows(T, B, F, x.grad !== 0, lengthsOf(tape, shape.lengths, T, B));
-  core.repeatForward(y.at, x.at, ld, T, B);
-  if (y.grad) tape.record(() => core.repeatBackward(x.grad, y.grad, ld, T, B, F));
+  core.expandForward(y.at, x.at, ld, T, B);
+  if (y.grad) tape.record(() => core.expandBackward(x.grad, y.grad, ld, T, B, F));
   return finish(tape, y);
 }
 
@@ -219,5 +219,5 @@ export function slice(tape: Tape, x: Rows, from: number, to: number): Rows {
     lengths = { at: tape.runtime.take(4 * x.B), values };
     tape.runtime.writeInts(lengths.at, values);
   }
-  return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, distinct: undefined };
+  return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, unique: undefined };
 }

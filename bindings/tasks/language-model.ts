@@ -2,8 +2,7 @@
  * Language model: embedding → recurrent stack → linear → softmax over the next token. It learns a text window by window and carries its
  * state from one window to the next (truncated backpropagation through time). It generates text from a prompt.
  */
-import { CELL_DEFAULTS } from '../cells/cell.js';
-import { CELL_NAMES, cells } from '../cells/index.js';
+import { CELL_NAMES, gatesOf } from '../cells/index.js';
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
 import { Embedding } from '../nn/embedding.js';
@@ -11,7 +10,8 @@ import { generateTokens } from '../nn/generate.js';
 import { Linear } from '../nn/linear.js';
 import { crossEntropyLoss } from '../nn/losses.js';
 import { softmaxRows } from '../nn/predict.js';
-import { Recurrent, type State } from '../nn/recurrent.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
 import type { Options } from '../options.js';
 import { option, optional, readOptions, real, required, type Settings, whole } from '../options.js';
 import { Random } from '../random.js';
@@ -181,7 +181,7 @@ function infer({ tensors, metadata }: Checkpoint): Record<string, unknown> {
     );
   }
   const gates = shape[0] / shape[1];
-  const cell = CELL_NAMES.find((name) => cells[name].gates(CELL_DEFAULTS).length === gates);
+  const cell = CELL_NAMES.find((name) => gatesOf(name).length === gates);
   if (!cell) throw new FormatError(`rnn.weight_hh_l0: shape [${shape.join(', ')}] does not belong to a known cell`);
   const vocabulary = metadata.vocabulary ?? metadata.vocab;
   return {

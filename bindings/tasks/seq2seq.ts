@@ -4,7 +4,7 @@
  */
 import * as check from '../check.js';
 import { argmaxRows } from '../nn/predict.js';
-import type { RecurrentOptions } from '../nn/recurrent.js';
+import type { RecurrentOptions } from '../nn/recurrent/options.js';
 import type { Options, Reader } from '../options.js';
 import { object, option, optional, readOptions, real, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';

@@ -8,7 +8,7 @@ import { fromFormat1 } from '../files/renames.js';
 import { decode, encode, match, type Tensor } from '../files/safetensors.js';
 import { ownTensors, renamed, weightsOf } from '../files/weights.js';
 import type { Model } from '../nn/model.js';
-import { State } from '../nn/recurrent.js';
+import { State } from '../nn/recurrent/state.js';
 import type { Stream } from '../random.js';
 import { Optimizer, type OptimizerOptions } from './optimizer.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';

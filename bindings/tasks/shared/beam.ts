@@ -1,6 +1,6 @@
 /** Beam search over what a decoder may write. */
 import { beamStep, lengthNormalized } from '../../nn/predict.js';
-import { State } from '../../nn/recurrent.js';
+import { State } from '../../nn/recurrent/state.js';
 import type { Rows, Tape } from '../../tape.js';
 import type { Ends } from './decoding.js';
 

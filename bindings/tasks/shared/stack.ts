@@ -1,15 +1,16 @@
 /** Options of the recurrent layers as a task takes them: the input's width follows from the task. */
 import type { CellName } from '../../cells/index.js';
-import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../../nn/recurrent.js';
-import { anything, type Option, type Options, option, type Reader, type Settings } from '../../options.js';
+import { checkRecurrent, RECURRENT_OPTIONS, type RecurrentOptions } from '../../nn/recurrent/options.js';
+import { type Option, type Options, option, type Settings } from '../../options.js';
 
 type Others = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize'>;
 type OthersSchema = { [K in keyof Others]-?: Option<NonNullable<Others[K]>, undefined> };
 
-const names = RECURRENT_OPTIONS.filter((key) => !['cell', 'inputSize', 'hiddenSize'].includes(key));
-// each is checked by checkRecurrent, which sees them together
+const { cell: CELL, inputSize: _, hiddenSize: SIZE, ...rest } = RECURRENT_OPTIONS;
+const names = Object.keys(rest) as (keyof Others)[];
+// without defaults: checkRecurrent fills them in, and sees which were given
 const others = Object.fromEntries(
-  names.map((key) => [key, { read: anything, fallback: undefined, required: false }]),
+  names.map((key) => [key, { read: rest[key].read, fallback: undefined, required: false }]),
 ) as OthersSchema;
 
 /** The schema of a task's recurrent layers, with its own defaults. */
@@ -17,9 +18,9 @@ export function stackSchema(cell: CellName, hiddenSize: number) {
   return {
     ...others,
     /** The kind of cell. */
-    cell: option(anything as Reader<CellName>, cell),
+    cell: option(CELL.read, cell),
     /** Units of each recurrent layer, or a list, layer by layer. */
-    hiddenSize: option(anything as Reader<number | readonly number[]>, hiddenSize),
+    hiddenSize: option(SIZE.read, hiddenSize),
   };
 }
 
@@ -39,8 +40,8 @@ export function stackOf(
   inputSize: number,
 ): RecurrentOptions {
   const { cell, hiddenSize } = settings;
-  const given = names.filter((key) => settings[key as keyof Others] !== undefined);
-  const own = Object.fromEntries(given.map((key) => [key, settings[key as keyof Others]])) as Others;
+  const given = names.filter((key) => settings[key] !== undefined);
+  const own = Object.fromEntries(given.map((key) => [key, settings[key]])) as Others;
   const stack: RecurrentOptions = { ...own, cell, hiddenSize, inputSize };
   checkRecurrent('create', stack);
   return stack;

@@ -3,7 +3,7 @@ import { show } from '../../check.js';
 import { FormatError } from '../../errors.js';
 import { decode, encode } from '../../files/safetensors.js';
 import { stateOf, stateTensors } from '../../files/state.js';
-import type { State } from '../../nn/recurrent.js';
+import type { State } from '../../nn/recurrent/state.js';
 import { FORMAT } from '../../train/checkpoint.js';
 
 /** What a stream depends on: the state of the recurrent layers, and lists of numbers that a task adds. */

@@ -3,7 +3,8 @@
  * layers), and how its data become numbers, a loss and results.
  */
 import * as check from '../../check.js';
-import { Runtime as Running, type RuntimeOptions } from '../../core/runtime.js';
+import { Runtime as Running } from '../../core/runtime.js';
+import type { RuntimeOptions } from '../../core/start.js';
 import { Runtime } from '../../core/train.js';
 import { FormatError } from '../../errors.js';
 import { type Builder, Model } from '../../nn/model.js';

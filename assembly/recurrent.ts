@@ -1,11 +1,11 @@
 /**
- * A recurrent layer in one direction over a whole sequence: what all cells share. The products with x, which do not wait for the
- * state, are made for many steps at once; then, step by step, the product with the state, and the cell's own arithmetic.
+ * A recurrent layer in one direction over a whole sequence: what all cells share. The products with x, which do not depend on the
+ * state, are computed for many steps at once; then, step by step, the product with the state, and the cell's own arithmetic.
  *
  * Sequences that have ended are left out of a step: their state is carried through, so that the last slot holds every sequence's
  * own final state, and backward their gradients pass unchanged and their rows of dz are zero.
  */
-import { at, slot } from './at';
+import { at, lines, panelsOf, rowBytes, slot } from './at';
 import { step, stepBackward } from './cells/index';
 import { gemm } from './gemm';
 import { Seq } from './layout';
@@ -26,13 +26,13 @@ function firstEnded(lengths: usize, t: i32, row: i32, B: i32): i32 {
 }
 
 /** h, c and z for all steps, from x and the initial state's slot. */
-export function forward(s: usize): void {
+export function recurrentForward(s: usize): void {
   const T = at.i32(s, Seq.T);
   const B = at.i32(s, Seq.B);
   const reverse = at.i32(s, Seq.reverse) !== 0;
   const keep: usize = at.i32(s, Seq.keep) !== 0 ? 1 : 0;
-  const ahead = at.i32(s, Seq.ahead);
-  const fresh = at.i32(s, Seq.fresh) !== 0;
+  const ahead = at.i32(s, Seq.chunk);
+  const fresh = at.i32(s, Seq.zeroStart) !== 0;
   const hPanels = at.i32(s, Seq.hPanels);
   const lengths = at.ptr(s, Seq.lengths);
   const h = at.ptr(s, Seq.h);
@@ -82,8 +82,8 @@ function inputProduct(s: usize, first: i32, R: i32): void {
   const wx = at.ptr(s, Seq.wx);
   const bias = at.ptr(s, Seq.bias);
   const panels = at.i32(s, Seq.xPanels);
-  const bytes = (<usize>panels) << 6;
-  const line = (<usize>I) << 6;
+  const bytes = lines(panels);
+  const line = lines(I);
   const gain = at.ptr(s, Seq.gainX);
   if (gain) {
     const raw = at.ptr(s, Seq.normX);
@@ -91,11 +91,11 @@ function inputProduct(s: usize, first: i32, R: i32): void {
     gemm(raw, bytes, raw, bytes, x, ldx, wx, line, R, panels, I);
     normalize(z, ldz, raw, at.ptr(s, Seq.rootX), gain, bias, at.ptr(s, Seq.maskX), at.i32(s, Seq.columns), R, bytes);
   } else gemm(z, ldz, bias, 0, x, ldx, wx, line, R, panels, I);
-  const rest = ((<usize>at.i32(s, Seq.zPanels)) << 6) - bytes;
+  const rest = lines(at.i32(s, Seq.zPanels)) - bytes;
   if (rest) for (let r = 0; r < R; r++) memory.copy(z + <usize>r * ldz + bytes, bias + bytes, rest);
 }
 
-/** Rows of raw are normalised in place; to = raw ⊙ gain + bias, or to += raw ⊙ gain where there is no bias. */
+/** Rows of raw are normalised in place; to = raw ⊙ gain + bias, or without a bias to += raw ⊙ gain. */
 function normalize(
   to: usize,
   ld: usize,
@@ -132,7 +132,7 @@ function zone(after: usize, before: usize, rate: f32, mask: usize, bytes: usize)
   }
 }
 
-/** The way back: the part m ⊙ d that goes round the cell, kept for later, and the rest (1 - m) ⊙ d. */
+/** Backward: the part m ⊙ d that bypasses the cell, kept for later, and the rest (1 - m) ⊙ d. */
 function zoneBackward(kept: usize, d: usize, mask: usize, bytes: usize): void {
   for (let q: usize = 0; q < bytes; q += 16) {
     const x = v128.load(d + q);
@@ -148,7 +148,7 @@ function add(y: usize, x: usize, bytes: usize): void {
 }
 
 /**
- * One step of `rows` neighbouring sequences, from number `first` of the batch on.
+ * One step of `rows` adjacent sequences, from number `first` of the batch on.
  *
  *     panels  of the product with the state; 0: none is made
  *     row     the first of them in z
@@ -171,20 +171,20 @@ function forwardRows(
   const ldz = at.ptr(s, Seq.ldz);
   const P = at.i32(s, Seq.P);
   const z = at.ptr(s, Seq.z) + row * ldz;
-  const e = at.ptr(s, Seq.e) + held * at.ptr(s, Seq.lde);
+  const e = at.ptr(s, Seq.extra) + held * at.ptr(s, Seq.ldextra);
   const mask = at.ptr(s, Seq.mask);
   let u = h0;
   if (mask) {
-    u = at.ptr(s, Seq.u) + held * ldh;
+    u = at.ptr(s, Seq.masked) + held * ldh;
     multiply(u, h0, mask + first * ldh, <usize>rows * ldh);
   }
   if (panels) {
     const to = z + at.ptr(s, Seq.hColumn);
     const wh = at.ptr(s, Seq.wh);
-    const line = (<usize>P) << 6;
+    const line = lines(P);
     const gain = at.ptr(s, Seq.gainH);
     if (gain) {
-      const bytes = (<usize>panels) << 6;
+      const bytes = lines(panels);
       const raw = at.ptr(s, Seq.normH) + held * bytes;
       memory.fill(raw, 0, <usize>rows * bytes);
       gemm(raw, bytes, raw, bytes, u, ldh, wh, line, rows, panels, P);
@@ -212,11 +212,11 @@ function forwardRows(
 }
 
 /** z becomes dz, dh and dc the gradients of the initial state, unless it is fresh; dx is accumulated. Needs a forward pass with `keep`. */
-export function backward(s: usize): void {
+export function recurrentBackward(s: usize): void {
   const T = at.i32(s, Seq.T);
   const B = at.i32(s, Seq.B);
   const reverse = at.i32(s, Seq.reverse) !== 0;
-  const fresh = at.i32(s, Seq.fresh) !== 0;
+  const fresh = at.i32(s, Seq.zeroStart) !== 0;
   const hPanels = at.i32(s, Seq.hPanels);
   const lengths = at.ptr(s, Seq.lengths);
   const z = at.ptr(s, Seq.z);
@@ -242,7 +242,7 @@ export function backward(s: usize): void {
   const gain = at.ptr(s, Seq.gainX);
   if (gain) {
     dz = at.ptr(s, Seq.normX);
-    ld = (<usize>panels) << 6;
+    ld = lines(panels);
     normalizeBackward(
       dz,
       at.ptr(s, Seq.dgainX),
@@ -260,19 +260,19 @@ export function backward(s: usize): void {
   if (!dx) return;
   const lddx = at.ptr(s, Seq.lddx);
   const K = panels << 4;
-  gemm(dx, lddx, dx, lddx, dz, ld, at.ptr(s, Seq.wxT), (<usize>K) << 6, T * B, (at.i32(s, Seq.I) + 15) >> 4, K);
+  gemm(dx, lddx, dx, lddx, dz, ld, at.ptr(s, Seq.wxT), lines(K), T * B, panelsOf(at.i32(s, Seq.I)), K);
 }
 
-/** Rows of dz of sequences that have ended are zero, and so is all that the gradients of the weights read beside them. */
+/** Rows of dz of sequences that have ended are zero, and so is everything else that the gradients of the weights read. */
 function clearRows(s: usize, row: usize, rows: usize): void {
   const ldz = at.ptr(s, Seq.ldz);
-  const lde = at.ptr(s, Seq.lde);
+  const lde = at.ptr(s, Seq.ldextra);
   memory.fill(at.ptr(s, Seq.z) + row * ldz, 0, rows * ldz);
-  if (lde) memory.fill(at.ptr(s, Seq.e) + row * lde, 0, rows * lde);
-  const bytes = (<usize>at.i32(s, Seq.hPanels)) << 6;
+  if (lde) memory.fill(at.ptr(s, Seq.extra) + row * lde, 0, rows * lde);
+  const bytes = lines(at.i32(s, Seq.hPanels));
   if (at.ptr(s, Seq.gainH)) memory.fill(at.ptr(s, Seq.normH) + row * bytes, 0, rows * bytes);
   const ldh = at.ptr(s, Seq.ldh);
-  if (at.ptr(s, Seq.mask)) memory.fill(at.ptr(s, Seq.u) + row * ldh, 0, rows * ldh);
+  if (at.ptr(s, Seq.mask)) memory.fill(at.ptr(s, Seq.masked) + row * ldh, 0, rows * ldh);
 }
 
 /** Rows of hat become the gradients of what was normalised. */
@@ -293,7 +293,7 @@ function normalizeBackward(
   }
 }
 
-/** One step back of `rows` neighbouring sequences; `before`: the first of them among the rows of states. */
+/** One step backward for `rows` adjacent sequences; `before`: the first of them among the rows of states. */
 function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize, before: usize): void {
   const P = at.i32(s, Seq.P);
   const ldh = at.ptr(s, Seq.ldh);
@@ -301,7 +301,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   const ldz = at.ptr(s, Seq.ldz);
   const lddy = at.ptr(s, Seq.lddy);
   const z = at.ptr(s, Seq.z) + row * ldz;
-  const e = at.ptr(s, Seq.e) + row * at.ptr(s, Seq.lde);
+  const e = at.ptr(s, Seq.extra) + row * at.ptr(s, Seq.ldextra);
   const h0 = at.ptr(s, Seq.h) + before * ldh;
   const c0 = at.ptr(s, Seq.c) + before * ldc;
   const dh = at.ptr(s, Seq.dh) + first * ldh;
@@ -312,9 +312,9 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   if (dy) dy += row * lddy;
 
   const zoneH = at.ptr(s, Seq.zoneHMask);
-  const keptH = at.ptr(s, Seq.kept);
+  const keptH = at.ptr(s, Seq.keptH);
   if (zoneH) {
-    if (dy) for (let r: usize = 0; r < <usize>rows; r++) add(dh + r * ldh, dy + r * lddy, (<usize>((P + 3) & ~3)) << 2);
+    if (dy) for (let r: usize = 0; r < <usize>rows; r++) add(dh + r * ldh, dy + r * lddy, rowBytes(P));
     dy = 0;
     zoneBackward(keptH, dh, zoneH + row * ldh, hBytes);
   }
@@ -326,8 +326,8 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   let u = h0;
   let du = dh;
   if (mask) {
-    u = at.ptr(s, Seq.u) + row * ldh;
-    du = at.ptr(s, Seq.du);
+    u = at.ptr(s, Seq.masked) + row * ldh;
+    du = at.ptr(s, Seq.dmasked);
     memory.fill(du, 0, hBytes);
   }
   stepBackward(at.i32(s, Seq.cell), s, rows, z, u, h0, c0, e, dy, dh, du, dc);
@@ -337,7 +337,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
     let ld = ldz;
     const gain = at.ptr(s, Seq.gainH);
     if (gain) {
-      ld = (<usize>panels) << 6;
+      ld = lines(panels);
       const hat = at.ptr(s, Seq.normH) + row * ld;
       const roots = at.ptr(s, Seq.rootH) + (row << 2);
       normalizeBackward(
@@ -355,7 +355,7 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
       dz = hat;
     }
     const K = panels << 4;
-    gemm(du, ldh, du, ldh, dz, ld, at.ptr(s, Seq.whT), (<usize>K) << 6, rows, (P + 15) >> 4, K);
+    gemm(du, ldh, du, ldh, dz, ld, at.ptr(s, Seq.whT), lines(K), rows, panelsOf(P), K);
   }
   if (mask) {
     multiply(du, du, mask + first * ldh, hBytes);

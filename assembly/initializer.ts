@@ -1,3 +1,4 @@
+import { rowBytes } from './at';
 import { simd } from './simd';
 
 /** Σ a ⊙ b over whole vectors. */
@@ -27,9 +28,9 @@ function subtract(y: usize, x: usize, factor: f32, bytes: usize): void {
  *     a  [K,N]  padded rows, the normal numbers; overwritten
  */
 export function orthonormalRows(q: usize, a: usize, ld: usize, K: i32, N: i32): void {
-  const width = (<usize>((N + 3) & ~3)) << 2;
+  const width = rowBytes(N);
   memory.fill(q, 0, <usize>K * ld);
-  // row i becomes the unit vector v of the reflection that leaves nothing behind its diagonal; q's diagonal keeps the sign
+  // row i becomes the unit vector v of the reflection that makes all zero after the diagonal; q's diagonal keeps the sign
   for (let i: usize = 0; i < <usize>K; i++) {
     const row = a + i * ld;
     const from = (i << 2) & ~(<usize>15);
