@@ -101,6 +101,10 @@ def cases_of_keras_3():
         x,
     )
 
+    i = L.Input((None, 2))
+    h = L.SimpleRNN(3)(L.Masking(-1.0)(i))
+    case("keras-masked", keras.Model(i, L.Dense(2)(h)), x)
+
     case(
         "keras-reverse",
         keras.Sequential(

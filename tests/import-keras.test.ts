@@ -111,6 +111,22 @@ test('what gatewise lacks is refused by the names of layer and option', async ()
     }),
     /^layer 'bidirectional_?\d*': reads input_layer, expected embedding/,
   );
+  type Call = { args: unknown[]; kwargs: Record<string, unknown> };
+  const call = (layer: Record<string, never>) => (layer.inbound_nodes as Call[])[0];
+  await rejects(
+    changed('keras-functional.keras', (layers) => {
+      const { args, kwargs } = call(layers[3]);
+      kwargs.initial_state = [args[0]];
+    }),
+    /its option 'initial_state' reads 'embedding/,
+  );
+  await rejects(
+    changed('keras-functional.keras', (layers) => {
+      const mask = layers.find(({ class_name }) => class_name === 'NotEqual');
+      if (mask) call(mask).args[1] = 3;
+    }),
+    /class NotEqual is supported as the mask of Embedding and Masking only/,
+  );
   await rejects(
     changed('keras-functional.keras', (_, config) => {
       (config.config as Record<string, unknown>).output_layers = [['a', 0, 0]];

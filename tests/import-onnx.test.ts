@@ -56,6 +56,9 @@ async function runNode(model: Uint8Array, { inputs, outputs }: Case, what: strin
     seen++;
   });
   ok(seen > 0, 'nothing was compared');
+  // inputs that are constants need not be repeated
+  const again = layer.layers.run({ X: X.data, T, B });
+  equal(again, results);
   layer.dispose();
 }
 
@@ -300,6 +303,28 @@ test('what is not a chain of layers is refused by the name of the node', async (
   await rejects(plain('MatMul', ['x', 'K']), /^node 'n' \(MatMul\): reads input 'x' in the middle of the chain/);
   await rejects(plain('Gemm', ['s', 'K', 'b'], { transA: 1 }), /attribute 'transA' \(1\) is not supported/);
   await rejects(plain('Softmax', ['s'], { axis: 0 }), /attribute 'axis' is 0/);
+  // along the axis of time, which comes last
+  const turned = (op: string, inputs: string[]) => [
+    lstm(),
+    { op: 'Squeeze', inputs: ['y'], outputs: ['s'] },
+    { op: 'MatMul', inputs: ['s', 'K'], outputs: ['m'] },
+    { op: 'Transpose', inputs: ['m'], outputs: ['t'] },
+    { op, name: 'n', inputs, outputs: ['z'] },
+  ];
+  const more = { ...W, K: [H, 5], b: [5] };
+  await rejects(
+    load(turned('Softmax', ['t']), more),
+    /^node 'n' \(Softmax\): expected the features of the layer before it as the last axis/,
+  );
+  await rejects(load(turned('Add', ['t', 'b']), more), /^node 'n' \(Add\): expected the features/);
+  await rejects(load([lstm({}, ['', '', 'x'])]), /initial_h is made of the input of the chain/);
+  await rejects(
+    load([
+      { op: 'Cast', inputs: ['x'], outputs: ['i'], attributes: { to: 7 } },
+      { ...lstm(), inputs: ['i', 'W', 'R'] },
+    ]),
+    /expected features, its input is tokens/,
+  );
   await rejects(plain('Concat', ['s', 'h'], { axis: 2 }), /puts outputs of layers together/);
   await rejects(plain('ReduceMean', ['s'], {}), /along the axis of time only/);
   await rejects(plain('Relu', ['c']), /reads the state c of node 'my_lstm' \(LSTM\)/);

@@ -132,30 +132,74 @@ function chainOf(model: unknown): Pick<Source, 'layers' | 'inputShape'> {
   return { layers: entries, inputShape };
 }
 
-/** The layers that a layer of a functional model reads, in the formats of Keras 2 and 3. */
-function inboundOf(name: string, nodes: unknown): string[] {
+/** How Keras 3 writes the masks of Embedding and Masking into functional models: the layers make them again. */
+const MASKS = ['NotEqual', 'Any'];
+
+/** The layer that an argument of a call comes from. */
+function historyOf(argument: unknown): string[] {
+  const history = isRecord(argument) && isRecord(argument.config) ? argument.config.keras_history : argument;
+  if (!Array.isArray(history)) return [];
+  return typeof history[0] === 'string' ? [history[0]] : history.flatMap(historyOf);
+}
+
+/** What a layer of a functional model reads, in the formats of Keras 2 and 3: layers, and layers by the names of options. */
+function inboundOf(
+  name: string,
+  nodes: unknown,
+): { inbound: string[]; options: [string, string][]; values: unknown[] } {
   const list = Array.isArray(nodes) ? nodes : [];
-  if (list.length > 1)
+  if (list.length > 1) {
     throw new UnsupportedError(`layer '${name}': is used ${list.length} times; a chain of layers is supported`);
+  }
   const [node] = list;
-  const args: unknown = isRecord(node) ? node.args : node;
-  if (!Array.isArray(args)) return [];
-  return args.flatMap((argument: unknown) => {
-    const history = isRecord(argument) && isRecord(argument.config) ? argument.config.keras_history : argument;
-    return Array.isArray(history) && typeof history[0] === 'string' ? [history[0]] : [];
-  });
+  const args: unknown[] = isRecord(node)
+    ? Array.isArray(node.args)
+      ? node.args
+      : []
+    : Array.isArray(node)
+      ? node
+      : [];
+  // Keras 2 has the options of the call in each argument
+  const calls = isRecord(node) ? [node.kwargs] : args.map((argument) => (Array.isArray(argument) ? argument[3] : null));
+  const options = calls
+    .flatMap((call) => Object.entries(isRecord(call) ? call : {}))
+    .flatMap(([option, value]) => historyOf(value).map((from): [string, string] => [option, from]));
+  return { inbound: args.flatMap(historyOf), options, values: args };
 }
 
 /** That each layer of a functional model reads the one before it, and the last one is the output. */
 function checkChain(layers: readonly (Json & KerasLayer)[], model: Json): void {
+  const nameOf = ({ config }: KerasLayer) => String(config.name);
+  const masks = layers.filter(({ className }) => MASKS.includes(className)).map(nameOf);
+  const maskOf = ({ className, config }: KerasLayer) =>
+    className === 'Masking'
+      ? config.mask_value
+      : className === 'Embedding' && config.mask_zero === true
+        ? 0
+        : undefined;
+  const masked = layers.map(maskOf).find((value) => value !== undefined);
   let previous: string | undefined;
-  for (const { className, config, inbound_nodes: nodes } of layers) {
-    // the mask of an embedding as Keras 3 writes it: the embedding makes it again
-    if (className === 'NotEqual') continue;
-    const name = String(config.name);
-    const inbound = inboundOf(name, nodes);
-    if (className === 'InputLayer' && previous !== undefined)
+  for (const layer of layers) {
+    const { className, inbound_nodes: nodes } = layer;
+    const name = nameOf(layer);
+    const { inbound, options, values } = inboundOf(name, nodes);
+    if (MASKS.includes(className)) {
+      const expected = className === 'Any' ? masks : layers.filter((l) => l.className === 'InputLayer').map(nameOf);
+      const same = className === 'Any' || (masked !== undefined && values[1] === masked);
+      if (same && inbound.length === 1 && expected.includes(inbound[0])) continue;
+      throw new UnsupportedError(
+        `layer '${name}': class ${className} is supported as the mask of Embedding and Masking only`,
+      );
+    }
+    const other = options.find(([option, from]) => option !== 'mask' || !masks.includes(from));
+    if (other) {
+      throw new UnsupportedError(
+        `layer '${name}': its option '${other[0]}' reads '${other[1]}'; a chain of layers is supported`,
+      );
+    }
+    if (className === 'InputLayer' && previous !== undefined) {
       throw new UnsupportedError(`layer '${name}': a second input is not supported`);
+    }
     if (inbound.join() !== (previous ?? '')) {
       throw new UnsupportedError(
         `layer '${name}': reads ${inbound.join(', ') || 'nothing'}, expected ${previous}; a chain of layers is supported`,
@@ -171,7 +215,7 @@ function checkChain(layers: readonly (Json & KerasLayer)[], model: Json): void {
 }
 
 /** Those that do something. */
-const working = ({ className }: KerasLayer) => className !== 'InputLayer' && className !== 'NotEqual';
+const working = ({ className }: KerasLayer) => className !== 'InputLayer' && !MASKS.includes(className);
 
 // --- .h5 and .keras ---
 

@@ -5,7 +5,7 @@
  */
 import { FormatError, UnsupportedError } from '../index.js';
 import { type Tensor, transposed } from './files.js';
-import { type Draft, type LayerDescription, type NetworkDescription, takeOutput } from './network.js';
+import { type Draft, type LayerDescription, takeOutput } from './network.js';
 import { operators } from './onnx-operators.js';
 import { type Constant, called, type OnnxGraph, type OnnxNode } from './onnx-proto.js';
 import { fault, INPUTS, OPERATORS, recurrentParts } from './onnx-recurrent.js';
@@ -14,18 +14,13 @@ import {
   type Active,
   type Axis,
   type Final,
+  type Lifted,
   type Size,
   type Stage,
   same,
   UNIT,
   type Value,
 } from './onnx-values.js';
-
-/** What `lift` makes of a graph. */
-export interface Lifted {
-  readonly description: NetworkDescription;
-  readonly weights: ReadonlyMap<string, Float32Array>;
-}
 
 export class Lifter {
   readonly #graph: OnnxGraph;
@@ -151,6 +146,7 @@ export class Lifter {
   elementwise(node: OnnxNode, value: Value, draft: Draft): Value {
     const active = this.#use(node, value);
     if (active.stage < 0) fault(node, 'a layer with weights has to come first');
+    if (draft.kind !== 'activation') this.#checkFeatures(node, active);
     const features = this.#stages[active.stage].features;
     this.#push(node, draft, features);
     return { ...ACTIVE, axes: active.axes, stage: this.#stages.length - 1 };
@@ -159,8 +155,7 @@ export class Lifter {
   /** A function of the features, which have to be the last axis. */
   rowwise(node: OnnxNode, value: Value, make: (inputSize: number) => { draft: Draft; outputSize: number }): Value {
     const active = this.#use(node, value);
-    const last = active.axes[active.axes.length - 1] ?? UNIT;
-    this.#checkFeatures(node, active, last);
+    const last = this.#checkFeatures(node, active);
     const size = last.reduce((n, atom) => n * (atom.size ?? Number.NaN), 1);
     const { draft, outputSize } = make(size);
     const features: Axis = [{ tag: `features of ${node.name}`, size: outputSize, open: false }];
@@ -168,9 +163,14 @@ export class Lifter {
     return { ...ACTIVE, stage: this.#stages.length - 1, axes: [...active.axes.slice(0, -1), features] };
   }
 
-  #checkFeatures(node: OnnxNode, { stage, axes }: Active, last: Axis): void {
-    const features = stage < 0 ? axes[axes.length - 1] : this.#stages[stage].features;
-    if (!same(features, last)) fault(node, 'expected the features of the layer before it as the last axis');
+  /** That the last axis is that of the features, all of them in their order. */
+  #checkFeatures(node: OnnxNode, { stage, axes, input }: Active): Axis {
+    const last = axes[axes.length - 1] ?? UNIT;
+    if (stage >= 0 && !same(this.#stages[stage].features, last)) {
+      fault(node, 'expected the features of the layer before it as the last axis');
+    }
+    if (stage < 0 && input?.float !== true) fault(node, 'expected features, its input is tokens');
+    return last;
   }
 
   weight(node: OnnxNode, name: string, values: Float32Array): void {
@@ -210,6 +210,7 @@ export class Lifter {
     if (draft?.kind !== 'linear' || draft.bias || added.shape[added.shape.length - 1] !== added.data.length) {
       return fault(node, 'a constant can be added as the bias of a linear layer only');
     }
+    this.#checkFeatures(node, active);
     if (added.data.length !== draft.outputSize) {
       fault(node, `expected a bias of ${draft.outputSize} numbers, got ${added.data.length}`);
     }
@@ -304,9 +305,7 @@ export class Lifter {
     } else if (!same(time, this.#time) || !same(batch, this.#batch)) {
       fault(node, 'X has other axes of time and batch than the nodes before it');
     }
-    const last = x.axes[2];
-    if (x.stage >= 0) this.#checkFeatures(node, x, last);
-    const size = last.reduce((n, atom) => n * (atom.size ?? I), 1);
+    const size = this.#checkFeatures(node, x).reduce((n, atom) => n * (atom.size ?? I), 1);
     if (size !== I) fault(node, `X has ${size} features, W is for ${I}`);
 
     const features: Axis = [
@@ -352,6 +351,8 @@ export class Lifter {
       const value = this.optional(node, place);
       if (!value || (value.kind === 'fill' && value.value === 0)) continue;
       if (value.kind === 'active' && value.stage < 0) {
+        if (value.input?.name === this.#main?.input?.name)
+          fault(node, `initial_${part} is made of the input of the chain`);
         stage.states[part] = value;
         continue;
       }

@@ -190,9 +190,9 @@ export interface OnnxInputs {
   X: ArrayLike<number>;
   T: number;
   B: number;
-  /** [B], from 1 to T; default T. */
+  /** [B], from 1 to T; default: the graph's, if they are constants, else T. */
   sequence_lens?: ArrayLike<number> | undefined;
-  /** [D,B,H], or [B,D,H] with layout 1; default zeros. */
+  /** [D,B,H], or [B,D,H] with layout 1; default: the graph's, if they are constants, else zeros. */
   initial_h?: ArrayLike<number> | undefined;
   initial_c?: ArrayLike<number> | undefined;
 }
@@ -206,6 +206,8 @@ export class OnnxRecurrent {
     builder: Builder,
     readonly name: string,
     readonly parts: RecurrentParts,
+    /** What `run` reads unless it is told otherwise: inputs that are constants of the graph. */
+    readonly given: Pick<OnnxInputs, 'sequence_lens' | 'initial_h' | 'initial_c'> = {},
   ) {
     this.#builder = builder;
     this.recurrent = new Recurrent(builder, name, parts.options);
@@ -228,7 +230,9 @@ export class OnnxRecurrent {
   run(inputs: OnnxInputs): { Y: Float32Array; Y_h: Float32Array; Y_c: Float32Array } {
     check.options('run', inputs, ['X', 'T', 'B', 'sequence_lens', 'initial_h', 'initial_c']);
     const { layout, directions: D, options } = this.parts;
-    const { X, sequence_lens: lengths, initial_h, initial_c } = inputs;
+    const { X } = inputs;
+    const { sequence_lens: lengths = this.given.sequence_lens } = inputs;
+    const { initial_h = this.given.initial_h, initial_c = this.given.initial_c } = inputs;
     const T = check.whole('T', inputs.T);
     const B = check.whole('B', inputs.B);
     const H = Number(options.hiddenSize);

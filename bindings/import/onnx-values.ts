@@ -1,5 +1,5 @@
 /** What the nodes of a graph read and write, while it is lifted to a chain of layers. */
-import type { Draft } from './network.js';
+import type { Draft, NetworkDescription } from './network.js';
 import type { Constant, OnnxNode } from './onnx-proto.js';
 
 /** A size that stays together: an axis of an input, the directions or the features of a layer. */
@@ -66,6 +66,12 @@ export interface Stage {
   last?: boolean;
   /** The inputs of the graph that its states come from. */
   states: { h?: Active; c?: Active };
+}
+
+/** What `lift` makes of a graph. */
+export interface Lifted {
+  readonly description: NetworkDescription;
+  readonly weights: ReadonlyMap<string, Float32Array>;
 }
 
 /** An axis of size 1. */

@@ -9,7 +9,7 @@ import { sizeOf, type Tensor } from './files.js';
 import { createNetwork, type Network } from './network.js';
 import { Lifter } from './onnx-lift.js';
 import { type Constant, readOnnx } from './onnx-proto.js';
-import { OnnxRecurrent, OPERATORS, recurrentParts } from './onnx-recurrent.js';
+import { INPUTS, OnnxRecurrent, OPERATORS, recurrentParts } from './onnx-recurrent.js';
 
 export type { Tensor } from './files.js';
 export {
@@ -118,7 +118,11 @@ export async function loadOnnxNode(
     return { kind: 'const', shape: given.shape, data: given.data };
   };
   const parts = recurrentParts(node, constant);
-  const model = new Model(runtime, options.seed ?? 0, (b) => new OnnxRecurrent(b, node.name, parts), false);
+  const numbers = (name: 'sequence_lens' | 'initial_h' | 'initial_c') =>
+    constant(node.inputs[INPUTS[name]] ?? '')?.data;
+  const [sequence_lens, initial_h, initial_c] = [numbers('sequence_lens'), numbers('initial_h'), numbers('initial_c')];
+  const given = { sequence_lens, initial_h, initial_c };
+  const model = new Model(runtime, options.seed ?? 0, (b) => new OnnxRecurrent(b, node.name, parts, given), false);
   for (const [name, values] of parts.weights) model.set(`${node.name}.${name}`, values);
   return model;
 }
