@@ -14,6 +14,7 @@ where each ends, and what lies past an end does not count. Needs torch and safet
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -1089,6 +1090,62 @@ def _match(found: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> Non
     ]
     if faults:
         raise FormatError(f"the tensors do not fit the model: {'; '.join(faults)}")
+
+
+class Schedule:
+    """A learning rate that changes, as gatewise's schedules do; `load_schedule` makes it from a file."""
+
+    def __init__(self, options: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
+        self.options = dict(options)
+        if self.options["kind"] not in ("constant", "step", "cosine", "plateau"):
+            raise FormatError(f"schedule: {self.options['kind']!r} is not known to gatewise_torch")
+        self.memory: dict[str, Any] = {"made": 0, "scale": 1, "best": None, "bad": 0, "sum": 0, "count": 0, **memory}
+
+    def rate(self, base: float) -> float:
+        """The rate of the step that comes next."""
+        o, made = self.options, self.memory["made"]
+        warmup = o.get("warmup", 0)
+        if made < warmup:
+            return base * (made + 1) / warmup
+        n = made - warmup
+        least = o.get("minLearningRate", 0)
+        if o["kind"] == "step":
+            return base * o["factor"] ** (n // o["every"])
+        if o["kind"] == "cosine":
+            return least + (base - least) * (1 + math.cos(math.pi * min(n, o["steps"]) / o["steps"])) / 2
+        if o["kind"] == "plateau":
+            return max(base * self.memory["scale"], min(base, least))
+        return base
+
+    def done(self, loss: float) -> None:
+        """To be called after each step."""
+        o, m = self.options, self.memory
+        m["made"] += 1
+        if o["kind"] != "plateau":
+            return
+        m["sum"] += loss
+        m["count"] += 1
+        if m["count"] < o.get("every", 1):
+            return
+        mean = m["sum"] / m["count"]
+        m["sum"] = m["count"] = 0
+        if m["best"] is None or mean < m["best"] * (1 - o.get("threshold", 1e-4)):
+            m["best"], m["bad"] = mean, 0
+        else:
+            m["bad"] += 1
+            if m["bad"] > o["patience"]:
+                m["scale"] *= o["factor"]
+                m["bad"] = 0
+
+
+def load_schedule(module: Task) -> Schedule | None:
+    """The schedule of the file that the module was loaded from, where it stands; `save` keeps what it has come to."""
+    own = module.description.get("schedule")
+    if own is None:
+        return None
+    schedule = Schedule(own["options"], own.get("memory") or {})
+    module.description["schedule"] = {"options": schedule.options, "memory": schedule.memory}
+    return schedule
 
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg", "sum")
