@@ -81,7 +81,12 @@ function* all() {
   const language = { vocabulary: 'abc', embeddingSize: 6, hiddenSize: 6, seed: 7 };
   const text = { text: 'abcabccbaacb' };
   yield { name: 'lstm', task: 'LanguageModel', options: { ...language, numLayers: 2 }, data: text };
-  yield { name: 'gru, tied', task: 'LanguageModel', options: { ...language, cell: 'gru', tieWeights: true }, data: text };
+  yield {
+    name: 'gru, tied',
+    task: 'LanguageModel',
+    options: { ...language, cell: 'gru', tieWeights: true },
+    data: text,
+  };
   yield {
     name: 'widths',
     task: 'LanguageModel',
@@ -106,7 +111,13 @@ function* all() {
     data: { inputs: VECTORS },
   };
 
-  const translate = { source: { vocabulary: 'abc', embeddingSize: 4 }, target: 'xy', embeddingSize: 3, hiddenSize: 6, seed: 5 };
+  const translate = {
+    source: { vocabulary: 'abc', embeddingSize: 4 },
+    target: 'xy',
+    embeddingSize: 3,
+    hiddenSize: 6,
+    seed: 5,
+  };
   const tokens = [
     [3, 3, 3, 3],
     [0, 1, 1, 0],
@@ -169,18 +180,31 @@ function* all() {
 /** Cases: a name, the class of the task, its options, data, and whether ONNX has the cell. */
 export const cases = Array.from(all(), ({ onnx = true, ...own }) => ({ ...own, onnx }));
 
-/** A model of a case, its weights made larger, so that it has something to say. */
+/** A model of a case; larger weights than fresh ones, so that it has something to say, and no learned state or gain is alike. */
 export async function create({ task, options }) {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  if (OLD && task === 'SequenceTagger') { given.labels = given.classes; delete given.classes; }
-  if (OLD && task === 'SequenceRegressor') { given.outputs = given.outputSize; delete given.outputSize; task = 'SequenceClassifier'; }
+  if (OLD && task === 'SequenceTagger') {
+    given.labels = given.classes;
+    delete given.classes;
+  }
+  if (OLD && task === 'SequenceRegressor') {
+    given.outputs = given.outputSize;
+    delete given.outputSize;
+    task = 'SequenceClassifier';
+  }
   const made = await tasks[task].create(given);
   const { model } = made;
-  for (const { name } of model.parameters) model.set(name, Float32Array.from(model.get(name), (w) => 2 * w));
+  for (const { name } of model.parameters) {
+    model.set(
+      name,
+      Float32Array.from(model.get(name), (w, i) => 2 * w + Math.sin(i) / 5),
+    );
+  }
   return made;
 }
 
-export const load = ({ task }, bytes) => (OLD && task === 'SequenceRegressor' ? tasks.SequenceClassifier : tasks[task]).load(bytes);
+export const load = ({ task }, bytes) =>
+  (OLD && task === 'SequenceRegressor' ? tasks.SequenceClassifier : tasks[task]).load(bytes);
 
 const shaped = (tape, rows) => ({ shape: [rows.T, rows.B, rows.F], values: Array.from(read(tape, rows)) });
 const zip = (columns) => columns[0].map((_, i) => columns.map((column) => column[i]));
