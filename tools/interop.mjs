@@ -29,8 +29,8 @@ function check(title, good, detail = '') {
 }
 
 /** Starts a program; `output` grows as it prints, `ended` resolves with its exit code. */
-function start(command, args, { cwd = root, env = {} } = {}) {
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
+function start(command, args, { cwd = root, env = {}, detached = false } = {}) {
+  const child = spawn(command, args, { cwd, detached, env: { ...process.env, ...env } });
   const program = { child, output: '', ended: new Promise((done) => child.on('close', done)) };
   child.on('error', (error) => (program.output += `${error}\n`));
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (program.output += data));
