@@ -3,7 +3,6 @@
  *
  * @module
  */
-import * as check from '../check.js';
 import { UnsupportedError } from '../index.js';
 import {
   Forecaster,
@@ -43,8 +42,8 @@ export type OnnxWriter = Seq2Seq | SequenceGenerator;
  * | SequenceTagger | the same | `logits` [T,B,classes], `logits.NAME` of each set |
  * | Transcriber | the same | `logits` [T,B,V+1], class 0 the blank of CTC |
  * | Forecaster | `values` [T,B,variables], scaled | `forecasts` [B,horizon,targets·quantiles], scaled |
- * | Seq2Seq, encoder | as the classifier's, `NAME.tokens` … of each source | `h.0` …, `context`, `NAME.keys`, `NAME.values` [S,B,F] |
- * | Seq2Seq, decoder | `token` [B], the encoder's outputs, `NAME.lengths` [B] | `logits` [B,V+1], `next.h.0` …, `NAME.weights` [S,B] |
+ * | Seq2Seq, encoder | as the classifier's, `NAME.tokens` … of each source | `h.0` …, `context`, `attention.keys` and `.values` [S,B,F] |
+ * | Seq2Seq, decoder | `token` [B], the encoder's outputs, `NAME.lengths` [B] | `logits` [B,V+1], `next.h.0` …, `attention.weights` [S,B] |
  * | SequenceGenerator, encoder | `x` [B,inputSize+classes] | `h.0` …, `context` |
  * | SequenceGenerator, decoder | `token` [B] or `before` [B,F], the encoder's outputs | `logits` or `values`, `over` [B,1], `next.h.0` … |
  *
@@ -84,7 +83,7 @@ export async function toOnnx(task: OnnxTask | OnnxWriter): Promise<Uint8Array<Ar
   if (task instanceof SequenceTagger) return write(tagger(task));
   if (task instanceof Transcriber) return write(transcriber(task));
   if (task instanceof Forecaster) return write(forecaster(task));
-  return check.fail('task', 'a model of gatewise/tasks', task);
+  throw new TypeError('task: expected a model of gatewise/tasks');
 }
 
 async function pbf(): Promise<typeof import('pbf')> {
@@ -122,15 +121,15 @@ function stateOutputs(g: Graph, states: nn.States, sizes: Sizes, prefix = ''): v
   }
 }
 
-function languageModel({ model, vocabulary, config }: LanguageModel): Graph {
+function languageModel({ model, config }: LanguageModel): Graph {
   const g = new Graph('language-model');
-  const { rnn } = model.layers;
+  const { rnn, head } = model.layers;
   const tokens = g.input('tokens', 'int64', ['T', 'B']);
   const states = stateInputs(g, rnn.stateSizes);
   const x = nn.embedding(g, model, 'embedding', tokens);
   const { output, ...next } = nn.recurrent(g, model, 'rnn', rnn, x, '', states);
   const weight = config.tieWeights ? { weight: 'embedding.weight' } : {};
-  g.output('logits', nn.linear(g, model, 'head', output, weight), ['T', 'B', vocabulary.size]);
+  g.output('logits', nn.linear(g, model, 'head', output, weight), ['T', 'B', head.outputSize]);
   stateOutputs(g, next, rnn.stateSizes, 'next.');
   return g;
 }
@@ -195,7 +194,7 @@ function forecaster({ model }: Forecaster): Graph {
   return g;
 }
 
-function seq2seq({ model, vocabulary }: Seq2Seq): [Graph, Graph] {
+function seq2seq({ model }: Seq2Seq): [Graph, Graph] {
   const { layers } = model;
   const { inputs, encoders, decoder, settings } = layers;
   const { sources, context: kind, pass, attention } = settings;
@@ -214,12 +213,12 @@ function seq2seq({ model, vocabulary }: Seq2Seq): [Graph, Graph] {
     if (attention) {
       const shape = ['S', 'B', rnn.outputSize];
       const projected = attention === 'dot' ? shape : ['S', 'B', decoder.outputSize];
-      e.output(`${place}values`, output, shape);
-      e.output(`${place}keys`, nn.attentionKeys(e, model, `attention${own}`, attention, output), projected);
+      e.output(`${place}attention.values`, output, shape);
+      e.output(`${place}attention.keys`, nn.attentionKeys(e, model, `attention${own}`, attention, output), projected);
       looked.push({
         name,
-        keys: d.input(`${place}keys`, 'float', projected),
-        values: d.input(`${place}values`, 'float', shape),
+        keys: d.input(`${place}attention.keys`, 'float', projected),
+        values: d.input(`${place}attention.values`, 'float', shape),
         lengths: d.input(`${place}lengths`, 'int32', ['B']),
       });
     }
@@ -243,13 +242,13 @@ function seq2seq({ model, vocabulary }: Seq2Seq): [Graph, Graph] {
     const seen = looked.map(({ name, ...memory }) => {
       const own = name ? `.${name}` : '';
       const { context: found, weights } = nn.attend(d, model, `attention${own}`, attention, y, memory);
-      d.output(name ? `${name}.weights` : 'weights', weights, ['S', 'B']);
+      d.output(name ? `${name}.attention.weights` : 'attention.weights', weights, ['S', 'B']);
       return found;
     });
     const both = d.node('Concat', [...seen, y], { axis: -1 });
     y = d.node('Tanh', [nn.linear(d, model, 'combine', both, { bias: false })]);
   }
-  d.output('logits', nn.linear(d, model, 'head', y), ['B', vocabulary.size + 1]);
+  d.output('logits', nn.linear(d, model, 'head', y), ['B', layers.head.outputSize]);
   stateOutputs(d, next, decoder.stateSizes, 'next.');
   return [e, d];
 }

@@ -5,7 +5,6 @@
 import { input, read } from 'gatewise';
 import * as tasks from 'gatewise/tasks';
 
-const OLD = !tasks.SequenceRegressor;
 const RAGGED = ['abcab', 'cc', 'bacaab', 'b'];
 const VECTORS = [5, 2, 6].map((T, b) =>
   Array.from({ length: T }, (_, t) => [Math.sin(t + b), Math.cos(2 * t - b), (t - b) / 4]),
@@ -183,15 +182,6 @@ export const cases = Array.from(all(), ({ onnx = true, ...own }) => ({ ...own, o
 /** A model of a case; larger weights than fresh ones, so that it has something to say, and no learned state or gain is alike. */
 export async function create({ task, options }) {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  if (OLD && task === 'SequenceTagger') {
-    given.labels = given.classes;
-    delete given.classes;
-  }
-  if (OLD && task === 'SequenceRegressor') {
-    given.outputs = given.outputSize;
-    delete given.outputSize;
-    task = 'SequenceClassifier';
-  }
   const made = await tasks[task].create(given);
   const { model } = made;
   for (const { name } of model.parameters) {
@@ -203,8 +193,7 @@ export async function create({ task, options }) {
   return made;
 }
 
-export const load = ({ task }, bytes) =>
-  (OLD && task === 'SequenceRegressor' ? tasks.SequenceClassifier : tasks[task]).load(bytes);
+export const load = ({ task }, bytes) => tasks[task].load(bytes);
 
 const shaped = (tape, rows) => ({ shape: [rows.T, rows.B, rows.F], values: Array.from(read(tape, rows)) });
 const zip = (columns) => columns[0].map((_, i) => columns.map((column) => column[i]));
@@ -214,7 +203,7 @@ export function outputs(task, data) {
   return task.model.forward((tape, layers) => {
     if (data.text) {
       const ids = task.vocabulary.encode('text', data.text);
-      const x = layers.embedding.forward(tape, ids, ...(OLD ? [ids.length, 1] : [{ T: ids.length, B: 1 }]));
+      const x = layers.embedding.forward(tape, ids, { T: ids.length, B: 1 });
       return { logits: shaped(tape, layers.head.forward(tape, layers.rnn.forward(tape, x).output)) };
     }
     if (data.inputs) {
@@ -240,7 +229,7 @@ export function outputs(task, data) {
       );
       const [T, B] = [data.before.length, data.X.length];
       const before = layers.embedding
-        ? layers.embedding.forward(tape, data.before.flat(), ...(OLD ? [T, B] : [{ T, B }]))
+        ? layers.embedding.forward(tape, data.before.flat(), { T, B })
         : input(tape, data.before.flat(), { T, B, F: 2 });
       const y = layers.decode(tape, memory, before, memory.state);
       const over = layers.over ? { over: shaped(tape, layers.over.forward(tape, y)) } : {};

@@ -82,7 +82,7 @@ export default async function ({ npmPackage, check }) {
       if (!one.options.attention) return found;
       names.forEach((name, k) => {
         // [T,S,B] there, [T,B,S] here
-        const all = get(name ? `${name}.weights` : 'weights');
+        const all = get(name ? `${name}.attention.weights` : 'attention.weights');
         const S = all.length / B / steps.length;
         found[`weights${k || ''}`] = all.map((_, i) => {
           const [t, b, s] = [Math.floor(i / (B * S)), Math.floor(i / S) % B, i % S];
