@@ -7,8 +7,8 @@
     ...                                                 # training as usual
     gatewise_torch.save(module, optimizer, "model.safetensors")
 
-Shapes are time-major, as in gatewise: T steps, B sequences, F features. Sequences of one batch may differ in length; `lengths` [B] says
-where each ends, and what lies past an end does not count. Needs torch and safetensors.
+Shapes are time-major, as in gatewise: T steps, B sequences, F features. Sequences of one batch may differ in length;
+`lengths` [B] says where each ends, and what lies past an end does not count. Needs torch and safetensors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -56,7 +57,13 @@ def _live(lengths: Tensor | None, T: int) -> Tensor | None:
     return torch.arange(T, device=lengths.device)[:, None] < lengths[None, :]
 
 
-# Options that are rates of training only, or say how weights start: any value is understood.
+def _one_of(name: str, value: Any, known: Iterable[str]) -> Any:
+    if value not in known:
+        raise FormatError(f"{name}: {value!r} is not known to gatewise_torch, which has {', '.join(known)}")
+    return value
+
+
+# The options of recurrent layers and their defaults.
 _STACK: dict[str, Any] = {
     "numLayers": None,
     "bias": True,
@@ -81,26 +88,31 @@ _STACK: dict[str, Any] = {
     "feedback": True,
 }
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4, "residual": 1}
-_ACTIVATIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu, "identity": lambda x: x}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "identity": lambda x: x,
+}
 
 
 class Recurrent(nn.Module):
     """A stack of recurrent layers.
 
-    Where PyTorch has the cell, `native` is its nn.RNN, nn.LSTM or nn.GRU. Everything else (peepholes, coupled gates, clipped cells,
-    layer normalization, zoneout, variational dropout, weight drop, the residual cell, layers of different widths, the reset gate
-    before the product, other activations) runs as a loop over the steps.
+    Where PyTorch has the cell, `native` is its nn.RNN, nn.LSTM or nn.GRU. Everything else runs as a loop over the
+    steps: peepholes, coupled gates, clipped cells, layer normalization, zoneout, variational dropout, weight drop, the
+    residual cell, layers of different widths, the reset gate before the product, other activations.
     """
 
     def __init__(self, config: Config, input_size: int) -> None:
         super().__init__()
         o = {key: config.get(key, default) for key, default in _STACK.items()}
         self.options = o
-        self.cell: str = config["cell"]
-        if self.cell not in _GATES:
-            raise FormatError(f"cell: {self.cell!r} is not known to gatewise_torch, which has {', '.join(_GATES)}")
-        if o["activation"] not in _ACTIVATIONS:
-            raise FormatError(f"activation: {o['activation']!r} is not known to gatewise_torch")
+        self.cell: str = _one_of("cell", config["cell"], _GATES)
+        _one_of("activation", o["activation"], _ACTIVATIONS)
+        _one_of("reset", o["reset"], ("after", "before"))
+        _one_of("merge", o["merge"], ("concat", "sum", "mean", "mul"))
+        _one_of("initialState", o["initialState"], ("zero", "learned"))
         size = config["hiddenSize"]
         widths = list(size) if isinstance(size, Sequence) else [size] * (o["numLayers"] or 1)
         self.widths: list[int] = widths
@@ -124,7 +136,16 @@ class Recurrent(nn.Module):
 
     def _fits_pytorch(self) -> bool:
         o = self.options
-        plain = ("variationalDropout", "zoneoutHidden", "zoneoutCell", "weightDrop", "layerNorm", "peepholes", "coupled", "cellClip")
+        plain = (
+            "variationalDropout",
+            "zoneoutHidden",
+            "zoneoutCell",
+            "weightDrop",
+            "layerNorm",
+            "peepholes",
+            "coupled",
+            "cellClip",
+        )
         activations = {"rnn": ("tanh", "relu"), "gru": ("tanh",), "lstm": ("tanh",), "residual": ()}[self.cell]
         return (
             not any(o[key] for key in plain)
@@ -141,7 +162,7 @@ class Recurrent(nn.Module):
         extra: dict[str, Any] = {"nonlinearity": o["activation"]} if self.cell == "rnn" else {}
         if o["projectionSize"]:
             extra["proj_size"] = o["projectionSize"]
-        return kinds[self.cell](
+        made: nn.RNNBase = kinds[self.cell](
             self.input_size,
             self.widths[0],
             num_layers=len(self.widths),
@@ -150,6 +171,7 @@ class Recurrent(nn.Module):
             dropout=o["dropout"] or 0.0,
             **extra,
         )
+        return made
 
     def _shapes(self, inputs: int, H: int, P: int) -> dict[str, tuple[int, ...]]:
         """The parameters of a layer in one direction, but for those that `native` has."""
@@ -241,17 +263,7 @@ class Recurrent(nn.Module):
                 end.h.append(h)
                 if self.has_c:
                     end.c.append(c)
-            if len(outputs) == 1:
-                x = outputs[0]
-            else:
-                a, b = outputs
-                merged = {
-                    "concat": lambda: torch.cat([a, b], -1),  # noqa: B023
-                    "sum": lambda: a + b,  # noqa: B023
-                    "mean": lambda: (a + b) / 2,  # noqa: B023
-                    "mul": lambda: a * b,  # noqa: B023
-                }
-                x = merged[o["merge"]]()
+            x = outputs[0] if len(outputs) == 1 else _merged(outputs[0], outputs[1], o["merge"])
         return x, end
 
     def _run_direction(
@@ -329,6 +341,12 @@ class Recurrent(nn.Module):
         return (h if "weight_hr" not in w else F.linear(h, w["weight_hr"])), c
 
 
+def _merged(a: Tensor, b: Tensor, how: str) -> Tensor:
+    if how == "concat":
+        return torch.cat([a, b], -1)
+    return a * b if how == "mul" else (a + b) / (2 if how == "mean" else 1)
+
+
 def _normalized(x: Tensor, gain: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], gain, None, 1e-5)
 
@@ -367,7 +385,9 @@ class Vocabulary:
     def encode(self, place: str, sequence: str | Sequence[str]) -> Tensor:
         """Numbers of the tokens of a text or list [T]; `place` is what errors call it."""
         if isinstance(sequence, str) and not self.characters:
-            raise TypeError(f"{place}: expected a list of tokens, since those of the vocabulary are not single characters")
+            raise TypeError(
+                f"{place}: expected a list of tokens, since those of the vocabulary are not single characters"
+            )
         ids = [self._ids.get(token, self._unknown) for token in sequence]
         if None in ids:
             strange = sorted({token for token in sequence if token not in self._ids})[:10]
@@ -382,13 +402,17 @@ class Input(nn.Module):
         super().__init__()
         given = [key for key in ("vocabulary", "features", "inputSize") if config.get(key) is not None]
         if len(given) != 1:
-            raise FormatError(f"{place}: expected one of vocabulary, features and inputSize, got {', '.join(given) or 'none'}")
+            raise FormatError(
+                f"{place}: expected one of vocabulary, features and inputSize, got {', '.join(given) or 'none'}"
+            )
         single = {"": {"embeddingSize": 64, **config}}
         features = single if given[0] == "vocabulary" else config.get("features") or {}
         self.names = list(features)
         self.vocabularies = [Vocabulary(f["vocabulary"], f.get("unknown")) for f in features.values()]
         widths = [f["embeddingSize"] for f in features.values()]
-        self.tables = nn.ModuleList(nn.Embedding(len(v.tokens), w) for v, w in zip(self.vocabularies, widths, strict=True))
+        self.tables = nn.ModuleList(
+            nn.Embedding(len(v.tokens), w) for v, w in zip(self.vocabularies, widths, strict=True)
+        )
         self.size: int = sum(widths) if features else config["inputSize"]
 
     def tensors(self, prefix: str) -> Iterator[tuple[str, nn.Parameter]]:
@@ -403,7 +427,9 @@ class Input(nn.Module):
         elif self.names == [""]:
             encoded = self.vocabularies[0].encode(place, sequence)
         else:
-            columns = [v.encode(f"{place}.{n}", sequence[n]) for n, v in zip(self.names, self.vocabularies, strict=True)]
+            columns = [
+                v.encode(f"{place}.{n}", sequence[n]) for n, v in zip(self.names, self.vocabularies, strict=True)
+            ]
             if len({len(column) for column in columns}) > 1:
                 raise ValueError(f"{place}: its features differ in length: {[len(column) for column in columns]}")
             encoded = torch.stack(columns, -1)
@@ -416,7 +442,7 @@ class Input(nn.Module):
         if not self.names:
             return x
         if self.names == [""]:
-            return self.tables[0](x)
+            return cast(Tensor, self.tables[0](x))
         return torch.cat([table(x[..., k]) for k, table in enumerate(self.tables)], -1)
 
 
@@ -432,7 +458,7 @@ class MLP(nn.Module):
     def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
         widths = [inputs, *hidden, outputs]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = dropout
 
     def tensors(self, prefix: str) -> Iterator[tuple[str, nn.Parameter]]:
@@ -450,9 +476,7 @@ class Attention(nn.Module):
 
     def __init__(self, score: str, query_size: int, key_size: int) -> None:
         super().__init__()
-        if score not in ("dot", "general", "additive"):
-            raise FormatError(f"attention: {score!r} is not known to gatewise_torch")
-        self.score = score
+        self.score: str = _one_of("attention", score, ("dot", "general", "additive"))
         A = query_size
         if score == "general":
             self.Wa = nn.Parameter(torch.zeros(query_size, key_size))
@@ -468,7 +492,9 @@ class Attention(nn.Module):
             return F.linear(keys, self.Wa)
         return F.linear(keys, self.Wk, self.b) if self.score == "additive" else keys
 
-    def forward(self, query: Tensor, projected: Tensor, values: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, projected: Tensor, values: Tensor, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """query [T,B,Fq], values [S,B,Fv] to the context [T,B,Fv] and the weights [T,B,S]."""
         if self.score == "additive":
             pairs = torch.tanh(F.linear(query, self.Wq)[:, :, None] + projected.transpose(0, 1)[None])
@@ -567,7 +593,10 @@ class Bridge(nn.Module):
 
 
 class Task(nn.Module):
-    """A model of gatewise. `config` are the options that it was created with, `description` is the whole entry of the file."""
+    """A model of gatewise.
+
+    `config` are the options that it was created with and their defaults; `description` is the whole entry of the file.
+    """
 
     task: ClassVar[str]
     #: Its options but for those of the recurrent layers, and their defaults.
@@ -577,7 +606,7 @@ class Task(nn.Module):
     hidden_size: ClassVar[int] = 128
 
     description: Description
-    #: Of the file that it was loaded from: an optimizer's moments by their names, and the state that training carries along.
+    #: Of the file: an optimizer's moments by the parameters' names, and the state that training carries along.
     moments: dict[str, dict[str, Tensor]]
     carried: State | None
 
@@ -586,7 +615,9 @@ class Task(nn.Module):
         known = {*self.options, *_STACK, "cell", "hiddenSize"}
         strange = [key for key, value in config.items() if key not in known and value is not None]
         if strange:
-            raise FormatError(f"{self.task}: not known to gatewise_torch {__version__}: the option {', '.join(map(repr, strange))}")
+            raise FormatError(
+                f"{self.task}: not known to gatewise_torch {__version__}: the option {', '.join(map(repr, strange))}"
+            )
         given = {key: value for key, value in config.items() if value is not None}
         self.config: Config = {"cell": self.cell, "hiddenSize": self.hidden_size, **self.options, **given}
         self.description = {"format": FORMAT, "build": "simd", "seed": 0, "task": self.task, "config": dict(given)}
@@ -646,9 +677,8 @@ class _Pooled(Task):
         c = self.config
         self.input = Input(c, self.task)
         self.rnn = Recurrent(c, self.input.size)
+        _one_of("pooling", c["pooling"], ("last", "mean", "max", "attention"))
         size = self.rnn.final_size if c["pooling"] == "last" else self.rnn.output_size
-        if c["pooling"] not in ("last", "mean", "max", "attention"):
-            raise FormatError(f"pooling: {c['pooling']!r} is not known to gatewise_torch")
         self.pool = AttentionPool(size) if c["pooling"] == "attention" else None
         self.head = MLP(size, self.outputs, c["hiddenLayers"], c["outputDropout"])
 
@@ -666,12 +696,12 @@ class _Pooled(Task):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Tokens [T,B], features [T,B,K] or vectors [T,B,F] to [B,outputs]: logits of the classes, or the numbers."""
         output, state = self.rnn(self._dropped(self.input(x), "inputDropout"), None, lengths)
-        return self.head(self._pooled(output, state, lengths))
+        return cast(Tensor, self.head(self._pooled(output, state, lengths)))
 
     def _pooled(self, output: Tensor, state: State, lengths: Tensor | None) -> Tensor:
         how = self.config["pooling"]
         if self.pool is not None:
-            return self.pool(output, lengths)
+            return cast(Tensor, self.pool(output, lengths))
         if how == "last":
             return torch.cat(state.h[-len(self.rnn.suffixes) :], -1)
         if how == "mean":
@@ -695,7 +725,7 @@ class SequenceRegressor(_Pooled):
 
     @property
     def outputs(self) -> int:
-        return self.config["outputSize"]
+        return int(self.config["outputSize"])
 
 
 class SequenceTagger(Task):
@@ -749,11 +779,11 @@ class Transcriber(Task):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """To the logits [T,B,V+1]: class 0 is the blank of CTC, class v + 1 is token v."""
         output, _ = self.rnn(self._dropped(self.input(x), "inputDropout"), None, lengths)
-        return self.head(output)
+        return cast(Tensor, self.head(output))
 
 
 class Memory(NamedTuple):
-    """What a decoder sees of what was read: a context [B,C], keys and values [S,B,F] of each encoder, and where it starts."""
+    """What a decoder sees: a context [B,C], keys and values [S,B,F] of each encoder, and where it starts."""
 
     context: Tensor
     keys: list[Tensor]
@@ -796,11 +826,9 @@ class Seq2Seq(Task):
         encoders = [cast(Recurrent, encoder) for encoder in self.encoders]
         last = [encoder.final_size for encoder in encoders]
         outputs = [encoder.output_size for encoder in encoders]
-        kind = c["context"]
+        kind: str = _one_of("context", c["context"], ("last", "affine", "mean"))
         self.affine = nn.ModuleList(nn.Linear(n, size) for n in last) if kind == "affine" else None
         contexts = {"last": last, "affine": [size] * len(last), "mean": outputs}
-        if kind not in contexts:
-            raise FormatError(f"context: {kind!r} is not known to gatewise_torch")
         context_size = sum(contexts[kind])
         self.embedding = nn.Embedding(V + 2, c["embeddingSize"])
         self.decoder = Recurrent(one_way, c["embeddingSize"] + (0 if c["pass"] == "state" else context_size))
@@ -849,7 +877,10 @@ class Seq2Seq(Task):
     def decode(
         self, tokens: Tensor, memory: Memory, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State, list[Tensor]]:
-        """Tokens [T,B] that were written, the first `start`, to the logits of what comes after each [T,B,V+1], class V the end."""
+        """Tokens [T,B] that were written, the first `start`, to logits of what comes after each [T,B,V+1].
+
+        Class V is the end. Gives the state after the last step, and the attention weights [T,B,S] of each encoder.
+        """
         x = self._dropped(self.embedding(tokens), "inputDropout")
         if self.config["pass"] != "state":
             x = torch.cat([x, memory.context.expand(x.shape[0], -1, -1)], -1)
@@ -933,8 +964,8 @@ class SequenceGenerator(Task):
     ) -> tuple[Tensor, Tensor | None, State]:
         """What was written before each step, tokens [T,B] or vectors [T,B,F], the first `start` or zeros.
 
-        Gives what comes next: logits [T,B,V+1], vectors or logits of bits [T,B,F]; with vectors and bits the logits [T,B,1] of the
-        sequence being over; and the state.
+        Gives what comes next: logits [T,B,V+1], vectors or logits of bits [T,B,F]; with vectors and bits the logits
+        [T,B,1] of the sequence being over; and the state.
         """
         x = self._dropped(before if self.embedding is None else self.embedding(before), "inputDropout")
         if self.config["pass"] != "state":
@@ -988,7 +1019,7 @@ class Forecaster(Task):
         yield from _parameters(self.head, "head")
 
     def forward(self, x: Tensor, steps: int | None = None) -> Tensor:
-        """Windows [T,B,variables], differenced and scaled as the file says, to forecasts [B,steps,targets,quantiles] in that scale."""
+        """Windows [T,B,variables] to forecasts [B,steps,targets,quantiles], both differenced and scaled."""
         horizon = self.config["horizon"]
         steps = steps or horizon
         if steps > horizon and not self.recursive:
@@ -996,7 +1027,7 @@ class Forecaster(Task):
         _, state = self.rnn(x)
         outputs = []
         while True:
-            y = self.head(self._dropped(state.h[-1], "outputDropout"))
+            y = cast(Tensor, self.head(self._dropped(state.h[-1], "outputDropout")))
             if not self.recursive:
                 return y.view(x.shape[1], horizon, len(self.targets), self.Q)[:, :steps]
             outputs.append(y.view(x.shape[1], len(self.targets), self.Q))
@@ -1051,10 +1082,14 @@ def _describe(metadata: Mapping[str, str] | None) -> Description:
     if text is None:
         raise FormatError("the file has no description (metadata, `gatewise`): it was not saved by a task of gatewise")
     try:
-        about = json.loads(text)
+        about: Description = json.loads(text)
     except json.JSONDecodeError as error:
         raise FormatError("the file's description (metadata, `gatewise`) is not valid JSON") from error
-    if not isinstance(about, dict) or not isinstance(about.get("config"), dict) or not isinstance(about.get("task"), str):
+    if (
+        not isinstance(about, dict)
+        or not isinstance(about.get("config"), dict)
+        or not isinstance(about.get("task"), str)
+    ):
         raise FormatError("the file's description has no `task` and `config`")
     if about.get("format") == 1:
         about = _from_format_1(about)
@@ -1097,24 +1132,23 @@ class Schedule:
 
     def __init__(self, options: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
         self.options = dict(options)
-        if self.options["kind"] not in ("constant", "step", "cosine", "plateau"):
-            raise FormatError(f"schedule: {self.options['kind']!r} is not known to gatewise_torch")
+        _one_of("schedule", self.options["kind"], ("constant", "step", "cosine", "plateau"))
         self.memory: dict[str, Any] = {"made": 0, "scale": 1, "best": None, "bad": 0, "sum": 0, "count": 0, **memory}
 
     def rate(self, base: float) -> float:
         """The rate of the step that comes next."""
-        o, made = self.options, self.memory["made"]
-        warmup = o.get("warmup", 0)
+        o, made = self.options, int(self.memory["made"])
+        warmup = int(o.get("warmup", 0))
         if made < warmup:
             return base * (made + 1) / warmup
         n = made - warmup
-        least = o.get("minLearningRate", 0)
+        least = float(o.get("minLearningRate", 0))
         if o["kind"] == "step":
-            return base * o["factor"] ** (n // o["every"])
+            return base * float(o["factor"]) ** (n // int(o["every"]))
         if o["kind"] == "cosine":
-            return least + (base - least) * (1 + math.cos(math.pi * min(n, o["steps"]) / o["steps"])) / 2
+            return least + (base - least) * (1 + math.cos(math.pi * min(1, n / int(o["steps"])))) / 2
         if o["kind"] == "plateau":
-            return max(base * self.memory["scale"], min(base, least))
+            return max(base * float(self.memory["scale"]), min(base, least))
         return base
 
     def done(self, loss: float) -> None:
@@ -1154,8 +1188,8 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "squar
 def load(path: str | os.PathLike[str]) -> Task:
     """The module of a file that gatewise or `save` has written, on the CPU, in training mode.
 
-    Raises FormatError for a file that is damaged, holds an unknown task, cell or option, or whose tensors do not fit: it names those
-    that are missing, not expected or misshapen.
+    Raises FormatError for a file that is damaged, holds an unknown task, cell or option, or whose tensors do not fit:
+    it names those that are missing, not expected or misshapen.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -1178,7 +1212,8 @@ def load(path: str | os.PathLike[str]) -> Task:
         for name, parameter in parameters.items():
             parameter.copy_(own[name])
     module.moments = {
-        name: {kind: tensors[f"optimizer.{kind}.{name}"] for kind in sorted(kinds)} for name in (parameters if kinds else ())
+        name: {kind: tensors[f"optimizer.{kind}.{name}"] for kind in sorted(kinds)}
+        for name in (parameters if kinds else ())
     }
     module.carried = _read_state(tensors)
     return module
@@ -1220,8 +1255,8 @@ def optimizer_options(given: Mapping[str, Any] | None = None) -> dict[str, Any]:
 def load_optimizer(module: Task, options: Mapping[str, Any] | None = None) -> torch.optim.Optimizer:
     """The optimizer of a module, with the moments and steps of the file that it was loaded from.
 
-    `options` are in gatewise's words: `{"optimizer": "adamw", "learningRate": 1e-3, "weightDecay": 0.1}`; by default those of the
-    file. As in gatewise, the moments start again where an option apart from the learning rate differs.
+    `options` are in gatewise's words: `{"optimizer": "adamw", "learningRate": 1e-3, "weightDecay": 0.1}`; by default
+    those of the file. As in gatewise, the moments start again where an option apart from the learning rate differs.
     """
     saved = module.description.get("optimizer") or {}
     before = optimizer_options(saved.get("options"))
@@ -1240,9 +1275,11 @@ def load_optimizer(module: Task, options: Mapping[str, Any] | None = None) -> to
     else:
         kind = torch.optim.Adam if o["optimizer"] == "adam" else torch.optim.AdamW
         made = kind(parameters, betas=(o["beta1"], o["beta2"]), eps=o["epsilon"], amsgrad=o["amsgrad"], **common)
-    made.gatewise = o  # type: ignore[attr-defined]
     same = all(o.get(key) == before.get(key) for key in {*o, *before} - {"learningRate"})
-    if same and module.moments:
+    module.description["optimizer"] = {"options": o, "step": saved.get("step", 0)}
+    if not same:
+        module.moments = {}
+    if module.moments:
         step = float(saved.get("step", 0))
         for name, parameter in module.tensors().items():
             own = {kind: moment.clone().to(parameter) for kind, moment in module.moments[name].items()}
@@ -1262,20 +1299,22 @@ def save(
 ) -> None:
     """Writes a module as a file that gatewise loads: whole, by a temporary name that is renamed.
 
-    With an optimizer that `load_optimizer` made, its moments, options and steps are in it: gatewise resumes where PyTorch stopped.
-    Without one, only the weights are.
+    With an optimizer that `load_optimizer` made, its moments, options and steps are in it: gatewise resumes where
+    PyTorch stopped. Without one, only the weights are.
 
     steps: how many training has made, default what the optimizer has counted
-    position, state: where training stands in its data, in the words of gatewise's file; without them gatewise begins at the front
+    position, state: where training stands in its data, in the words of gatewise's file; without them gatewise begins
+        at the front
     metadata: more texts for the file
     """
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in module.tensors().items()}
     training = ("optimizer", "schedule", "position", "random")
     about = {key: value for key, value in module.description.items() if key not in training}
     if optimizer is not None:
-        options = getattr(optimizer, "gatewise", None)
-        if options is None:
-            raise ValueError("optimizer: expected one that load_optimizer has made")
+        known = module.description.get("optimizer")
+        if known is None:
+            raise ValueError("optimizer: expected one that load_optimizer has made for this module")
+        options = known["options"]
         counted = 0
         # where a parameter has had no gradient yet, its moments are zeros
         kinds = [kind for kind in _MOMENTS if any(own.get(kind) is not None for own in optimizer.state.values())]
@@ -1285,7 +1324,9 @@ def save(
                 counted = int(own["step"])
             for kind in kinds:
                 moment = own.get(kind)
-                tensors[f"optimizer.{kind}.{name}"] = torch.zeros_like(tensors[name]) if moment is None else moment.detach().cpu()
+                tensors[f"optimizer.{kind}.{name}"] = (
+                    torch.zeros_like(tensors[name]) if moment is None else moment.detach().cpu()
+                )
         if "random" in module.description:
             about["random"] = module.description["random"]
         if "schedule" in module.description:
@@ -1293,7 +1334,7 @@ def save(
         if position is not None:
             about["position"] = dict(position)
         if steps is None:
-            steps = counted or int((module.description.get("optimizer") or {}).get("step", 0))
+            steps = counted or int(known["step"])
         if kinds or not _has_moments(options):
             about["optimizer"] = {"options": options, "step": steps}
     if state is not None:

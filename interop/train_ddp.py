@@ -3,14 +3,18 @@
     torchrun --standalone --nproc-per-node=2 --max-restarts=0 train_ddp.py \\
         --model start.safetensors --data text.txt --output trained.safetensors --steps 1000 --batch-size 16 --window 64
 
-The file is a LanguageModel, SequenceClassifier, SequenceRegressor, SequenceTagger or Seq2Seq that gatewise has saved; so is the output.
-Data: for a language model a text, or a JSON list of tokens; else a line of JSON for each example, as gatewise's `fit` takes them:
+The file is a LanguageModel, SequenceClassifier, SequenceRegressor, SequenceTagger or Seq2Seq that gatewise has saved.
+So is the output.
+Data: for a language model a text, or a JSON list of tokens; else a line of JSON for each example, as gatewise's `fit`
+takes them:
 
-    {"input": "…", "label": "…"}   {"input": […], "target": 1.5}   {"input": […], "labels": […]}   {"source": "…", "target": "…"}
+    {"input": "…", "label": "…"}      {"input": […], "target": 1.5}
+    {"input": […], "labels": […]}     {"source": "…", "target": "…"}
 
-A batch is spread over the processes: what they do together equals one process with the whole batch. Every `--snapshot-every` steps a
-snapshot is written, whole, by a temporary name that is renamed. A job that is launched again with the same arguments resumes from it.
-Where a process dies, let the whole job end and launch it again (see docs/cluster.md). All processes have to see the same paths.
+A batch is spread over the processes: what they do together equals one process with the whole batch. Every
+`--snapshot-every` steps a snapshot is written, whole, by a temporary name that is renamed. A job that is launched again
+with the same arguments resumes from it. Where a process dies, let the whole job end and launch it again (see
+docs/cluster.md). All processes have to see the same paths.
 
 `train(config)` is the same as a function, which Ray's TorchTrainer takes as it is.
 """
@@ -57,10 +61,10 @@ NEIGHBOURS = 20
 
 
 class Term(NamedTuple):
-    """A part of the loss: the sum over what this process has, and how many numbers it is a sum of."""
+    """A part of the loss: the sum over what this process has, and of how many losses it is the sum."""
 
     total: Tensor
-    count: int
+    terms: int
 
 
 class Data:
@@ -90,23 +94,33 @@ def fingerprint(tokens: Tensor) -> str:
 
 
 class Text(Data):
-    """A text for a language model, cut as gatewise's `fit` does: B places side by side, read window by window with their state."""
+    """A text for a language model, cut as gatewise's `fit` does: B places side by side, read window by window."""
 
-    def __init__(self, module: gatewise.LanguageModel, text: str | list[str], o: dict[str, Any], rank: int, world: int) -> None:
+    def __init__(
+        self, module: gatewise.LanguageModel, text: str | list[str], o: dict[str, Any], rank: int, world: int
+    ) -> None:
         self.module = module
         tokens = module.vocabulary.encode("text", text)
         B, T = o["batch_size"], o["window"]
         if B % world:
             raise ValueError(f"batch_size: expected a multiple of the {world} processes, got {B}")
         if len(tokens) <= B * T:
-            raise ValueError(f"data: {len(tokens)} tokens are too few for batch_size {B} of window {T}; {B * T + 1} are needed")
+            raise ValueError(
+                f"data: {len(tokens)} tokens are too few for batch_size {B} of window {T}; {B * T + 1} are needed"
+            )
         length = (len(tokens) - 1) // B
         self.device = next(module.parameters()).device
         share = range(rank * B // world, (rank + 1) * B // world)
         self.rows = torch.stack([tokens[b * length : (b + 1) * length + 1] for b in share]).to(self.device)
         self.T = T
         self.batches = (length - T) // T + 1
-        self.position: dict[str, Any] = {"text": fingerprint(tokens), "batchSize": B, "window": T, "stride": T, "next": 0}
+        self.position: dict[str, Any] = {
+            "text": fingerprint(tokens),
+            "batchSize": B,
+            "window": T,
+            "stride": T,
+            "next": 0,
+        }
         self.state: gatewise.State | None = None
         self.following: gatewise.State | None = None
         at = module.description.get("position")
@@ -196,7 +210,8 @@ def pooled_examples(
             targets.append(torch.as_tensor(line["target"], dtype=torch.float32).reshape(module.outputs))
             continue
         names = list(module.config["classes"])
-        own = torch.tensor(labels_of(f"line {i + 1}: label", names, line["label"] if several else [line["label"]]), dtype=torch.long)
+        given = line["label"] if several else [line["label"]]
+        own = torch.tensor(labels_of(f"line {i + 1}: label", names, given), dtype=torch.long)
         targets.append(torch.zeros(len(names)).index_fill(0, own, 1.0) if several else own[0])
 
     def terms(batch: list[int]) -> list[Term]:
@@ -218,9 +233,13 @@ def tagger_examples(module: gatewise.SequenceTagger, lines: list[Any], o: dict[s
     targets = []
     for i, line in enumerate(lines):
         given = line["labels"] if "" not in module.sets else {"": line["labels"]}
-        own = [torch.tensor(labels_of(f"line {i + 1}: labels", names, given[name])) for name, names in module.sets.items()]
+        own = [
+            torch.tensor(labels_of(f"line {i + 1}: labels", names, given[name])) for name, names in module.sets.items()
+        ]
         if any(len(labels) != len(inputs[i]) for labels in own):
-            raise ValueError(f"line {i + 1}: labels: expected {len(inputs[i])}, one for each step, got {[len(k) for k in own]}")
+            raise ValueError(
+                f"line {i + 1}: labels: expected {len(inputs[i])}, one for each step, got {[len(k) for k in own]}"
+            )
         targets.append(own)
 
     def terms(batch: list[int]) -> list[Term]:
@@ -247,7 +266,9 @@ def seq2seq_examples(module: gatewise.Seq2Seq, lines: list[Any], o: dict[str, An
     for i, line in enumerate(lines):
         given = {"": line["source"]} if "" in module.sources else line["source"]
         place = f"line {i + 1}: source"
-        sources.append([reader.encode(place, given[name]) for name, reader in zip(module.sources, readers, strict=True)])
+        sources.append(
+            [reader.encode(place, given[name]) for name, reader in zip(module.sources, readers, strict=True)]
+        )
         targets.append(module.vocabulary.encode(f"line {i + 1}: target", line["target"]))
 
     def terms(batch: list[int]) -> list[Term]:
@@ -293,7 +314,7 @@ class Step(nn.Module):
         rank, world = self.place
         terms = self.data.terms(step, rank, world)
         device = terms[0].total.device
-        counts = torch.tensor([float(count) for _, count in terms], device=device, dtype=torch.float64)
+        counts = torch.tensor([float(n) for _, n in terms], device=device, dtype=torch.float64)
         dist.all_reduce(counts)
         parts = torch.stack([total for total, _ in terms]) / counts.float()
         return parts.sum() * world, parts.detach().sum()
@@ -301,7 +322,10 @@ class Step(nn.Module):
 
 def job_of(o: dict[str, Any]) -> str:
     """What tells jobs apart: a snapshot of another one is not resumed from."""
-    own = {key: o[key] for key in ("model", "data", "batch_size", "window", "optimizer", "learning_rate", "clip_norm", "seed")}
+    own = {
+        key: o[key]
+        for key in ("model", "data", "batch_size", "window", "optimizer", "learning_rate", "clip_norm", "seed")
+    }
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -313,7 +337,9 @@ def resume_from(o: dict[str, Any]) -> tuple[Path, int]:
     with safe_open(snapshot, "pt") as file:
         about = json.loads((file.metadata() or {}).get("train_ddp", "{}"))
     if about.get("job") != job_of(o):
-        raise ValueError(f"{snapshot}: is a snapshot of a job with other arguments; remove it or give another --snapshot")
+        raise ValueError(
+            f"{snapshot}: is a snapshot of a job with other arguments; remove it or give another --snapshot"
+        )
     return snapshot, about["done"]
 
 
@@ -360,7 +386,6 @@ def _train(o: dict[str, Any], device: torch.device) -> None:
         find_unused_parameters=isinstance(data, Text) and module.config.get("initialState") == "learned",
     )
     print(f"rank {rank} of {world}, process {os.getpid()}: from step {done} of {o['steps']}, {path}", flush=True)
-    log = open(o["losses"], "a", encoding="utf-8") if o["losses"] and rank == 0 else None
 
     def write(to: str) -> None:
         standing = data.standing(done, world)
@@ -386,8 +411,10 @@ def _train(o: dict[str, Any], device: torch.device) -> None:
         if schedule:
             schedule.done(float(part))
         done += 1
-        if log:
-            print(json.dumps({"step": done, "loss": float(part), "gradientNorm": float(norm), "learningRate": rate}), file=log, flush=True)
+        if o["losses"] and rank == 0:
+            with open(o["losses"], "a", encoding="utf-8") as log:
+                line = {"step": done, "loss": float(part), "gradientNorm": float(norm), "learningRate": rate}
+                log.write(json.dumps(line) + "\n")
         if rank == 0 and (done % 100 == 0 or done == o["steps"]):
             print(f"step {done} of {o['steps']}: loss {float(part):.6f}, gradient norm {float(norm):.4f}", flush=True)
         if done % o["snapshot_every"] == 0 and done < o["steps"]:
@@ -396,8 +423,6 @@ def _train(o: dict[str, Any], device: torch.device) -> None:
     if rank == 0:
         with suppress(FileNotFoundError):
             os.unlink(o["snapshot"])
-    if log:
-        log.close()
 
 
 def main() -> None:
@@ -405,7 +430,9 @@ def main() -> None:
     for key, default in DEFAULTS.items():
         kind = {"learning_rate": float}.get(key, str if default is None else type(default))
         needed = key in ("model", "data", "output")
-        parser.add_argument(f"--{key.replace('_', '-')}", type=kind, default=default, required=needed, help=f"default: {default}")
+        parser.add_argument(
+            f"--{key.replace('_', '-')}", type=kind, default=default, required=needed, help=f"default: {default}"
+        )
     train(vars(parser.parse_args()))
 
 

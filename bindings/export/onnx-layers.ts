@@ -1,6 +1,7 @@
 /** The layers of gatewise as nodes of ONNX. Values are named by strings; shapes are those of gatewise, time-major. */
-import { UnsupportedError } from '../index.js';
+
 import type { Model, Recurrent, RecurrentOptions } from '../index.js';
+import { UnsupportedError } from '../index.js';
 import type { Graph } from './onnx-graph.js';
 
 /** Where the weights are. */
@@ -153,7 +154,12 @@ export function recurrent(
     const packed = pack(g, weights, cell, options, `${name}.l${layer}`, names);
     const start = (kind: 'h' | 'c') => {
       const own = state?.[kind].slice(layer * D, (layer + 1) * D);
-      if (own) return g.node('Concat', own.map((s) => unsqueeze(g, s, 0)), { axis: 0 });
+      if (own)
+        return g.node(
+          'Concat',
+          own.map((s) => unsqueeze(g, s, 0)),
+          { axis: 0 },
+        );
       if (options.initialState !== 'learned') return '';
       const learned = names.map((of) => weights.get(of(`${kind}0`)));
       const values = g.floats(`${name}.${kind}0.l${layer}`, [D, 1, H], joined(learned));
@@ -316,7 +322,13 @@ export function attend(
 }
 
 /** c [B,C] to the initial state of a stack. */
-export function bridge(g: Graph, weights: Weights, name: string, context: string, sizes: Recurrent['stateSizes']): States {
+export function bridge(
+  g: Graph,
+  weights: Weights,
+  name: string,
+  context: string,
+  sizes: Recurrent['stateSizes'],
+): States {
   const make = (kind: 'h' | 'c') =>
     sizes[kind].map((_, i) => g.node('Tanh', [linear(g, weights, `${name}.${kind}${i}`, context)]));
   return { h: make('h'), c: make('c') };

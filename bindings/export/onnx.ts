@@ -24,7 +24,13 @@ export interface OnnxPair {
 }
 
 /** Tasks whose network is one graph, and those that write step by step. */
-export type OnnxTask = LanguageModel | SequenceClassifier | SequenceRegressor | SequenceTagger | Transcriber | Forecaster;
+export type OnnxTask =
+  | LanguageModel
+  | SequenceClassifier
+  | SequenceRegressor
+  | SequenceTagger
+  | Transcriber
+  | Forecaster;
 export type OnnxWriter = Seq2Seq | SequenceGenerator;
 
 /**
@@ -57,8 +63,14 @@ export type OnnxWriter = Seq2Seq | SequenceGenerator;
  *
  * @example
  * ```js
- * const bytes = await toOnnx(classifier);
+ * import { toOnnx } from 'gatewise/export/onnx';
+ * import { Seq2Seq, SequenceClassifier } from 'gatewise/tasks';
+ *
+ * const classifier = await SequenceClassifier.create({ vocabulary: 'ab', classes: ['even', 'odd'], hiddenSize: 8 });
+ * const bytes = await toOnnx(classifier); // a whole file, for writeFile
+ * const seq2seq = await Seq2Seq.create({ source: { vocabulary: 'ab' }, target: 'xyz', hiddenSize: 8 });
  * const { encoder, decoder } = await toOnnx(seq2seq);
+ * console.log(bytes.length > 1000, encoder.length > 1000, decoder.length > 1000); // true true true
  * ```
  */
 export async function toOnnx(task: OnnxWriter): Promise<OnnxPair>;

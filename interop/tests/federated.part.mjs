@@ -4,7 +4,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { LanguageModel } from 'gatewise/tasks';
 
-export const title = 'Flower: a client is killed in the middle of a round, and comes back; with one client, the local chain bit for bit';
+export const title =
+  'Flower: a client is killed in the middle of a round, and comes back; with one client, the local chain bit for bit';
 export const needs = 'torch';
 export const modules = ['flwr', 'safetensors', 'numpy'];
 
@@ -20,7 +21,12 @@ const freePort = () =>
 /** Speeches of four roles, made up. */
 function speeches() {
   const roles = ['First Gate', 'Second Gate', 'Third Gate', 'All'];
-  const says = ['open, and be glad.', 'shut! who goes there?', "forget what is past; keep what's new.", 'we carry it on.'];
+  const says = [
+    'open, and be glad.',
+    'shut! who goes there?',
+    "forget what is past; keep what's new.",
+    'we carry it on.',
+  ];
   return Array.from({ length: 400 }, (_, i) => {
     const n = (i * i + 3 * i) % 7;
     return `${roles[i % 4]}:\n${says[n % 4]} ${says[(n * i) % 4]}\n`;
@@ -107,25 +113,52 @@ export default async function (t) {
     return t.until(async () => online(await listed().catch(() => '')) === wanted, 120);
   };
   const start = (rounds, output) => {
-    const orders = { model: at('start.safetensors'), output: at(output), rounds, steps: 8, 'batch-size': 4, window: 16, timeout: 300 };
-    const config = Object.entries(orders).map(([key, value]) => `${key}=${typeof value === 'string' ? JSON.stringify(value) : value}`);
-    return group.start('flwr', ['run', join(t.root, 'examples/federated'), 'here', '--stream', '--run-config', config.join(' ')]);
+    const orders = {
+      model: at('start.safetensors'),
+      output: at(output),
+      rounds,
+      steps: 8,
+      'batch-size': 4,
+      window: 16,
+      timeout: 300,
+    };
+    const config = Object.entries(orders).map(
+      ([key, value]) => `${key}=${typeof value === 'string' ? JSON.stringify(value) : value}`,
+    );
+    return group.start('flwr', [
+      'run',
+      join(t.root, 'examples/federated'),
+      'here',
+      '--stream',
+      '--run-config',
+      config.join(' '),
+    ]);
   };
   /** [results, failures] of each round, as the server has counted them. */
   const counted = ({ output }) =>
-    Array.from(output.matchAll(/Received (\d+) results and (\d+) failures/g), ([, results, failures]) => [+results, +failures]);
+    Array.from(output.matchAll(/Received (\d+) results and (\d+) failures/g), ([, results, failures]) => [
+      +results,
+      +failures,
+    ]);
 
   try {
-    if (!(await t.until(() => /running|started|Uvicorn|Starting/i.test(server.output), 60))) throw new Error(server.output);
+    if (!(await t.until(() => /running|started|Uvicorn|Starting/i.test(server.output), 60)))
+      throw new Error(server.output);
     const stays = client(0);
     let other = client(1);
-    if (!(await nodes(2))) throw new Error(`two clients are not there:\n${server.output}\n${stays.output}\n${other.output}`);
+    if (!(await nodes(2)))
+      throw new Error(`two clients are not there:\n${server.output}\n${stays.output}\n${other.output}`);
     const run = start(3, 'trained.safetensors');
-    if (!((await waiting(0, 1)) && (await waiting(1, 1)))) throw new Error(`no round began:\n${run.output}\n${stays.output}`);
+    if (!((await waiting(0, 1)) && (await waiting(1, 1))))
+      throw new Error(`no round began:\n${run.output}\n${stays.output}`);
     await group.kill(other, 'SIGKILL');
     open(0, 1);
     await waiting(0, 2);
-    t.check('the round is closed with what was left, and one failure is counted', `${counted(run)}` === '1,1', counted(run));
+    t.check(
+      'the round is closed with what was left, and one failure is counted',
+      `${counted(run)}` === '1,1',
+      counted(run),
+    );
     other = client(1);
     const back = await nodes(2);
     t.check('the client that was killed is back', back);
@@ -154,11 +187,21 @@ export default async function (t) {
     let local = at('start.safetensors');
     for (const round of [1, 2, 3]) {
       const next = at(`local-${round}.safetensors`);
-      const orders = ['--data', at('speeches.txt'), '--part=0', '--parts=2', '--steps=8', '--batch-size=4', '--window=16'];
+      const orders = [
+        '--data',
+        at('speeches.txt'),
+        '--part=0',
+        '--parts=2',
+        '--steps=8',
+        '--batch-size=4',
+        '--window=16',
+      ];
       await t.run(process.execPath, [learner, 'train', local, next, `--round=${round}`, ...orders]);
       local = next;
     }
-    const same = existsSync(at('alone.safetensors')) && Buffer.compare(await model(at('alone.safetensors')), await model(local)) === 0;
+    const same =
+      existsSync(at('alone.safetensors')) &&
+      Buffer.compare(await model(at('alone.safetensors')), await model(local)) === 0;
     t.check('with one client, the model equals the local chain bit for bit', same, JSON.stringify(counted(alone)));
   } finally {
     await group.end();

@@ -35,7 +35,11 @@ export default async function (t) {
     output = again.output;
   }
   const [, from] = /from step (\d+) of/.exec(output) ?? [];
-  t.check('launched again, it resumes from a snapshot', Number(from) > 0 && Number(from) < 60, `from step ${from}, ${launches} launch`);
+  t.check(
+    'launched again, it resumes from a snapshot',
+    Number(from) > 0 && Number(from) < 60,
+    `from step ${from}, ${launches} launch`,
+  );
   const same = Buffer.compare(readFileSync(at('calm')), readFileSync(at('disturbed'))) === 0;
   t.check('the final file equals that of the undisturbed job bit for bit', same);
 

@@ -3,7 +3,27 @@
  * compared with.
  */
 import { input, read } from 'gatewise';
-import * as tasks from 'gatewise/tasks';
+import {
+  Forecaster,
+  LanguageModel,
+  Seq2Seq,
+  SequenceClassifier,
+  SequenceGenerator,
+  SequenceRegressor,
+  SequenceTagger,
+  Transcriber,
+} from 'gatewise/tasks';
+
+const KINDS = {
+  Forecaster,
+  LanguageModel,
+  Seq2Seq,
+  SequenceClassifier,
+  SequenceGenerator,
+  SequenceRegressor,
+  SequenceTagger,
+  Transcriber,
+};
 
 const RAGGED = ['abcab', 'cc', 'bacaab', 'b'];
 const VECTORS = [5, 2, 6].map((T, b) =>
@@ -182,7 +202,7 @@ export const cases = Array.from(all(), ({ onnx = true, ...own }) => ({ ...own, o
 /** A model of a case; larger weights than fresh ones, so that it has something to say, and no learned state or gain is alike. */
 export async function create({ task, options }) {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const made = await tasks[task].create(given);
+  const made = await KINDS[task].create(given);
   const { model } = made;
   for (const { name } of model.parameters) {
     model.set(
@@ -193,7 +213,7 @@ export async function create({ task, options }) {
   return made;
 }
 
-export const load = ({ task }, bytes) => tasks[task].load(bytes);
+export const load = ({ task }, bytes) => KINDS[task].load(bytes);
 
 const shaped = (tape, rows) => ({ shape: [rows.T, rows.B, rows.F], values: Array.from(read(tape, rows)) });
 const zip = (columns) => columns[0].map((_, i) => columns.map((column) => column[i]));

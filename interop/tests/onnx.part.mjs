@@ -1,6 +1,5 @@
 /** What toOnnx writes, run by ONNX Runtime: every task, and every cell that ONNX has. */
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { toOnnx } from 'gatewise/export/onnx';
 import { cases, create, outputs } from './networks.mjs';
 import { distance } from './predictions.part.mjs';
@@ -12,7 +11,12 @@ export default async function ({ npmPackage, check }) {
   const { InferenceSession, Tensor } = createRequire(import.meta.url)(at);
   const ints = (values, dims) => new Tensor('int64', BigInt64Array.from(values, BigInt), dims);
   const floats = (values, dims) => new Tensor('float32', Float32Array.from(values), dims);
-  const lengthsOf = (batch) => new Tensor('int32', Int32Array.from(batch, ({ length }) => length), [batch.length]);
+  const lengthsOf = (batch) =>
+    new Tensor(
+      'int32',
+      Int32Array.from(batch, ({ length }) => length),
+      [batch.length],
+    );
   const zeros = (session, B) =>
     Object.fromEntries(
       session.inputMetadata
@@ -42,7 +46,7 @@ export default async function ({ npmPackage, check }) {
   }
 
   /** Rows past the ends of sequences, which do not count, as zeros. */
-  function masked({ dims: [T, B, F], data }, lengths) {
+  function masked({ dims: [, B, F], data }, lengths) {
     return Array.from(data, (v, i) => (Math.floor(i / (B * F)) < lengths.data[Math.floor(i / F) % B] ? v : 0));
   }
 
@@ -50,7 +54,10 @@ export default async function ({ npmPackage, check }) {
   async function decode({ encoder, decoder }, first, steps) {
     const start = await (await InferenceSession.create(encoder)).run(first);
     const session = await InferenceSession.create(decoder);
-    const known = { ...start, ...Object.fromEntries(Object.entries(first).filter(([name]) => name.endsWith('lengths'))) };
+    const known = {
+      ...start,
+      ...Object.fromEntries(Object.entries(first).filter(([name]) => name.endsWith('lengths'))),
+    };
     const results = [];
     for (const step of steps) {
       const given = { ...known, ...step };
@@ -102,8 +109,15 @@ export default async function ({ npmPackage, check }) {
     const session = await InferenceSession.create(file);
     if (data.text) {
       const ids = task.vocabulary.encode('text', data.text);
-      const { logits } = await session.run({ tokens: ints(ids, [ids.length, 1]), ...zeros(session, 1) });
-      return { logits: [...logits.data] };
+      // in two halves: the states of the first are those that the second begins with
+      let states = zeros(session, 1);
+      const logits = [];
+      for (const part of [ids.slice(0, 5), ids.slice(5)]) {
+        const result = await session.run({ tokens: ints(part, [part.length, 1]), ...states });
+        logits.push(...result.logits.data);
+        states = Object.fromEntries(Object.keys(states).map((name) => [name, result[`next.${name}`]]));
+      }
+      return { logits };
     }
     if (data.windows) {
       const [B, T, F] = [data.windows.length, data.windows[0].length, data.windows[0][0].length];
@@ -111,12 +125,17 @@ export default async function ({ npmPackage, check }) {
       const { forecasts } = await session.run({ values: floats(values, [T, B, F]) });
       const [, horizon, width] = forecasts.dims;
       if (one.options.method !== 'recursive') return { step0: [...forecasts.data] };
-      const at = (k) => data.windows.flatMap((_, b) => [...forecasts.data].slice((b * horizon + k) * width, (b * horizon + k + 1) * width));
+      const at = (k) =>
+        data.windows.flatMap((_, b) =>
+          [...forecasts.data].slice((b * horizon + k) * width, (b * horizon + k + 1) * width),
+        );
       return Object.fromEntries(Array.from({ length: horizon }, (_, k) => [`step${k}`, at(k)]));
     }
     const given = feed(layers.input, data.inputs);
     const result = await session.run(given);
-    const rows = Object.values(result).map((value) => (value.dims.length === 3 ? masked(value, given.lengths) : [...value.data]));
+    const rows = Object.values(result).map((value) =>
+      value.dims.length === 3 ? masked(value, given.lengths) : [...value.data],
+    );
     return Object.fromEntries(rows.map((values, k) => [`logits${k || ''}`, values]));
   }
 

@@ -21,7 +21,13 @@ export default async function (t) {
     t.check(`${training.name}: gatewise learns`, falls, `${own[0].toFixed(4)} to ${own[STEPS - 1].toFixed(4)}`);
     for (const ranks of [1, 2]) {
       const log = at(`losses-${ranks}`);
-      const options = { model: at('start'), data: at('data'), output: at(`trained-${ranks}`), losses: log, steps: STEPS };
+      const options = {
+        model: at('start'),
+        data: at('data'),
+        output: at(`trained-${ranks}`),
+        losses: log,
+        steps: STEPS,
+      };
       await t.py([...torchrun(t, ranks, { ...options, 'learning-rate': 5e-3 }), ...training.arguments]);
       const d = farthest(lossesOf(log), own);
       t.check(`${training.name}: ${ranks} process${ranks > 1 ? 'es' : ''} as gatewise`, d <= 1e-5, d.toExponential(1));

@@ -1,6 +1,7 @@
 """The half of predictions.part.mjs that runs in Python: python predictions.py FOLDER.
 
-Reads the files and what gatewise makes of them, and compares; then changes the weights, writes files, and what PyTorch makes of them.
+Reads the files and what gatewise makes of them, and compares; then changes the weights, writes files, and what PyTorch
+makes of them.
 """
 
 import json
@@ -105,7 +106,12 @@ def refuse(folder: Path) -> None:
     says("a misshapen tensor", ["misshapen", "head.weight", "[3, 12]"], {**tensors, "head.weight": weight[:1]}, about)
     says("numbers that are not finite", ["not finite", "head.weight"], {**tensors, "head.weight": weight / 0}, about)
     says("another type", ["mistyped", "float64"], {**tensors, "head.weight": weight.double()}, about)
-    says("a moment without its parameter", ["optimizer.exp_avg.x"], {**tensors, "optimizer.exp_avg.x": weight.clone()}, about)
+    says(
+        "a moment without its parameter",
+        ["optimizer.exp_avg.x"],
+        {**tensors, "optimizer.exp_avg.x": weight.clone()},
+        about,
+    )
     says("an unknown cell", ["cell", "'mamba'"], tensors, {**about, "config": {**about["config"], "cell": "mamba"}})
     says("an unknown option", ["'depth'"], tensors, {**about, "config": {**about["config"], "depth": 3}})
     says("an unknown task", ["'painter'"], tensors, {**about, "task": "painter"})

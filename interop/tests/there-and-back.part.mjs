@@ -47,7 +47,13 @@ export default async function (t) {
   await training.fit(half, 10, options);
   writeFileSync(at('scheduled'), half.save());
   await t.py([
-    ...torchrun(t, 1, { model: at('scheduled'), data: at('text'), output: at('scheduled.out'), losses: at('l'), steps: 10 }),
+    ...torchrun(t, 1, {
+      model: at('scheduled'),
+      data: at('text'),
+      output: at('scheduled.out'),
+      losses: at('l'),
+      steps: 10,
+    }),
     ...training.arguments,
   ]);
   const s = farthest(lossesOf(at('l')), expected.slice(10));

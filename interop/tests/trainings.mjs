@@ -18,7 +18,8 @@ const jsonl = (examples) => examples.map((example) => `${JSON.stringify(example)
 /** A language model and how it is trained; `hiddenSize` makes it slower. */
 export const language = (hiddenSize = 32) => ({
   name: 'language model',
-  create: () => LanguageModel.create({ vocabulary: `${letters}ijklmnopqrstuvwxyz `, hiddenSize, numLayers: 2, seed: 1 }),
+  create: () =>
+    LanguageModel.create({ vocabulary: `${letters}ijklmnopqrstuvwxyz `, hiddenSize, numLayers: 2, seed: 1 }),
   load: (bytes) => LanguageModel.load(bytes),
   fit: (model, steps, options) => model.fit(text, { batchSize: 8, window: 16, steps, ...options }),
   data: text,

@@ -1,4 +1,4 @@
-"""The server: it hands out the weights and averages what comes back (FedAvg, McMahan et al. 2017, arXiv:1602.05629v4)."""
+"""The server hands out the weights and averages what comes back: FedAvg, McMahan et al. 2017, arXiv:1602.05629v4."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     run = context.run_config
     arrays, description = read(Path(str(run["model"])))
-    # one client is enough, to begin and to end a round: both are 2 by default, and a server with one client would wait for ever
+    # one client is enough: both are 2 by default, and a server with a single client would wait for ever
     strategy = FedAvg(fraction_evaluate=0.0, min_train_nodes=1, min_available_nodes=1)
     orders = {key: run[key] for key in ("steps", "batch-size", "window", "learning-rate")}
     result = strategy.start(
