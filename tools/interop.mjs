@@ -76,15 +76,26 @@ async function interpreter(name) {
   return python;
 }
 
-/** A package of npm that only these tests need, from build/. */
+/** A package of npm that only these tests need: that of the peers' benchmarks where it is installed, else one in build/. */
 async function npmPackage(name, version) {
+  const peers = join(root, 'bench/peers/node_modules', name);
   const folder = join(build, 'node');
   const at = join(folder, 'node_modules', name);
+  if (existsSync(peers)) return peers;
   if (!existsSync(at)) {
     console.log(`${name}: downloading into ${folder}`);
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
-    await run('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, `${name}@${version}`]);
+    // its script downloads libraries for graphics cards, which are not needed
+    await run('npm', [
+      'install',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--prefix',
+      folder,
+      `${name}@${version}`,
+    ]);
   }
   return at;
 }
@@ -95,18 +106,19 @@ const parts = readdirSync(tests)
   .filter((name) => !positionals.length || positionals.some((p) => name.includes(p)));
 
 await run(process.execPath, [join(root, 'tools/build.mjs'), '--quiet', '--package']);
-for (const name of parts) {
+/** Runs a part, or says why not. */
+async function runPart(name) {
   const part = await import(pathToFileURL(join(tests, `${name}.part.mjs`)).href);
   console.log(`\n${name}: ${part.title}`);
   const python = part.needs ? await interpreter(part.needs) : null;
   if (part.needs && !python) {
     console.log('skipped: it needs Python 3.11 or later; --python PATH names one');
-    continue;
+    return;
   }
   const missing = (part.modules ?? []).filter((module) => spawnSync(python, ['-c', `import ${module}`]).status !== 0);
   if (missing.length) {
     console.log(`skipped: ${python} does not have ${missing.join(', ')}`);
-    continue;
+    return;
   }
   const folder = join(build, name);
   rmSync(folder, { recursive: true, force: true });
@@ -119,8 +131,13 @@ for (const name of parts) {
   };
   const program = (tool) => join(dirname(python), tool);
   const py = (args, options = {}) => run(python, args, { ...options, env: { ...env, ...options.env } });
+  await part.default({ root, folder, python, program, py, env, run, start, until, check, npmPackage });
+}
+
+await run(process.execPath, [join(root, 'tools/build.mjs'), '--quiet', '--package']);
+for (const name of parts) {
   try {
-    await part.default({ root, folder, python, program, py, env, run, start, until, check, npmPackage });
+    await runPart(name);
   } catch (error) {
     check(`${name} runs to its end`, false, error.stack);
   }

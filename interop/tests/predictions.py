@@ -58,6 +58,19 @@ def report(name: str, detail: str, good: bool) -> None:
     print(json.dumps([name, detail, good]))
 
 
+def trains(module, data, title):
+    """In training mode, with all that is dropped at random, every parameter has a gradient."""
+    idle = {id(p) for chain in getattr(module, "chains", None) or () for p in chain.parameters()}
+    module.train()
+    with torch.enable_grad():
+        sum(own.square().sum() for own in network(module, data).values()).backward()
+    module.eval()
+    bad = [
+        n for n, p in module.tensors().items() if id(p) not in idle and (p.grad is None or not p.grad.isfinite().all())
+    ]
+    report(f"{title}: gradients in training mode", ", ".join(bad), not bad)
+
+
 @torch.no_grad()
 def compare(folder: Path) -> None:
     for path in sorted(folder.glob("*.safetensors"), key=lambda p: int(p.stem)):
@@ -73,6 +86,7 @@ def compare(folder: Path) -> None:
             for name, said in labels(module, case["data"]).items():
                 truth = [one[name] for one in case["said"]]
                 report(f"{title}, labels {name}", "", said == truth)
+        trains(module, case["data"], title.replace("gatewise to PyTorch", "PyTorch"))
         for parameter in module.tensors().values():
             parameter += 0.2 * torch.randn_like(parameter)
         gatewise.save(module, None, path.with_suffix(".written"))
