@@ -63,6 +63,15 @@ def _one_of(name: str, value: Any, known: Iterable[str]) -> Any:
     return value
 
 
+def _known(place: str, config: Config, known: Iterable[str]) -> dict[str, Any]:
+    """The options that are given, all of which have to be known: one that is not might change what a model computes."""
+    given = {key: value for key, value in config.items() if value is not None}
+    strange = ", ".join(repr(key) for key in given if key not in known)
+    if strange:
+        raise FormatError(f"{place}: not known to gatewise_torch {__version__}: the option {strange}")
+    return given
+
+
 # The options of recurrent layers and their defaults.
 _STACK: dict[str, Any] = {
     "numLayers": None,
@@ -576,12 +585,18 @@ class Crf(nn.Module):
 
 
 class Bridge(nn.Module):
-    """c to the initial state of a stack: a linear map and tanh for each state."""
+    """c to the initial state of a stack: for each state a linear map, and with 'tanh' a tanh of it.
 
-    def __init__(self, inputs: int, h_sizes: Sequence[int], c_sizes: Sequence[int]) -> None:
+    With 'none', c itself is h of each layer, and cell states start from zeros.
+    """
+
+    def __init__(self, inputs: int, h_sizes: Sequence[int], c_sizes: Sequence[int], kind: str = "tanh") -> None:
         super().__init__()
-        self.h = nn.ModuleList(nn.Linear(inputs, n) for n in h_sizes)
-        self.c = nn.ModuleList(nn.Linear(inputs, n) for n in c_sizes)
+        self.kind: str = _one_of("bridge", kind, ("none", "affine", "tanh"))
+        self.h_sizes, self.c_sizes = h_sizes, c_sizes
+        mapped = kind != "none"
+        self.h = nn.ModuleList(nn.Linear(inputs, n) for n in (h_sizes if mapped else ()))
+        self.c = nn.ModuleList(nn.Linear(inputs, n) for n in (c_sizes if mapped else ()))
 
     def tensors(self, prefix: str) -> Iterator[tuple[str, nn.Parameter]]:
         for kind in ("h", "c"):
@@ -589,7 +604,15 @@ class Bridge(nn.Module):
                 yield from _parameters(layer, f"{prefix}.{kind}{i}")
 
     def forward(self, context: Tensor) -> State:
-        return State([torch.tanh(f(context)) for f in self.h], [torch.tanh(f(context)) for f in self.c])
+        if self.kind == "none":
+            zeros = [context.new_zeros(len(context), n) for n in self.c_sizes]
+            return State([context for _ in self.h_sizes], zeros)
+
+        def start(layer: nn.Module) -> Tensor:
+            y: Tensor = layer(context)
+            return torch.tanh(y) if self.kind == "tanh" else y
+
+        return State([start(layer) for layer in self.h], [start(layer) for layer in self.c])
 
 
 class Task(nn.Module):
@@ -612,13 +635,7 @@ class Task(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        known = {*self.options, *_STACK, "cell", "hiddenSize"}
-        strange = [key for key, value in config.items() if key not in known and value is not None]
-        if strange:
-            raise FormatError(
-                f"{self.task}: not known to gatewise_torch {__version__}: the option {', '.join(map(repr, strange))}"
-            )
-        given = {key: value for key, value in config.items() if value is not None}
+        given = _known(self.task, config, {*self.options, *_STACK, "cell", "hiddenSize"})
         self.config: Config = {"cell": self.cell, "hiddenSize": self.hidden_size, **self.options, **given}
         self.description = {"format": FORMAT, "build": "simd", "seed": 0, "task": self.task, "config": dict(given)}
         self.moments = {}
@@ -801,6 +818,8 @@ class Seq2Seq(Task):
         "embeddingSize": 64,
         "context": "last",
         "pass": "state",
+        "bridge": "tanh",
+        "encoder": None,
         "attention": None,
         "inputDropout": 0.0,
         "outputDropout": 0.0,
@@ -817,7 +836,8 @@ class Seq2Seq(Task):
         V = len(self.vocabulary.tokens)
         self.end, self.start = V, V + 1
         self.inputs = nn.ModuleList(Input(own, _joined("source", name)) for name, own in self.sources.items())
-        self.encoders = nn.ModuleList(Recurrent(c, cast(Input, i).size) for i in self.inputs)
+        reading = {**c, **_known(self.task, c["encoder"] or {}, {*_STACK, "cell", "hiddenSize"})}
+        self.encoders = nn.ModuleList(Recurrent(reading, cast(Input, i).size) for i in self.inputs)
         one_way = {key: value for key, value in c.items() if key not in ("bidirectional", "merge", "initialState")}
         if c["pass"] == "input" and "initialState" in c:
             one_way["initialState"] = c["initialState"]
@@ -833,7 +853,8 @@ class Seq2Seq(Task):
         self.embedding = nn.Embedding(V + 2, c["embeddingSize"])
         self.decoder = Recurrent(one_way, c["embeddingSize"] + (0 if c["pass"] == "state" else context_size))
         bridged = c["pass"] != "input"
-        self.bridge = Bridge(context_size, self.decoder.h_sizes, self.decoder.c_sizes) if bridged else None
+        sizes = (self.decoder.h_sizes, self.decoder.c_sizes)
+        self.bridge = Bridge(context_size, *sizes, c["bridge"]) if bridged else None
         query = self.decoder.output_size
         score = c["attention"]
         self.attentions = nn.ModuleList(Attention(score, query, n) for n in outputs) if score else None
@@ -979,6 +1000,8 @@ class SequenceGenerator(Task):
 
 
 class Forecaster(Task):
+    """Windows of a series to forecasts, both differenced and scaled by `description["data"]["scaling"]`."""
+
     task = "forecaster"
     cell = "gru"
     hidden_size = 64
@@ -993,7 +1016,6 @@ class Forecaster(Task):
         "difference": 0,
         "trend": "none",
         "outputDropout": 0.0,
-        "scaling": None,
     }
 
     def __init__(self, config: Config) -> None:
@@ -1070,6 +1092,8 @@ def _from_format_1(about: Description) -> Description:
     if isinstance(config.get("initializers"), dict):
         config["initializers"] = {of: _renamed(own, _RENAMED_INITIALIZER) for of, own in config["initializers"].items()}
     about = {**about, "format": FORMAT, "task": task, "config": config}
+    if "scaling" in config:
+        about["data"] = {"scaling": config.pop("scaling")}
     if isinstance(about.get("schedule"), dict):
         about["schedule"] = {**about["schedule"], "options": _renamed(about["schedule"]["options"], _RENAMED_SCHEDULE)}
     if "position" in about:

@@ -321,15 +321,19 @@ export function attend(
   return weighted(g, g.node('ReduceSum', [products, g.ints(2)], { keepdims: 0 }), values, lengths);
 }
 
-/** c [B,C] to the initial state of a stack. */
+/** c [B,C] to the initial state of a stack by linear maps, with a tanh after each or without. */
 export function bridge(
   g: Graph,
   weights: Weights,
   name: string,
   context: string,
   sizes: Recurrent['stateSizes'],
+  kind: 'affine' | 'tanh',
 ): States {
-  const make = (kind: 'h' | 'c') =>
-    sizes[kind].map((_, i) => g.node('Tanh', [linear(g, weights, `${name}.${kind}${i}`, context)]));
+  const make = (state: 'h' | 'c') =>
+    sizes[state].map((_, i) => {
+      const y = linear(g, weights, `${name}.${state}${i}`, context);
+      return kind === 'tanh' ? g.node('Tanh', [y]) : y;
+    });
   return { h: make('h'), c: make('c') };
 }

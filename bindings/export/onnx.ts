@@ -23,15 +23,20 @@ export interface OnnxPair {
   readonly decoder: Uint8Array<ArrayBuffer>;
 }
 
-/** Tasks whose network is one graph, and those that write step by step. */
+/** A task, whatever the types of its data. */
+type Any<T extends { model: unknown; config: object }> = Pick<T, 'model' | 'config'>;
+
+/** Tasks whose network is one graph. */
 export type OnnxTask =
-  | LanguageModel
-  | SequenceClassifier
-  | SequenceRegressor
-  | SequenceTagger
-  | Transcriber
-  | Forecaster;
-export type OnnxWriter = Seq2Seq | SequenceGenerator;
+  | Any<LanguageModel>
+  | Any<SequenceClassifier>
+  | Any<SequenceRegressor>
+  | Any<SequenceTagger>
+  | Any<Transcriber>
+  | Any<Forecaster>;
+
+/** Tasks that write step by step. */
+export type OnnxWriter = Any<Seq2Seq> | Any<SequenceGenerator>;
 
 /**
  * The network of a task as ONNX (operators of version 17), up to what is decoded: logits, or the numbers that are predicted. Softmax,
@@ -75,6 +80,7 @@ export type OnnxWriter = Seq2Seq | SequenceGenerator;
  */
 export async function toOnnx(task: OnnxWriter): Promise<OnnxPair>;
 export async function toOnnx(task: OnnxTask): Promise<Uint8Array<ArrayBuffer>>;
+export async function toOnnx(task: OnnxTask | OnnxWriter): Promise<Uint8Array<ArrayBuffer> | OnnxPair>;
 export async function toOnnx(task: OnnxTask | OnnxWriter): Promise<Uint8Array<ArrayBuffer> | OnnxPair> {
   const { PbfWriter } = await pbf();
   const write = (graph: Graph) => {
@@ -133,7 +139,7 @@ function stateOutputs(g: Graph, states: nn.States, sizes: Sizes, prefix = ''): v
   }
 }
 
-function languageModel({ model, config }: LanguageModel): Graph {
+function languageModel({ model, config }: Any<LanguageModel>): Graph {
   const g = new Graph('language-model');
   const { rnn, head } = model.layers;
   const tokens = g.input('tokens', 'int64', ['T', 'B']);
@@ -146,7 +152,7 @@ function languageModel({ model, config }: LanguageModel): Graph {
   return g;
 }
 
-function pooled(g: Graph, { model }: SequenceClassifier | SequenceRegressor, name: string): Graph {
+function pooled(g: Graph, { model }: Any<SequenceClassifier> | Any<SequenceRegressor>, name: string): Graph {
   const { input, rnn, settings, head } = model.layers;
   const lengths = g.input('lengths', 'int32', ['B']);
   const { output, h } = nn.recurrent(g, model, 'rnn', rnn, read(g, model, input, 'embedding'), lengths);
@@ -161,7 +167,7 @@ function last(g: Graph, h: readonly string[], { bidirectional }: { bidirectional
   return bidirectional ? g.node('Concat', h.slice(-2), { axis: -1 }) : h[h.length - 1];
 }
 
-function tagger({ model }: SequenceTagger): Graph {
+function tagger({ model }: Any<SequenceTagger>): Graph {
   const g = new Graph('sequence-tagger');
   const { input, rnn, settings, heads, sets } = model.layers;
   const lengths = g.input('lengths', 'int32', ['B']);
@@ -174,7 +180,7 @@ function tagger({ model }: SequenceTagger): Graph {
   return g;
 }
 
-function transcriber({ model }: Transcriber): Graph {
+function transcriber({ model }: Any<Transcriber>): Graph {
   const g = new Graph('transcriber');
   const { input, rnn, settings, head } = model.layers;
   const lengths = g.input('lengths', 'int32', ['B']);
@@ -184,10 +190,10 @@ function transcriber({ model }: Transcriber): Graph {
   return g;
 }
 
-function forecaster({ model }: Forecaster): Graph {
+function forecaster({ model }: Any<Forecaster>): Graph {
   const g = new Graph('forecaster');
   const { rnn, settings, points } = model.layers;
-  const { recursive, horizon, targets, quantiles, variables } = settings;
+  const { method, horizon, targets, quantiles, variables } = settings;
   const x = g.input('values', 'float', ['T', 'B', variables.length]);
   const width = targets.length * (quantiles.length || 1);
   let at = nn.recurrent(g, model, 'rnn', rnn, x);
@@ -195,21 +201,22 @@ function forecaster({ model }: Forecaster): Graph {
   for (;;) {
     const y = nn.linear(g, model, 'head', at.h[at.h.length - 1]);
     outputs.push(nn.unsqueeze(g, y, 1));
-    if (!recursive || outputs.length === horizon) break;
+    if (method === 'direct' || outputs.length === horizon) break;
     const read = nn.unsqueeze(g, g.node('Gather', [y, g.ints(...points)], { axis: 1 }), 0);
     at = nn.recurrent(g, model, 'rnn', rnn, read, '', at);
   }
-  const all = recursive
-    ? g.node('Concat', outputs, { axis: 1 })
-    : g.node('Reshape', [outputs[0], g.ints(0, horizon, width)]);
+  const all =
+    method === 'recursive'
+      ? g.node('Concat', outputs, { axis: 1 })
+      : g.node('Reshape', [outputs[0], g.ints(0, horizon, width)]);
   g.output('forecasts', all, ['B', horizon, width]);
   return g;
 }
 
-function seq2seq({ model }: Seq2Seq): [Graph, Graph] {
+function seq2seq({ model }: Any<Seq2Seq>): [Graph, Graph] {
   const { layers } = model;
-  const { inputs, encoders, decoder, settings } = layers;
-  const { sources, context: kind, pass, attention } = settings;
+  const { inputs, encoders, decoder, settings, sources } = layers;
+  const { context: kind, pass, attention } = settings;
   const e = new Graph('seq2seq');
   const d = new Graph('seq2seq');
   const state = stateInputs(d, decoder.stateSizes);
@@ -244,7 +251,7 @@ function seq2seq({ model }: Seq2Seq): [Graph, Graph] {
   });
   const context = contexts.length > 1 ? e.node('Concat', contexts, { axis: -1 }) : contexts[0];
   const width = sizes.reduce((n, size) => n + size, 0);
-  starts(e, model, context, width, pass, decoder);
+  starts(e, model, context, width, pass, decoder, settings.bridge);
 
   let x = nn.embedding(d, model, 'embedding', d.input('token', 'int64', ['B']));
   if (pass !== 'state') x = d.node('Concat', [x, d.input('context', 'float', ['B', width])], { axis: -1 });
@@ -275,11 +282,12 @@ function starts(
   width: number,
   pass: 'state' | 'input' | 'both',
   decoder: Decoder,
+  kind: 'none' | 'affine' | 'tanh' = 'tanh',
 ): void {
   const sizes = decoder.stateSizes;
   if (pass !== 'state') g.output('context', context, ['B', width]);
-  if (pass !== 'input') {
-    stateOutputs(g, nn.bridge(g, weights, 'bridge', context, sizes), sizes);
+  if (pass !== 'input' && kind !== 'none') {
+    stateOutputs(g, nn.bridge(g, weights, 'bridge', context, sizes, kind), sizes);
     return;
   }
   // zeros, or what is learned, for each sequence
@@ -289,13 +297,14 @@ function starts(
     const row = g.floats(`start.${kind}.${i}`, [1, values.length], values);
     return g.node('Expand', [row, g.node('Concat', [B, g.ints(values.length)], { axis: 0 })]);
   };
-  const states = { h: h.map((v, i) => expanded(v, i, 'h')), c: c.map((v, i) => expanded(v, i, 'c')) };
-  stateOutputs(g, states, sizes);
+  const own = (v: Float32Array, i: number) => (pass === 'input' ? expanded(v, i, 'h') : context);
+  stateOutputs(g, { h: h.map(own), c: c.map((v, i) => expanded(v, i, 'c')) }, sizes);
 }
 
-function generator({ model }: SequenceGenerator): [Graph, Graph] {
-  const { decoder, settings } = model.layers;
-  const { inputSize, classes, kind, outputs, hiddenLayers, pass } = settings;
+function generator({ model }: Any<SequenceGenerator>): [Graph, Graph] {
+  const { decoder, settings, outputSize, written } = model.layers;
+  const { inputSize = 0, classes = [], hiddenLayers, pass } = settings;
+  const { kind } = written;
   const e = new Graph('sequence-generator');
   const d = new Graph('sequence-generator');
   let width = inputSize + classes.length;
@@ -310,11 +319,11 @@ function generator({ model }: SequenceGenerator): [Graph, Graph] {
   let x =
     kind === 'tokens'
       ? nn.embedding(d, model, 'embedding', d.input('token', 'int64', ['B']))
-      : d.input('before', 'float', ['B', outputs]);
+      : d.input('before', 'float', ['B', outputSize]);
   if (pass !== 'state') x = d.node('Concat', [x, d.input('context', 'float', ['B', width])], { axis: -1 });
   const { output, ...next } = nn.recurrent(d, model, 'decoder', decoder, nn.unsqueeze(d, x, 0), '', state);
   const y = d.node('Squeeze', [output, d.ints(0)]);
-  d.output(kind === 'vectors' ? 'values' : 'logits', nn.linear(d, model, 'head', y), ['B', outputs]);
+  d.output(kind === 'vectors' ? 'values' : 'logits', nn.linear(d, model, 'head', y), ['B', outputSize]);
   if (kind !== 'tokens') d.output('over', nn.linear(d, model, 'over', y), ['B', 1]);
   stateOutputs(d, next, decoder.stateSizes, 'next.');
   return [e, d];

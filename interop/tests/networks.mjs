@@ -2,7 +2,7 @@
  * Models of every task and every cell, small, and what their networks give before anything is decoded: what other frameworks are
  * compared with.
  */
-import { input, read } from 'gatewise';
+import { concat, expand, input, read } from 'gatewise';
 import {
   Forecaster,
   LanguageModel,
@@ -158,6 +158,9 @@ function* all() {
     ['dot', { attention: 'dot', cell: 'lstm' }, three],
     ['general', { attention: 'general', bidirectional: true }, three],
     ['additive', { attention: 'additive', bidirectional: true, merge: 'sum', pass: 'both' }, three],
+    ['bridge without tanh', { bridge: 'affine', cell: 'lstm', pass: 'both' }, three],
+    ['no bridge', { bridge: 'none', cell: 'lstm', numLayers: 2 }, three],
+    ['another encoder', { encoder: { cell: 'lstm', hiddenSize: 4, bidirectional: true }, attention: 'general' }, three],
     ['two sources', { ...many, attention: 'additive', context: 'affine', bidirectional: true, cell: 'lstm' }, pairs],
   ]) {
     yield { name, task: 'Seq2Seq', options: { ...translate, ...options }, data };
@@ -216,7 +219,6 @@ export async function create({ task, options }) {
 export const load = ({ task }, bytes) => KINDS[task].load(bytes);
 
 const shaped = (tape, rows) => ({ shape: [rows.T, rows.B, rows.F], values: Array.from(read(tape, rows)) });
-const zip = (columns) => columns[0].map((_, i) => columns.map((column) => column[i]));
 
 /** What the network of a model gives, by name: { shape, values }. */
 export function outputs(task, data) {
@@ -233,10 +235,10 @@ export function outputs(task, data) {
     }
     if (data.sources) {
       const B = data.tokens[0].length;
-      const sources = zip(data.sources.slice(0, B)).map((column, k) =>
-        column.map((sequence) => layers.inputs[k].encode('source', sequence)),
-      );
-      const memory = layers.encode(tape, sources);
+      const batch = data.sources.slice(0, B).map((pair) => ({
+        sources: pair.map((sequence, k) => layers.inputs[k].encode('source', sequence)),
+      }));
+      const memory = layers.encode(tape, batch);
       const T = data.tokens.length;
       const { logits, weights } = layers.decode(tape, memory, data.tokens.flat(), T, memory.state);
       const looked = weights.map((own, k) => [`weights${k || ''}`, shaped(tape, own)]);
@@ -248,11 +250,13 @@ export function outputs(task, data) {
         data.X.map((x) => Float32Array.from(x)),
       );
       const [T, B] = [data.before.length, data.X.length];
-      const before = layers.embedding
-        ? layers.embedding.forward(tape, data.before.flat(), { T, B })
+      const { written, settings, decoder } = layers;
+      const before = written.embedding
+        ? written.embedding.forward(tape, data.before.flat(), { T, B })
         : input(tape, data.before.flat(), { T, B, F: 2 });
-      const y = layers.decode(tape, memory, before, memory.state);
-      const over = layers.over ? { over: shaped(tape, layers.over.forward(tape, y)) } : {};
+      const x = settings.pass === 'state' ? before : concat(tape, [before, expand(tape, memory.context, { T })]);
+      const y = decoder.forward(tape, x, memory.state).output;
+      const over = written.over ? { over: shaped(tape, written.over.forward(tape, y)) } : {};
       return { logits: shaped(tape, layers.head.forward(tape, y)), ...over };
     }
     const [B, T, F] = [data.windows.length, data.windows[0].length, data.windows[0][0].length];

@@ -75,7 +75,7 @@ export default async function ({ npmPackage, check }) {
     const { layers } = task.model;
     if (data.sources) {
       const B = data.tokens[0].length;
-      const names = layers.settings.sources.map(({ name }) => name);
+      const names = layers.sources.map(({ name }) => name);
       const first = names.map((name, k) =>
         feed(
           layers.inputs[k],
