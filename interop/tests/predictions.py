@@ -139,10 +139,21 @@ def refuse(folder: Path) -> None:
         report("refused: a file that was cut off", str(error), True)
 
 
+def convert(source: Path, folder: Path) -> None:
+    """Files of format 1, as PyTorch writes them again."""
+    for path in source.glob("*.safetensors"):
+        module = gatewise.load(path)
+        optimizer = gatewise.load_optimizer(module) if "optimizer" in module.description else None
+        own = {"position": module.description.get("position"), "state": module.carried} if optimizer else {}
+        gatewise.save(module, optimizer, folder / f"{path.stem}.format2", **own)
+
+
 def main() -> None:
     torch.manual_seed(1)
-    compare(Path(sys.argv[1]))
-    refuse(Path(sys.argv[1]))
+    folder, format1 = map(Path, sys.argv[1:])
+    compare(folder)
+    refuse(folder)
+    convert(format1, folder)
 
 
 main()
