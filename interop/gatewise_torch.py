@@ -389,19 +389,27 @@ class Vocabulary:
         self.tokens = _tokens(source)
         self.characters = all(len(token) == 1 for token in self.tokens)
         self._ids = {token: i for i, token in enumerate(self.tokens)}
-        self._unknown = None if unknown is None else self._ids[unknown]
+        self._unknown = -1 if unknown is None else self._ids[unknown]
+        #: The number of each code point, where tokens are characters: long texts are looked up at once.
+        self._table = torch.full((max(map(ord, self.tokens)) + 2 if self.characters else 1,), self._unknown)
+        if self.characters:
+            self._table[[ord(token) for token in self.tokens]] = torch.arange(len(self.tokens))
 
     def encode(self, place: str, sequence: str | Sequence[str]) -> Tensor:
         """Numbers of the tokens of a text or list [T]; `place` is what errors call it."""
         if isinstance(sequence, str) and not self.characters:
-            raise TypeError(
-                f"{place}: expected a list of tokens, since those of the vocabulary are not single characters"
-            )
-        ids = [self._ids.get(token, self._unknown) for token in sequence]
-        if None in ids:
+            raise TypeError(f"{place}: expected a list of tokens; those of the vocabulary are not single characters")
+        if not sequence:
+            return torch.empty(0, dtype=torch.long)
+        if isinstance(sequence, str):
+            codes = torch.frombuffer(bytearray(sequence.encode("utf-32-le")), dtype=torch.int32)
+            ids = self._table[codes.long().clamp(max=len(self._table) - 1)]
+        else:
+            ids = torch.tensor([self._ids.get(token, self._unknown) for token in sequence], dtype=torch.long)
+        if (ids < 0).any():
             strange = sorted({token for token in sequence if token not in self._ids})[:10]
             raise ValueError(f"{place}: not in the vocabulary: {', '.join(map(repr, strange))}")
-        return torch.tensor(ids, dtype=torch.long)
+        return ids
 
 
 class Input(nn.Module):

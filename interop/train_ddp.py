@@ -88,8 +88,9 @@ class Data:
 def fingerprint(tokens: Tensor) -> str:
     """What gatewise tells a text by: its number of tokens and their FNV-1a hash."""
     value = 0x811C9DC5
-    for token in tokens.tolist():
-        value = ((value ^ token) * 0x01000193) & 0xFFFFFFFF
+    for start in range(0, len(tokens), 1 << 20):
+        for token in tokens[start : start + (1 << 20)].tolist():
+            value = ((value ^ token) * 0x01000193) & 0xFFFFFFFF
     return f"{len(tokens)}-{value:x}"
 
 
@@ -354,11 +355,13 @@ def train(config: dict[str, Any]) -> None:
             raise ValueError(f"{key}: expected a path")
     o["snapshot"] = o["snapshot"] or f"{o['output']}.snapshot"
     cuda = torch.cuda.is_available() and o["backend"] != "gloo"
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
     own_group = not dist.is_initialized()
     if own_group:
         dist.init_process_group(o["backend"] or ("nccl" if cuda else "gloo"), timeout=timedelta(minutes=5))
     try:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
         _train(o, device)
     finally:
         if own_group:

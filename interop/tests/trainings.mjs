@@ -73,6 +73,13 @@ export const trainings = [
   ),
 ];
 
+/** Nine examples in batches of four: the last batch of an epoch has one, and nothing for a second process. */
+const nine = [...sequences, 'hgfedc'].map((input) => ({ input, labels: [...input].map(label) }));
+export const uneven = {
+  ...examples('batches that do not divide', SequenceTagger, { ...reading, classes: ['low', 'high'] }, nine),
+  arguments: ['--batch-size', '4'],
+};
+
 /** The losses of a training in gatewise. */
 export async function losses(run) {
   const all = [];
