@@ -56,7 +56,7 @@ DEFAULTS: dict[str, Any] = {
     "backend": None,
     "losses": None,
 }
-#: Batches among which examples of like lengths are put together.
+#: Batches among which examples of similar length are put together.
 NEIGHBOURS = 20
 
 
@@ -160,7 +160,7 @@ class Text(Data):
 
 
 class Examples(Data):
-    """Examples, in another order in each epoch, those of like lengths together."""
+    """Examples, in another order in each epoch, those of similar length together."""
 
     def __init__(self, lengths: list[int], terms: Callable[[list[int]], list[Term]], o: dict[str, Any]) -> None:
         if not lengths:

@@ -54,7 +54,7 @@ async function until(condition, seconds) {
   return false;
 }
 
-/** The interpreter of an environment in build/, made where there is none yet; null where there is no Python. */
+/** The interpreter of an environment in build/, made if it is not there yet; null if Python is missing. */
 async function interpreter(name) {
   if (values.python) return resolve(values.python);
   const folder = join(build, `python-${name}`);
@@ -128,6 +128,7 @@ async function runPart(name) {
     PYTHONPATH: join(root, 'interop'),
     GLOO_SOCKET_IFNAME: process.platform === 'darwin' ? 'lo0' : 'lo',
     OMP_NUM_THREADS: '1',
+    PYTHONDONTWRITEBYTECODE: '1',
   };
   const program = (tool) => join(dirname(python), tool);
   const py = (args, options = {}) => run(python, args, { ...options, env: { ...env, ...options.env } });
