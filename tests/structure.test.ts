@@ -18,6 +18,7 @@ const FLOORS = [
   ['train'],
   ['tasks'],
   ['index', 'infer'],
+  ['import', 'export'],
 ];
 
 interface Import {
