@@ -18,7 +18,7 @@ const FLOORS = [
   ['train'],
   ['tasks'],
   ['index', 'infer'],
-  ['import'],
+  ['import', 'export'],
 ];
 
 interface Import {

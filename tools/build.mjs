@@ -69,17 +69,19 @@ async function bundle() {
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
-  // importers work on the classes of gatewise itself: one copy of them
-  const imports = ['pytorch', 'keras', 'onnx'].map((name) => [`import-${name}`, `dist/bindings/import/${name}.js`]);
-  await entries(Object.fromEntries(imports), {}, (code) => code, true);
+  // importers and exporters work on the classes of gatewise itself: one copy of them
+  const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
+  const files = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
+  await entries(Object.fromEntries(files), {}, (code) => code, true);
   thirdParty();
 }
 
-/** Within importers, gatewise is the file beside them. */
+/** Within importers and exporters, gatewise is the files next to them. */
+const OWN = { '../index.js': './index.js', '../tasks/index.js': './tasks.js' };
 const ownIndex = {
   name: 'own-index',
   enforce: 'pre',
-  resolveId: (id) => (id === '../index.js' ? { id: './index.js', external: true } : null),
+  resolveId: (id) => (Object.hasOwn(OWN, id) ? { id: OWN[id], external: true } : null),
 };
 
 /** What the entry for inference does without, by file: initializers, other libraries' names, the guess which name was meant. */

@@ -61,6 +61,11 @@ export class Recurrent implements Stack {
     this.finalSize = this.#layers[this.numLayers - 1].reduce((n, { P }) => n + P, 0);
   }
 
+  /** What it was made with. */
+  get options(): RecurrentOptions {
+    return this.#checked.options;
+  }
+
   get #hasC(): boolean {
     return this.#checked.cell.hasC;
   }

@@ -1,0 +1,1 @@
+"""Federated training of gatewise's models with Flower."""
