@@ -102,7 +102,7 @@ test('import and require give the same names', () => {
     writeFileSync(join(folder, 'names.cjs'), `console.log(Object.keys(require('${entry}')).sort().join())`);
     const [imported, required] = ['names.mjs', 'names.cjs'].map((file) => run(['--no-warnings', file]));
     is(imported?.code, 0, imported?.output);
-    match(imported?.output ?? '', /Runtime|Forecaster|toOnnx/);
+    match(imported?.output ?? '', /Runtime|Forecaster|toOnnx|read|load/);
     equal(required, imported);
   }
 });
@@ -192,7 +192,7 @@ for (const file of ${JSON.stringify(ENTRIES.map((entry) => manifest.exports[entr
     output.trim().split('\n'),
     ENTRIES.map((entry) => {
       const file = manifest.exports[entry.replace('gatewise', '.')].default;
-      return `${file} loads${/tasks|export/.test(file) ? '' : ' and runs'}`;
+      return `${file} loads${/tasks|import|export/.test(file) ? '' : ' and runs'}`;
     }),
   );
 });

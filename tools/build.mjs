@@ -71,8 +71,8 @@ async function bundle() {
   await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
   // importers and exporters work on the classes of gatewise itself: one copy of them
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
-  const files = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
-  await entries(Object.fromEntries(files), {}, (code) => code, true);
+  const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
+  await entries(Object.fromEntries(parts), {}, (code) => code, true);
   thirdParty();
 }
 
