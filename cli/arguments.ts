@@ -47,7 +47,8 @@ export function suggest(word: string, names: readonly string[], show = (name: st
   const near = names
     .map((name) => ({ name, distance: name.startsWith(word) && word ? 0 : editDistance([...word], [...name]) }))
     .sort((a, b) => a.distance - b.distance)[0];
-  return near && near.distance <= Math.max(1, Math.floor(word.length / 3)) ? `; did you mean ${show(near.name)}?` : '';
+  const most = Math.max(2, Math.floor(word.length / 3));
+  return near && near.distance < word.length && near.distance <= most ? `; did you mean ${show(near.name)}?` : '';
 }
 
 /** Whether the help of a command is asked for. */

@@ -19,8 +19,10 @@ import { fileURLToPath } from 'node:url';
 import { CELL_NAMES } from 'gatewise';
 import * as tasks from 'gatewise/tasks';
 import { test } from 'uvu';
-import { equal, is, match, not, ok } from 'uvu/assert';
+import { equal, is, match, not, ok, throws } from 'uvu/assert';
+import { parse } from '../cli/arguments.js';
 import { writeWhole } from '../cli/files.js';
+import { TRAIN } from '../cli/train.js';
 import { rejects } from './support/rejects.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -167,8 +169,7 @@ for (const [signal, expected] of [
       /Stopped after step (\d+), saved to \S+\. To make the (\d+) steps that are left:/.exec(stopped.out) ?? [];
     is(Number(step) + Number(left), 100000);
     match(stopped.out, new RegExp(`gatewise train text\\.txt --resume ${out} --steps ${left} --sample-every 20`));
-    const again = await run(['train', 'text.txt', '--resume', out, '--steps', '2']);
-    match(again.out, new RegExp(`Resuming after step ${step}`));
+    is((await tasks.LanguageModel.load(bytes(out))).training?.steps, Number(step));
   });
 }
 
@@ -253,8 +254,17 @@ test('--patience stops, and keeps the best model next to the last one, from whic
   is(Buffer.compare(bytes('n.safetensors'), before), 0, 'what is worse has replaced the best model');
 });
 
-/** A small model of every task, with inputs as lines of JSON. */
-async function models(): Promise<[string, { save(): Uint8Array }, readonly unknown[], string[]][]> {
+type Predict = (inputs: readonly never[]) => PromiseLike<readonly object[]>;
+type Case = [
+  task: string,
+  { save(): Uint8Array },
+  readonly unknown[],
+  (some: readonly unknown[]) => ReturnType<Predict>,
+  string[],
+];
+
+/** A small model of every task with inputs, the library's `predict` and the same options as words. */
+async function models(): Promise<Case[]> {
   let seed = 1;
   const draw = () => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -268,56 +278,57 @@ async function models(): Promise<[string, { save(): Uint8Array }, readonly unkno
   const classes = ['x', 'y', 'z'];
   const forecaster = await tasks.Forecaster.create({ window: 12, horizon: 2, ...size });
   await forecaster.fit([...waves[0], ...waves[1]], { epochs: 1 });
+  const lm = await tasks.LanguageModel.create({ vocabulary: 'abcdef', ...size });
+  const classifier = await tasks.SequenceClassifier.create({ vocabulary: 'abcdef', classes, ...size });
+  const regressor = await tasks.SequenceRegressor.create({ inputSize: 3, ...size });
+  const tagger = await tasks.SequenceTagger.create({ vocabulary: 'abcdef', classes, ...size });
+  const source = { vocabulary: 'abcdef' };
+  const seq2seq = await tasks.Seq2Seq.create({ source, target: 'xyz', attention: 'general', ...size });
+  const transcriber = await tasks.Transcriber.create({ inputSize: 3, target: 'xyz', ...size });
+  const generator = await tasks.SequenceGenerator.create({ classes, target: 'xyz', ...size });
+  const as =
+    (predict: Predict): Case[3] =>
+    (some) =>
+      predict(some as readonly never[]);
+  const beam = { maxLength: 6, beamWidth: 2 };
   return [
-    ['language-model', await tasks.LanguageModel.create({ vocabulary: 'abcdef', ...size }), words, []],
-    [
-      'sequence-classifier',
-      await tasks.SequenceClassifier.create({ vocabulary: 'abcdef', classes, ...size }),
-      words,
-      [],
-    ],
-    ['sequence-regressor', await tasks.SequenceRegressor.create({ inputSize: 3, ...size }), frames, []],
-    ['sequence-tagger', await tasks.SequenceTagger.create({ vocabulary: 'abcdef', classes, ...size }), words, []],
-    [
-      'seq2seq',
-      await tasks.Seq2Seq.create({ source: { vocabulary: 'abcdef' }, target: 'xyz', attention: 'general', ...size }),
-      words,
-      ['--max-length', '6'],
-    ],
-    ['transcriber', await tasks.Transcriber.create({ inputSize: 3, target: 'xyz', ...size }), frames, []],
+    ['language-model', lm, words, as((x) => lm.predict(x)), []],
+    ['sequence-classifier', classifier, words, as((x) => classifier.predict(x)), []],
+    ['sequence-regressor', regressor, frames, as((x) => regressor.predict(x)), []],
+    ['sequence-tagger', tagger, words, as((x) => tagger.predict(x)), []],
+    ['seq2seq', seq2seq, words, as((x) => seq2seq.predict(x, { maxLength: 6 })), ['--max-length', '6']],
+    ['transcriber', transcriber, frames, as((x) => transcriber.predict(x)), []],
     [
       'sequence-generator',
-      await tasks.SequenceGenerator.create({ classes, target: 'xyz', ...size }),
+      generator,
       many((i) => classes[i % 3]),
+      as((x) => generator.predict(x, beam)),
       ['--max-length', '6', '--beam-width', '2'],
     ],
-    ['forecaster', forecaster, waves, []],
+    ['forecaster', forecaster, waves, as((x) => forecaster.predict(x, { steps: 2 })), ['--steps', '2']],
   ];
 }
 
-test('predict: every task, one result per line in order, whatever the batches', async () => {
-  for (const [task, model, inputs, options] of await models()) {
+/** What `predict` writes for a list of results. */
+const linesFor = (results: readonly object[]) =>
+  results.map(
+    (result) => `${JSON.stringify(result, (_, x) => (ArrayBuffer.isView(x) ? [...(x as Float32Array)] : x))}\n`,
+  );
+/** The numbers of lines as float32: nine digits are enough to say one. */
+const rounded = (line: string) =>
+  JSON.stringify(JSON.parse(line, (_, x) => (typeof x === 'number' ? Math.fround(x) : x)));
+
+test('predict: every task, one result per line in order, as the library gives it', async () => {
+  const every = (await models()).map(([task, model, inputs, predict, options]) => async () => {
     writeFileSync(at(`${task}.model`), model.save());
-    const lines = inputs.slice(0, 20).map((value) => JSON.stringify(value));
-    const [whole, parts] = await Promise.all([
-      run(['predict', `${task}.model`, ...options], { input: `${lines.join('\n')}\n` }),
-      run(['predict', `${task}.model`, '--batch', '3', ...options], { input: lines.join('\r\n') }),
-    ]);
-    is(whole.code, 0, `${task}: ${whole.err}`);
-    is(whole.out.trimEnd().split('\n').length, lines.length, task);
-    is(whole.out, parts.out, task);
-  }
-  const lm = await tasks.SequenceClassifier.load(bytes('sequence-classifier.model'));
-  const { out } = await run(['predict', 'sequence-classifier.model'], { input: '"abc"\n["a", "f"]\n' });
-  const expected = await lm.predict(['abc', ['a', 'f']]);
-  out
-    .trimEnd()
-    .split('\n')
-    .forEach((line, i) => {
-      const { label, probabilities } = JSON.parse(line);
-      is(label, 'label' in expected[i] && expected[i].label);
-      equal(Float32Array.from(probabilities), expected[i].probabilities);
-    });
+    const some = inputs.slice(0, 20);
+    const input = some.map((value) => JSON.stringify(value)).join('\r\n');
+    const { code, out, err } = await run(['predict', `${task}.model`, '--batch', '3', ...options], { input });
+    is(code, 0, `${task}: ${err}`);
+    const lines = out.split(/(?<=\n)/);
+    equal(lines.map(rounded), linesFor(await predict(some)).map(rounded), task);
+  });
+  for (let i = 0; i < every.length; i += 2) await Promise.all(every.slice(i, i + 2).map((check) => check()));
 });
 
 test('predict: four shards run by two processes and joined are byte for byte what one process gives', async () => {
@@ -325,24 +336,24 @@ test('predict: four shards run by two processes and joined are byte for byte wha
   const lines = Array.from({ length: 6 }, () => words)
     .flat()
     .map((value) => `${JSON.stringify(value)}\n`);
-  for (const task of ['sequence-classifier', 'seq2seq']) {
-    const predict = (part: readonly string[]) => run(['predict', `${task}.model`], { input: part.join('') });
-    const size = 137; // no multiple of the batch
-    const shards = [0, 1, 2, 3].map((i) => lines.slice(i * size, (i + 1) * size));
-    const results: string[] = [];
-    const next = [0, 1, 2, 3];
-    const worker = async () => {
-      for (let i = next.shift(); i !== undefined; i = next.shift()) results[i] = (await predict(shards[i])).out;
-    };
-    const [whole] = await Promise.all([predict(lines), worker(), worker()]);
-    is(whole.out.trimEnd().split('\n').length, lines.length);
-    is(results.join(''), whole.out);
-  }
+  const options = ['--max-length', '8'];
+  const predict = (part: readonly string[]) => run(['predict', 'seq2seq.model', ...options], { input: part.join('') });
+  const size = 137; // no multiple of the batch
+  const shards = [0, 1, 2, 3].map((i) => lines.slice(i * size, (i + 1) * size));
+  const results: string[] = [];
+  const next = [0, 1, 2, 3];
+  const worker = async () => {
+    for (let i = next.shift(); i !== undefined; i = next.shift()) results[i] = (await predict(shards[i])).out;
+  };
+  await Promise.all([worker(), worker()]);
+  const whole = await predict(lines);
+  is(whole.out.trimEnd().split('\n').length, lines.length);
+  is(results.join(''), whole.out);
 });
 
 test('predict reads no faster than its results are taken', async () => {
   const child = spawn(process.execPath, [program, 'predict', 'sequence-classifier.model'], { cwd: folder });
-  const line = `${JSON.stringify('abcdef'.repeat(20))}\n`;
+  const line = `"abc"${' '.repeat(1000)}\n`;
   const block = line.repeat(100);
   const total = 20_000;
   let taken = 0;
@@ -415,14 +426,32 @@ test('--help lists every option, --version the version; all cells are named', as
   const overview = await run(['--help']);
   is(overview.code, 0);
   is((await run([])).out, overview.out);
-  for (const command of ['train', 'sample', 'predict', 'info']) {
+  const commands = ['train', 'sample', 'predict', 'info'];
+  const helps = await Promise.all(commands.map((command) => run([command, '--help'])));
+  for (const [i, command] of commands.entries()) {
     match(overview.out, new RegExp(`gatewise ${command} `));
-    const { code, out } = await run([command, '--help']);
+    const { code, out } = helps[i];
     is(code, 0);
     ok(out.startsWith(`gatewise ${command} `), out);
     if (command === 'train') ok(out.includes(`: ${CELL_NAMES.join(', ')} `), out);
   }
   match((await run(['--help'], { file: npmStart })).out, /npm start -- train FILE/);
+});
+
+test('an option that is wrong is named, with what was expected', () => {
+  const wrong: [string[], RegExp][] = [
+    [['--hidden', 'many'], /^--hidden: expected a whole number, got 'many'$/],
+    [['--hidden', '0'], /^--hidden: expected a whole number of at least 1, got '0'$/],
+    [['--hidden', '--layers'], /^--hidden: expected a value, got '--layers'$/],
+    [['--hidden'], /^--hidden: expected a value$/],
+    [['--validation', '1'], /^--validation: expected a number from 0 to 0\.9, got '1'$/],
+    [['--cell', 'lstn'], /^--cell: expected rnn, .*did you mean 'lstm'\?$/],
+    [['--hiden', '8'], /^--hiden is not an option of train; did you mean --hidden\?$/],
+    [['--units', '8'], /^--units is not an option of train; train --help lists its options$/],
+    [['--force=1'], /^--force: takes no value, got '1'$/],
+  ];
+  for (const [args, message] of wrong) throws(() => parse(TRAIN, args), message);
+  equal(parse(TRAIN, ['a', '--clip=-0', '--out=-x', '--', '--help']).files, ['a', '--help']);
 });
 
 test('mistakes are one sentence that helps, and leave nothing behind', async () => {
@@ -436,16 +465,9 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
     [['train', 'short.txt'], /^text: expected at least 1025 tokens/],
     [['train', 'empty.txt'], /^vocabulary: the text is empty/],
     [['train', 'binary.txt'], /^binary\.txt: is not UTF-8 text$/],
-    [['train', 'text.txt', '--hidden', 'many'], /^--hidden: expected a whole number, got 'many'$/],
-    [['train', 'text.txt', '--hidden', '0'], /^--hidden: expected a whole number of at least 1, got '0'$/],
-    [['train', 'text.txt', '--hidden', '--layers'], /^--hidden: expected a value, got '--layers'$/],
-    [['train', 'text.txt', '--hidden'], /^--hidden: expected a value$/],
-    [['train', 'text.txt', '--validation', '1'], /^--validation: expected a number from 0 to 0\.9, got '1'$/],
-    [['train', 'text.txt', '--patience', '2', '--validation', '0'], /^--validation: expected more than 0/],
-    [['train', 'text.txt', '--cell', 'lstn'], /^--cell: expected rnn, .*did you mean 'lstm'\?$/],
     [['train', 'text.txt', '--hiden', '8'], /^--hiden is not an option of train; did you mean --hidden\?$/],
-    [['train', 'text.txt', '--units', '8'], /^--units is not an option of train; train --help lists its options$/],
-    [['train', 'text.txt', '--force=1'], /^--force: takes no value, got '1'$/],
+    [['train', 'text.txt', '--cell', 'lstn'], /did you mean 'lstm'\?$/],
+    [['train', 'text.txt', '--patience', '2', '--validation', '0'], /^--validation: expected more than 0/],
     [['train', 'text.txt', '--out', 'no/such/m'], /^no\/such\/m could not be written: the folder .* does not exist/],
     [['train', 'text.txt', '--resume', 'none.model'], /^none\.model: there is no such file; train a model first$/],
     [['train', 'text.txt', '--resume', 'broken.safetensors'], /^broken\.safetensors: .*cut off/],
