@@ -89,7 +89,8 @@ export function parse<const F extends Flags>(command: Command<F>, args: readonly
 }
 
 function readValue(name: string, flag: Flag, value: string | undefined, inline: boolean): true | number | string {
-  const { kind, low = 0, high = Number.MAX_SAFE_INTEGER, choices = [] } = flag;
+  const { kind, low = 0, choices = [] } = flag;
+  const { high = kind === 'whole' ? Number.MAX_SAFE_INTEGER : Number.POSITIVE_INFINITY } = flag;
   if (kind === 'flag') {
     if (value !== undefined) throw new UsageError(`${name}: takes no value, got '${value}'`);
     return true;
@@ -110,7 +111,7 @@ function readValue(name: string, flag: Flag, value: string | undefined, inline: 
     throw new UsageError(`${name}: expected ${what}, got '${value}'`);
   }
   if (n < low || n > high) {
-    const range = high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`;
+    const range = flag.high === undefined && n < low ? `of at least ${low}` : `from ${low} to ${high}`;
     throw new UsageError(`${name}: expected ${what} ${range}, got '${value}'`);
   }
   return n;

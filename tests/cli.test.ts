@@ -173,6 +173,15 @@ for (const [signal, expected] of [
   });
 }
 
+test('numbers that overflow end the training with the last good model, saved', async () => {
+  const args = [...quick, '--steps', '50', '--learning-rate', '1e30', '--out', 'good.safetensors'];
+  const { code, out, err } = await run(args);
+  is(code, 1);
+  match(err, /^(the loss of|the gradient of .* in) step \d+ is .*; the model is as it was before that step/);
+  const [, step] = /Stopped after step (\d+), saved to good\.safetensors/.exec(out) ?? [];
+  is((await tasks.LanguageModel.load(bytes('good.safetensors'))).training?.steps, Number(step));
+});
+
 test('checkpoints outlive a kill; what the killed process left is removed at the next start', async () => {
   let killed = false;
   const watch = (_: string, child: ChildProcess) => {
