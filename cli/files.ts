@@ -1,23 +1,23 @@
-/** Files that are written whole or not at all, and texts that are read. */
+/** Files that are written completely or not at all, and texts that are read. */
 import { constants } from 'node:fs';
 import { access, open, readdir, readFile, readlink, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from './arguments.js';
 
-/** What can go wrong, in words that say what to do. */
+/** The message of an error, with what to do. */
 function explain(error: unknown, path: string): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const why: Record<string, string> = {
-    ENOENT: `the folder ${dirname(resolve(path))} does not exist; make it, or choose another with --out`,
+    ENOENT: `the folder ${dirname(resolve(path))} does not exist; create it, or choose another one with --out`,
     ENOTDIR: `${dirname(resolve(path))} is not a folder; choose another place with --out`,
-    EACCES: 'it may not be written there; choose another place with --out',
-    EPERM: 'it may not be written there; choose another place with --out',
+    EACCES: 'permission denied; choose another place with --out',
+    EPERM: 'permission denied; choose another place with --out',
     EROFS: 'the file system is read-only; choose another place with --out',
     EISDIR: 'it is a folder; name a file with --out',
     ELOOP: 'its links lead in a circle; name a file with --out',
-    ENOSPC: 'the disk is full; nothing was left behind',
-    EDQUOT: 'your quota is used up; nothing was left behind',
+    ENOSPC: 'the disk is full; no partial file was left',
+    EDQUOT: 'your quota is used up; no partial file was left',
   };
   return `${path} could not be written: ${why[code ?? ''] ?? message}`;
 }
@@ -100,7 +100,7 @@ export async function writeWhole(path: string, bytes: Uint8Array, openFile: type
 }
 
 /**
- * Throws early what `writeWhole` would throw late, and removes what dead processes left there.
+ * Throws what `writeWhole` would throw, before the work begins; removes the temporary files of dead processes.
  *
  * @returns whether the file exists
  */
@@ -124,9 +124,9 @@ export async function readBytes(path: string, hint = ''): Promise<Uint8Array> {
     return await readFile(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new UsageError(`${path}: there is no such file${hint}`);
-    if (code === 'EISDIR') throw new UsageError(`${path}: is a folder; name a file`);
-    if (code === 'EACCES') throw new UsageError(`${path}: it may not be read`);
+    if (code === 'ENOENT') throw new UsageError(`${path}: the file does not exist${hint}`);
+    if (code === 'EISDIR') throw new UsageError(`${path}: is a folder; expected a file`);
+    if (code === 'EACCES') throw new UsageError(`${path}: permission denied`);
     throw new UsageError(`${path}: ${message}`);
   }
 }

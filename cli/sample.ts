@@ -1,19 +1,19 @@
-/** `gatewise sample`: writes text with a language model. */
+/** `gatewise sample`: generates text with a language model. */
 import { type Command, parse, UsageError } from './arguments.js';
 import { loadLanguageModel } from './models.js';
 
 export const SAMPLE = {
   name: 'sample',
   usage: 'MODEL [options]',
-  summary: 'write text with a trained language model',
-  about: 'Writes text, from a prompt or from the beginning of a line.',
+  summary: 'generate text with a trained language model',
+  about: 'Generates text, from a prompt or from the beginning of a line.',
   flags: {
     prompt: { kind: 'text', value: 'TEXT', help: 'the text to continue' },
-    length: { kind: 'whole', value: 'N', help: 'tokens to write', default: '500' },
+    length: { kind: 'whole', value: 'N', help: 'tokens to generate', default: '500' },
     temperature: {
       kind: 'real',
       value: 'T',
-      help: 'divides the logits; 0 always takes the most probable',
+      help: 'lower is less random, 0 is greedy',
       default: '0.8',
     },
     'top-k': { kind: 'whole', value: 'K', help: 'sample from the K most probable; 0: from all', default: '0' },
@@ -21,10 +21,10 @@ export const SAMPLE = {
       kind: 'real',
       high: 1,
       value: 'P',
-      help: 'sample from the most probable that add up to P',
+      help: 'sample from the most probable that sum to P',
       default: '1',
     },
-    seed: { kind: 'whole', value: 'N', help: 'same seed, same text', default: 'another text each time' },
+    seed: { kind: 'whole', value: 'N', help: 'the same seed gives the same text', default: 'random' },
   },
 } satisfies Command;
 

@@ -17,13 +17,13 @@ Ctrl-C, SIGTERM and SIGHUP stop after the running step, save, and say how to res
 With --patience or --validate-every, the model is validated while it trains: MODEL is the best one so far, and the
 model after the last step is saved under the same name with ".last", from which the training resumes.`,
   flags: {
-    steps: { kind: 'whole', low: 1, value: 'N', help: 'steps to make; with --resume, N more', default: '700' },
+    steps: { kind: 'whole', low: 1, value: 'N', help: 'number of updates; with --resume, N more', default: '700' },
     out: { kind: 'text', value: 'MODEL', help: 'where the model is saved', default: 'model.safetensors' },
     force: { kind: 'flag', help: 'replaces a file that exists already' },
     resume: {
       kind: 'text',
       value: 'MODEL',
-      help: 'continue a saved model, with its options and its place in the text',
+      help: 'resume a saved training, with its options and its place in the text',
     },
     cell: {
       kind: 'choice',
@@ -35,11 +35,11 @@ model after the last step is saved under the same name with ".last", from which 
     hidden: { kind: 'whole', low: 1, value: 'H', help: 'units of a layer', default: '128' },
     layers: { kind: 'whole', low: 1, value: 'L', help: 'recurrent layers', default: '1' },
     embedding: { kind: 'whole', low: 1, value: 'E', help: 'features of a character', default: '64' },
-    batch: { kind: 'whole', low: 1, value: 'B', help: 'places of the text that are read side by side', default: '16' },
-    window: { kind: 'whole', low: 1, value: 'T', help: 'characters of a step', default: '64' },
+    batch: { kind: 'whole', low: 1, value: 'B', help: 'sequences per batch', default: '16' },
+    window: { kind: 'whole', low: 1, value: 'T', help: 'characters per sequence', default: '64' },
     'learning-rate': { kind: 'real', value: 'R', help: 'of Adam', default: '0.004' },
     clip: { kind: 'real', value: 'N', help: 'largest norm of the gradients; 0: no limit', default: '1' },
-    seed: { kind: 'whole', value: 'N', help: 'same seed, same model', default: '1' },
+    seed: { kind: 'whole', value: 'N', help: 'the same seed gives the same model', default: '1' },
     build: {
       kind: 'choice',
       choices: ['simd', 'relaxed'],
@@ -88,7 +88,7 @@ export interface TrainContext {
 
 type Values = Parsed<typeof TRAIN.flags>['values'];
 
-/** Settled by the model that is resumed. */
+/** Determined by the model that is resumed. */
 const FIXED = ['cell', 'hidden', 'layers', 'embedding', 'seed'] as const;
 /** What has to be given again when the training is resumed: the file of a model does not keep it. */
 const REPEATED = ['build', 'clip', 'validation', 'validate-every', 'patience', 'save-every', 'sample-every'] as const;
@@ -142,7 +142,7 @@ async function createModel(text: string, values: Values): Promise<LanguageModel>
   const build = values.build as 'simd' | 'relaxed' | undefined;
   if (values.resume !== undefined) {
     const fixed = FIXED.find((name) => values[name] !== undefined);
-    if (fixed) throw new UsageError(`--${fixed}: is settled by the model that --resume continues`);
+    if (fixed) throw new UsageError(`--${fixed}: cannot be combined with --resume: the saved model determines it`);
     return await loadLanguageModel(values.resume, { build });
   }
   return await LanguageModel.create({
@@ -197,7 +197,7 @@ export async function train(args: readonly string[], { program, builtIn }: Train
   const first = before?.steps ?? 0;
   if (first) console.log(`Resuming after step ${first}.`);
 
-  /** The command that makes the steps that are left. */
+  /** The command that makes the remaining steps. */
   const resumeCommand = (left: number) => {
     const again = REPEATED.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, String(values[name])]));
     const out = places.best !== null && lastOf(places.best) !== places.last ? ['--out', places.best] : [];
@@ -284,7 +284,7 @@ export async function train(args: readonly string[], { program, builtIn }: Train
   for (const signal of Object.keys(SIGNALS)) process.off(signal, onSignal);
   const left = first + steps - step;
   if (failure || (halt.signal && left > 0)) {
-    console.log(`\nStopped after step ${step}, saved to ${places.last}. To make the ${left} steps that are left:`);
+    console.log(`\nStopped after step ${step}, saved to ${places.last}. To make the remaining ${left} steps:`);
     console.log(resumeCommand(left));
     if (failure) throw failure;
     process.exitCode = halt.signal ? SIGNALS[halt.signal] : 1;
@@ -299,7 +299,7 @@ export async function train(args: readonly string[], { program, builtIn }: Train
     console.log(`\nvalidation ${bits.toFixed(2)} bits/char (${loss.toFixed(4)} nats)${which}`);
   }
   console.log(`\n${await sampleOf(result, 500, 0)}\n`);
-  console.log(`Saved to ${out}. To write with it, and to train further:`);
+  console.log(`Saved to ${out}. To generate text, or to resume the training:`);
   console.log(`  ${program} sample ${quoted(out)} --prompt ${quoted(promptFrom(learned))} --temperature 0.7`);
   console.log(resumeCommand(steps));
 }

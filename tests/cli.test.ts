@@ -84,7 +84,7 @@ writeFileSync(at('text.txt'), text);
 const small = ['--hidden', '16', '--embedding', '8', '--batch', '4', '--window', '16'];
 const quick = ['train', 'text.txt', ...small, '--sample-every', '0'];
 
-/** Only the train command names what it needs. */
+/** That a run ended with this code and one sentence. */
 const one = (result: Result, code: number, message: RegExp) => {
   is(result.code, code, result.out + result.err);
   match(result.err.trim(), message);
@@ -101,7 +101,7 @@ test('train: samples, validation, what was saved and how to continue, in whole l
   match(out, /validation \d\.\d\d bits\/char/);
   match(out, /gatewise sample a\.safetensors --prompt 'Line 0' --temperature 0\.7/);
   match(out, /gatewise train text\.txt --resume a\.safetensors --steps 30/);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is the point
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the test is that the output has no control characters
   not.match(out, /[\x00-\x09\x0b-\x1f]/);
 });
 
@@ -166,7 +166,7 @@ for (const [signal, expected] of [
     const stopped = await run(args, once(/step 40:/, signal));
     is(stopped.code, expected, stopped.err);
     const [, step, left] =
-      /Stopped after step (\d+), saved to \S+\. To make the (\d+) steps that are left:/.exec(stopped.out) ?? [];
+      /Stopped after step (\d+), saved to \S+\. To make the remaining (\d+) steps:/.exec(stopped.out) ?? [];
     is(Number(step) + Number(left), 100000);
     match(stopped.out, new RegExp(`gatewise train text\\.txt --resume ${out} --steps ${left} --sample-every 20`));
     is((await tasks.LanguageModel.load(bytes(out))).training?.steps, Number(step));
@@ -470,7 +470,7 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
   writeFileSync(at('broken.safetensors'), bytes('a.safetensors').subarray(0, 999));
   const before = listed();
   const wrong: [string[], RegExp][] = [
-    [['train', 'nowhere.txt'], /^nowhere\.txt: there is no such file$/],
+    [['train', 'nowhere.txt'], /^nowhere\.txt: the file does not exist$/],
     [['train', 'short.txt'], /^text: expected at least 1025 tokens/],
     [['train', 'empty.txt'], /^vocabulary: the text is empty/],
     [['train', 'binary.txt'], /^binary\.txt: is not UTF-8 text$/],
@@ -478,9 +478,12 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
     [['train', 'text.txt', '--cell', 'lstn'], /did you mean 'lstm'\?$/],
     [['train', 'text.txt', '--patience', '2', '--validation', '0'], /^--validation: expected more than 0/],
     [['train', 'text.txt', '--out', 'no/such/m'], /^no\/such\/m could not be written: the folder .* does not exist/],
-    [['train', 'text.txt', '--resume', 'none.model'], /^none\.model: there is no such file; train a model first$/],
+    [['train', 'text.txt', '--resume', 'none.model'], /^none\.model: the file does not exist; train a model first$/],
     [['train', 'text.txt', '--resume', 'broken.safetensors'], /^broken\.safetensors: .*cut off/],
-    [['train', 'text.txt', '--resume', 'a.safetensors', '--hidden', '9'], /^--hidden: is settled by the model/],
+    [
+      ['train', 'text.txt', '--resume', 'a.safetensors', '--hidden', '9'],
+      /^--hidden: cannot be combined with --resume/,
+    ],
     [['train', 'text.txt', '--resume', 'forecaster.model'], /expected a language-model, got a forecaster/],
     [['sample'], /^sample: expected one model, got 0$/],
     [['sample', 'text.txt'], /^text\.txt: the file is cut off or not a safetensors file/],
@@ -489,7 +492,7 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
     [['predict', 'a.safetensors', 'in.jsonl'], /^predict: expected one model, got 2; the inputs come from standard/],
     [['predict', 'sequence-tagger.model', '--steps', '3'], /^--steps: is not an option of a sequence-tagger$/],
     [['predict', 'broken.safetensors'], /^broken\.safetensors: .*cut off/],
-    [['info', 'far'], /^far: is a folder; name a file$/],
+    [['info', 'far'], /^far: is a folder; expected a file$/],
     [['text.txt'], /^text\.txt: is not a command; to train on that file: gatewise train text\.txt$/],
     [['trane'], /^trane: is not a command; did you mean train\?$/],
     [['xyz'], /^xyz: is not a command; the commands are train, sample, predict, info$/],
