@@ -1,7 +1,7 @@
 /** `gatewise train`: trains a language model on text files; saves it as it goes, and when it is told to stop. */
 import { resolve } from 'node:path';
 import { CELL_NAMES, type CellName } from 'gatewise';
-import { LanguageModel, type LanguageModelFitOptions } from 'gatewise/tasks';
+import { LanguageModel, type LanguageModelFitOptions, type LanguageModelProgress } from 'gatewise/tasks';
 import { type Command, type Parsed, parse, quoted, UsageError } from './arguments.js';
 import { checkWritable, readText, writeWhole } from './files.js';
 import { loadLanguageModel } from './models.js';
@@ -156,6 +156,52 @@ async function createModel(text: string, values: Values): Promise<LanguageModel>
   });
 }
 
+/** The signal that asks to stop, once there is one. */
+interface Halt {
+  signal: StopSignal | null;
+  /** Ends what can be ended within a step. */
+  readonly aborted: AbortSignal;
+  /** Leaves signals to Node again. */
+  release(): void;
+}
+
+function haltOnSignals(): Halt {
+  const stop = new AbortController();
+  let at = 0;
+  const onSignal = (signal: StopSignal) => {
+    // a terminal that closes sends more than one signal; only a later Ctrl-C ends the program without saving
+    if (halt.signal && signal === 'SIGINT' && performance.now() - at > 1000) process.exit(SIGNALS.SIGINT);
+    halt.signal ??= signal;
+    at ||= performance.now();
+    stop.abort();
+  };
+  const names = Object.keys(SIGNALS);
+  const halt: Halt = {
+    signal: null,
+    aborted: stop.signal,
+    release: () => names.forEach((name) => process.off(name, onSignal)),
+  };
+  for (const name of names) process.on(name, onSignal);
+  return halt;
+}
+
+/** A sample of a model, from where a line begins; of a text without lines, from its end. */
+async function sampleOf(lm: LanguageModel, learned: string, length: number, seed: number): Promise<string> {
+  const prompt = lm.vocabulary.has('\n') ? '\n' : [...learned.slice(-2)].slice(-1);
+  return (await lm.generate({ prompt, length, temperature: 0.8, seed })).trim();
+}
+
+/** What a step says about the training. */
+function lineOf(p: LanguageModelProgress): string {
+  const parts = [
+    `loss ${p.loss.toFixed(3)} nats, ${p.bits.toFixed(3)} bits/char`,
+    `${short(p.tokensPerSecond)} char/s`,
+    `gradient ${p.gradientNorm.toFixed(2)}`,
+    `${clock(p.secondsLeft)} left`,
+  ];
+  return parts.join('  ');
+}
+
 /** Trains until the steps are made, the patience is at its end, or a signal comes. */
 export async function train(args: readonly string[], { program, builtIn }: TrainContext): Promise<void> {
   const { values, files } = parse(TRAIN, args);
@@ -164,10 +210,16 @@ export async function train(args: readonly string[], { program, builtIn }: Train
   }
   const { patience = Number.POSITIVE_INFINITY, validation: share = 0.1, steps = 700 } = values;
   const places = await placesOf(values);
-  if (places.best !== null && share === 0) throw new UsageError('--validation: expected more than 0 to keep the best');
-
   const text = files.length ? (await Promise.all(files.map(readText))).join('\n') : (builtIn?.read() ?? '');
-  const { learned, kept } = split(text, share);
+  const parts = split(text, share);
+  const { learned } = parts;
+  // one character predicts nothing
+  const kept = [...parts.kept.slice(0, 4)].length > 1 ? parts.kept : '';
+  if (places.best !== null && !kept) {
+    throw new UsageError(
+      '--validation: expected a share of the text with at least two characters, to keep the best model',
+    );
+  }
   const lm = await createModel(text, values);
   const before = lm.training;
   const batchSize = values.batch ?? before?.batchSize ?? 16;
@@ -184,11 +236,6 @@ export async function train(args: readonly string[], { program, builtIn }: Train
   const validateEvery = values['validate-every'] ?? Math.max(1, Math.min(epoch, Math.floor(steps / 10)));
   const sampleEvery = values['sample-every'] ?? Math.max(1, Math.floor(steps / 5));
   const saveEvery = (values['save-every'] ?? 60) * 1000;
-  // a sample begins where a line begins; a text without lines, after its end
-  const start = lm.vocabulary.has('\n') ? '\n' : [...learned].slice(-1);
-  const sampleOf = async (model: LanguageModel, length: number, seed: number) =>
-    (await model.generate({ prompt: start, length, temperature: 0.8, seed })).trim();
-
   const { cell, hiddenSize, numLayers } = lm.config;
   console.log(
     `${cell} ${numLayers}×${hiddenSize}, ${lm.summary().parameters.toLocaleString('en')} parameters, ` +
@@ -205,65 +252,47 @@ export async function train(args: readonly string[], { program, builtIn }: Train
     return `  ${program} ${words.map(quoted).join(' ')}`;
   };
 
-  let best = Number.POSITIVE_INFINITY;
-  let bestStep = first;
-  let waited = 0;
-  const stop = new AbortController();
-  const halt: { signal: StopSignal | null; at: number } = { signal: null, at: 0 };
-  const onSignal = (signal: StopSignal) => {
-    // a terminal that closes sends more than one signal; only a later Ctrl-C ends the program without saving
-    if (halt.signal && signal === 'SIGINT' && performance.now() - halt.at > 1000) process.exit(SIGNALS.SIGINT);
-    halt.signal ??= signal;
-    halt.at ||= performance.now();
-    stop.abort();
-  };
+  /** The best validation loss so far, its step, and the validations since then. */
+  const best = { loss: Number.POSITIVE_INFINITY, step: first, since: 0 };
   const terminal = new Terminal();
+  const halt = haltOnSignals();
   let step = first;
 
   /** Validates, and keeps the model if it is the best one so far. A signal ends it early. */
   const validate = async (keep: string): Promise<void> => {
-    const report = await lm.evaluate(kept, { signal: stop.signal }).catch((error) => {
-      if (!stop.signal.aborted) throw error;
+    const report = await lm.evaluate(kept, { signal: halt.aborted }).catch((error) => {
+      if (!halt.aborted.aborted) throw error;
     });
     if (!report) return;
-    const better = report.loss < best;
-    waited = better ? 0 : waited + 1;
+    const better = report.loss < best.loss;
+    best.since = better ? 0 : best.since + 1;
     if (better) {
-      best = report.loss;
-      bestStep = step;
       await writeWhole(keep, lm.save());
+      Object.assign(best, { loss: report.loss, step });
     }
     terminal.log(
       `validation after step ${step}: ${report.bits.toFixed(3)} bits/char${better ? ', the best so far' : ''}`,
     );
   };
 
-  for (const signal of Object.keys(SIGNALS)) process.on(signal, onSignal);
   let failure: Error | null = null;
   try {
     // what was best before counts: a training that is resumed does not replace it with something worse
     if (places.best !== null && values.resume !== undefined && (await checkWritable(places.best))) {
       const old = await loadLanguageModel(places.best);
-      best = (await old.evaluate(kept)).loss;
-      bestStep = old.training?.steps ?? 0;
+      Object.assign(best, { loss: (await old.evaluate(kept)).loss, step: old.training?.steps ?? 0 });
       old.dispose();
     }
     let saved = performance.now();
     for await (const p of lm.fit(learned, options)) {
       step = p.step;
-      const values = [
-        `loss ${p.loss.toFixed(3)} nats, ${p.bits.toFixed(3)} bits/char`,
-        `${short(p.tokensPerSecond)} char/s`,
-        `gradient ${p.gradientNorm.toFixed(2)}`,
-        `${clock(p.secondsLeft)} left`,
-      ];
-      terminal.update(step - first, steps, values.join('  '));
+      terminal.update(step - first, steps, lineOf(p));
       if (sampleEvery && step % sampleEvery === 0 && step < p.steps) {
-        terminal.log(`\nstep ${step}: ${await sampleOf(lm, 160, step)}\n`);
+        terminal.log(`\nstep ${step}: ${await sampleOf(lm, learned, 160, step)}\n`);
       }
       if (places.best !== null && (step % validateEvery === 0 || step === p.steps)) {
         await validate(places.best);
-        if (waited >= patience) break;
+        if (best.since >= patience) break;
       }
       if (halt.signal) break;
       if (saveEvery && performance.now() - saved >= saveEvery) {
@@ -281,7 +310,7 @@ export async function train(args: readonly string[], { program, builtIn }: Train
     terminal.stop();
   }
   await writeWhole(places.last, lm.save());
-  for (const signal of Object.keys(SIGNALS)) process.off(signal, onSignal);
+  halt.release();
   const left = first + steps - step;
   if (failure || (halt.signal && left > 0)) {
     console.log(`\nStopped after step ${step}, saved to ${places.last}. To make the remaining ${left} steps:`);
@@ -290,15 +319,18 @@ export async function train(args: readonly string[], { program, builtIn }: Train
     process.exitCode = halt.signal ? SIGNALS[halt.signal] : 1;
     return;
   }
-  if (waited >= patience) console.log(`\nStopped after step ${step}: ${waited} validations without a better one.`);
-  const out = places.best ?? places.last;
-  const result = places.best !== null && bestStep !== step ? await loadLanguageModel(places.best) : lm;
-  if ([...kept].length > 1) {
+  if (best.since >= patience)
+    console.log(`\nStopped after step ${step}: ${best.since} validations without a better one.`);
+  // a signal may have ended the only validation
+  const keeps = places.best !== null && Number.isFinite(best.loss);
+  const out = places.best !== null && keeps ? places.best : places.last;
+  const result = keeps && best.step !== step ? await loadLanguageModel(out) : lm;
+  if (kept) {
     const { bits, loss } = await result.evaluate(kept);
-    const which = places.best === null ? '' : `, the model after step ${bestStep}`;
+    const which = keeps ? `, the model after step ${best.step}` : '';
     console.log(`\nvalidation ${bits.toFixed(2)} bits/char (${loss.toFixed(4)} nats)${which}`);
   }
-  console.log(`\n${await sampleOf(result, 500, 0)}\n`);
+  console.log(`\n${await sampleOf(result, learned, 500, 0)}\n`);
   console.log(`Saved to ${out}. To generate text, or to resume the training:`);
   console.log(`  ${program} sample ${quoted(out)} --prompt ${quoted(promptFrom(learned))} --temperature 0.7`);
   console.log(resumeCommand(steps));
