@@ -1,9 +1,9 @@
 /** `npm run example -- NAME`: one example for each use of a recurrent network, on real data. */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Terminal } from '../cli/terminal.js';
 import type { Example } from './support/stage.js';
 import { Stage } from './support/stage.js';
-import { Terminal } from './support/terminal.js';
 
 /** Loaded on demand, because each loads its own data. */
 const examples: Record<string, () => Promise<{ example: Example }>> = {

@@ -1,6 +1,7 @@
 /** Language models of a book, by characters and by words, and text that they generate. */
 import { LanguageModel, Vocabulary } from 'gatewise/tasks';
-import { mobyDick, readText } from './support/book.js';
+import { readText } from '../cli/files.js';
+import { mobyDick } from './support/book.js';
 import type { Example, Stage } from './support/stage.js';
 
 /** Stands for tokens that are not in the vocabulary. */

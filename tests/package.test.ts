@@ -88,6 +88,15 @@ test('the package holds all that its manifest and its maps name', () => {
   );
 });
 
+test('the program of the package runs where it is installed', () => {
+  const { status, stdout, stderr } = spawnSync(join(folder, 'node_modules/.bin/gatewise'), ['--version'], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  is(status, 0, stderr);
+  is(stdout, `${manifest.version}\n`);
+});
+
 test('every entry leads to the same file with and without exports', () => {
   for (const entry of ENTRIES) {
     const path = entry.replace('gatewise', '.');
@@ -108,7 +117,8 @@ test('import and require give the same names', () => {
 });
 
 test('no file imports a package, so a page finds all of it with an import map', () => {
-  const scripts = readdirSync(join(installed, 'dist')).filter((name) => name.endsWith('.js'));
+  // cli.js, the program, is for Node alone
+  const scripts = readdirSync(join(installed, 'dist')).filter((name) => name.endsWith('.js') && name !== 'cli.js');
   ok(scripts.length >= 5);
   for (const name of scripts) {
     const code = readFileSync(join(installed, 'dist', name), 'utf8');

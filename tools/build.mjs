@@ -1,11 +1,12 @@
 /**
  * Builds everything that is older than its sources: AssemblyScript to build/wasm, from it the generated files in
- * bindings/core/wasm, TypeScript to dist (the package) and build (tests, benchmarks, examples), and of it the entry for inference.
+ * bindings/core/wasm, TypeScript to dist (the package) and build (the command line, tests, benchmarks, examples), and of it the entry for inference.
  *
  *     node tools/build.mjs [--quiet] [--package]    --package leaves out the modules that only tests and benchmarks use
  */
 import { execFile } from 'node:child_process';
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -25,6 +26,14 @@ const packageOnly = process.argv.includes('--package');
 
 /** The modules that are in the package. */
 const PACKAGED = ['simd', 'relaxed', 'infer'];
+
+let said = false;
+
+/** One line before the first work of a quiet build, which may take a while. */
+function building() {
+  if (quiet && !said) console.error('building…');
+  said = true;
+}
 
 function files(...paths) {
   return paths.flatMap((path) => {
@@ -46,6 +55,7 @@ function stale(outputs, sources) {
 
 /** Runs a program of a dependency with this very node. */
 function run(bin, args) {
+  building();
   if (!quiet) console.log(`> ${bin.split('/').pop()} ${args.join(' ')}`);
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [join(root, 'node_modules', bin), ...args], { cwd: root }, (error, stdout, stderr) => {
@@ -73,7 +83,31 @@ async function bundle() {
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
   await entries(Object.fromEntries(parts), {}, (code) => code, true);
-  thirdParty();
+}
+
+/** The command line as one program, with the packages that it uses; the models are those of tasks.js. */
+async function program() {
+  const { build } = await import('vite');
+  const libraries = { gatewise: './index.js', 'gatewise/tasks': './tasks.js' };
+  const { output } = await build({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    ssr: { noExternal: true, external: Object.keys(libraries) },
+    build: {
+      ssr: join(root, 'build/cli/bin.js'),
+      outDir: join(root, 'dist'),
+      emptyOutDir: false,
+      copyPublicDir: false,
+      target: 'node20',
+      minify: false,
+      rollupOptions: { output: { entryFileNames: 'cli.js', paths: libraries } },
+    },
+  });
+  chmodSync(join(root, 'dist/cli.js'), 0o755);
+  const [{ moduleIds }] = output;
+  const names = moduleIds.map((id) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1]).filter(Boolean);
+  thirdParty([...new Set(names)].sort());
 }
 
 /** Within importers and exporters, gatewise is the files next to them. */
@@ -173,20 +207,23 @@ function loader() {
   };
 }
 
-/** The licence of what is bundled, and the notice that it asks to pass on. */
-function thirdParty() {
-  const text = (name) => readFileSync(join(root, 'node_modules/assemblyscript', name), 'utf8');
-  const { name, version, license } = JSON.parse(
-    readFileSync(join(root, 'node_modules/@assemblyscript/loader/package.json'), 'utf8'),
-  );
-  writeFileSync(
-    join(root, 'dist/THIRD-PARTY-LICENSES'),
-    `The file core.js contains ${name} ${version} (${license}), https://github.com/AssemblyScript/assemblyscript,
+/** The licences of what is bundled, and the notices that they ask to pass on. @param packages those in cli.js */
+function thirdParty(packages) {
+  const read = (folder, name) => readFileSync(join(root, 'node_modules', folder, name), 'utf8');
+  const about = (folder) => JSON.parse(read(folder, 'package.json'));
+  const { name, version, license } = about('@assemblyscript/loader');
+  const loader = `The file core.js contains ${name} ${version} (${license}), https://github.com/AssemblyScript/assemblyscript,
 without its line that makes a TextDecoder and its line that defines Object.hasOwn. Its licence and notice:
 
-${text('LICENSE')}
-${text('NOTICE')}`,
-  );
+${read('assemblyscript', 'LICENSE')}
+${read('assemblyscript', 'NOTICE')}`;
+  const others = packages.map((folder) => {
+    const own = about(folder);
+    const file = readdirSync(join(root, 'node_modules', folder)).find((name) => /^licen[sc]e/i.test(name));
+    if (!file) throw new Error(`${folder}: is bundled, and its licence is not found`);
+    return `The file cli.js contains ${own.name} ${own.version} (${own.license}). Its licence:\n\n${read(folder, file)}`;
+  });
+  writeFileSync(join(root, 'dist/THIRD-PARTY-LICENSES'), [loader, ...others].join('\n\n'));
 }
 
 /** What an engine that takes compiled modules gives for `import module from 'gatewise/simd.wasm'`. */
@@ -246,12 +283,13 @@ async function main() {
     await bundle();
   }
   if (existsSync(join(root, 'tests/tsconfig.json'))) {
-    if (stale(['build/tests/.stamp'], [...files('tests', 'bench', 'examples'), join(root, stamp)])) {
-      for (const folder of ['tests', 'bench', 'examples'])
+    if (stale(['build/tests/.stamp'], [...files('cli', 'tests', 'bench', 'examples'), join(root, stamp)])) {
+      for (const folder of ['cli', 'tests', 'bench', 'examples'])
         rmSync(join(root, 'build', folder), { recursive: true, force: true });
       await run('typescript/bin/tsc', ['-p', 'tests/tsconfig.json']);
       writeFileSync(join(root, 'build/tests/.stamp'), '');
     }
+    if (stale(['dist/cli.js'], [...files('build/cli'), join(root, 'dist/tasks.js')])) await program();
   }
 }
 

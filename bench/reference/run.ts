@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Terminal } from '../../examples/support/terminal.js';
+import { Terminal } from '../../cli/terminal.js';
 import { charlm } from './charlm.js';
 import { engFra } from './eng-fra.js';
 import { pos } from './pos.js';

@@ -2,9 +2,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TopLevelSpec } from 'vega-lite';
-import { writeWhole } from './files.js';
+import { writeWhole } from '../../cli/files.js';
+import type { Terminal } from '../../cli/terminal.js';
 import { svgOf } from './picture.js';
-import type { Terminal } from './terminal.js';
 
 export interface Example {
   /** One line for the list. */
