@@ -23,8 +23,9 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const quiet = process.argv.includes('--quiet');
 const packageOnly = process.argv.includes('--package');
 
-/** The modules that are in the package. */
-const PACKAGED = ['simd', 'relaxed', 'infer'];
+/** The modules that are in the package, and those of them that an entry also brings with it as text. */
+const PACKAGED = ['simd', 'relaxed', 'infer', 'quantized', 'quantized-relaxed'];
+const AS_TEXT = PACKAGED.filter((build) => build !== 'quantized-relaxed');
 
 function files(...paths) {
   return paths.flatMap((path) => {
@@ -69,6 +70,7 @@ async function bundle() {
   // no step back is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out
   const transform = (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false');
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
+  await entries({ quantized: 'dist/bindings/quantized.js' }, [], {});
   await entries({ infer: 'dist/bindings/infer.js' }, [{ name: 'infer', transform }], { manualPureFunctions: pure });
 }
 
@@ -98,11 +100,11 @@ async function entries(entry, plugins, treeshake) {
 }
 
 /** The declarations that asc writes, as one interface. */
-function coreInterface(declarations) {
+function coreInterface(source, declarations) {
   const lines = [...declarations.matchAll(/export function (\w+)\(([^)]*)\): (\w+);/g)].map(
     ([, name, parameters, result]) => `  ${name}(${parameters}): ${result};`,
   );
-  return `/** Generated from assembly/index.ts. */\nexport interface Core {\n  readonly memory: WebAssembly.Memory;\n${lines.join('\n')}\n}\n`;
+  return `/** Generated from ${source}. */\nexport interface Core {\n  readonly memory: WebAssembly.Memory;\n${lines.join('\n')}\n}\n`;
 }
 
 async function main() {
@@ -113,7 +115,8 @@ async function main() {
   const worker = async () => {
     for (let target = todo.shift(); target; target = todo.shift()) {
       // bench-simd is assembly/bench.ts, infer assembly/infer.ts, simd the core itself
-      const entry = ['bench', 'infer'].find((name) => target.startsWith(name)) ?? 'index';
+      const entry =
+        ['bench', 'infer', 'quantized/index'].find((path) => path.startsWith(target.split('-')[0])) ?? 'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
     }
   };
@@ -122,9 +125,13 @@ async function main() {
   const generated = 'bindings/core/wasm';
   mkdirSync(join(root, generated), { recursive: true });
   const text = {
-    'core.ts': coreInterface(readFileSync(join(root, 'build/wasm/simd.d.ts'), 'utf8')),
+    'core.ts': coreInterface('assembly/index.ts', readFileSync(join(root, 'build/wasm/simd.d.ts'), 'utf8')),
+    'quantized-core.ts': coreInterface(
+      'assembly/quantized/index.ts',
+      readFileSync(join(root, 'build/wasm/quantized.d.ts'), 'utf8'),
+    ),
     ...Object.fromEntries(
-      PACKAGED.map((build) => [
+      AS_TEXT.map((build) => [
         `${build}.ts`,
         `/** Generated: build/wasm/${build}.wasm as text, see decode in ../runtime.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
       ]),

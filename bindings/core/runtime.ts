@@ -303,7 +303,7 @@ async function asModule(module: WebAssembly.Module | BufferSource): Promise<WebA
 }
 
 /** What an engine says when it cannot start a build, or a module that was given, in words that help. */
-function explained(error: unknown, build: string): unknown {
+export function explained(error: unknown, build: string): unknown {
   if (error instanceof WebAssembly.LinkError)
     return new UnsupportedError(`module: not a core of gatewise (${error.message})`);
   if (!(error instanceof WebAssembly.CompileError)) {

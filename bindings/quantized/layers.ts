@@ -1,0 +1,133 @@
+/** Quantized layers that have no state: linear layers and embeddings. */
+import { WIDTH } from '../../assembly/quantized/layout.js';
+import * as check from '../check.js';
+import { type QuantizedCore, READABLE } from '../core/quantized.js';
+import { amplitude, type Dtype, type EmbeddingDescription, type LinearDescription } from './describe.js';
+import type { QuantizedTensor } from './file.js';
+import { integerRow, Product } from './weights.js';
+
+/** The tensors of a layer, by what follows its name and a dot; `weight.scale` and so on are the scales. */
+export type Tensors = (name: string) => QuantizedTensor;
+
+/** y = x Wᵀ + b, of integers. Made by `QuantizedModel.linear`. */
+export class QuantizedLinear {
+  readonly #core: QuantizedCore;
+  readonly #product: Product;
+  readonly #amplitude: number;
+  readonly #small: ReadonlyMap<string, QuantizedTensor>;
+
+  constructor(
+    core: QuantizedCore,
+    readonly dtype: Dtype,
+    readonly description: LinearDescription,
+    tensors: Tensors,
+  ) {
+    const { inputSize: K, outputSize: rows, range, bias } = description;
+    this.#core = core;
+    this.#amplitude = amplitude(dtype, K);
+    const scale = tensors('weight.scale');
+    const biases = bias ? tensors('bias') : undefined;
+    const weights = { weight: tensors('weight'), scale };
+    const blocks = [{ row: 0, rows, column: 0 }];
+    this.#product = new Product(core, dtype, K, blocks, weights, range / this.#amplitude, (r) => biases?.data[r] ?? 0);
+    this.#small = new Map([['weight.scale', scale], ...(biases ? [['bias', biases] as const] : [])]);
+  }
+
+  /** Its tensors, as a file keeps them. */
+  tensors(): Map<string, QuantizedTensor> {
+    return new Map([['weight', this.#product.integers()], ...this.#small]);
+  }
+
+  /**
+   * @param x [R,I]: rows of any number, say [T,B,I]; magnitudes beyond the range of `calibrate` saturate
+   * @param output [R,O], overwritten; created if absent
+   * @returns output
+   * @throws RangeError if x has another length than whole rows, or holds a NaN
+   */
+  forward(x: ArrayLike<number>, output?: Float32Array): Float32Array {
+    const { inputSize: I, outputSize: O, range } = this.description;
+    const R = x.length / I;
+    if (!(R >= 1 && Number.isInteger(R))) {
+      throw new RangeError(`x: expected rows of I=${I} numbers, got ${x.length} numbers`);
+    }
+    const y = output ?? new Float32Array(R * O);
+    if (y.length !== R * O) {
+      throw new RangeError(`output: expected [R=${R}, O=${O}] = ${R * O} numbers, got ${y.length}`);
+    }
+    const core = this.#core;
+    const A = this.#amplitude;
+    core.begin();
+    const from = core.take(4 * R * I + READABLE);
+    const ldq = integerRow(this.dtype, I);
+    const q = core.take(R * ldq);
+    const columns = WIDTH * this.#product.panels;
+    const to = core.take(4 * R * columns);
+    core.f32.set(x, from >>> 2);
+    const bad = core.kernels.quantizeRows(q, ldq, from, 4 * I, R, I, A / range, A);
+    if (bad >= 0) throw new RangeError(`x: row ${bad} of ${I} numbers holds a NaN`);
+    this.#product.run(to, q, ldq, R);
+    for (let r = 0; r < R; r++) {
+      const at = (to >>> 2) + r * columns;
+      y.set(core.f32.subarray(at, at + O), r * O);
+    }
+    return y;
+  }
+}
+
+/** A table of V rows of E integers, with a scale for each row. Made by `QuantizedModel.embedding`. */
+export class QuantizedEmbedding {
+  readonly #core: QuantizedCore;
+  readonly #table: number;
+  readonly #scale: number;
+  readonly #bytes: boolean;
+
+  constructor(
+    core: QuantizedCore,
+    dtype: Dtype,
+    readonly description: EmbeddingDescription,
+    tensors: Tensors,
+  ) {
+    const { data } = tensors('weight');
+    const { data: scales } = tensors('weight.scale');
+    this.#core = core;
+    this.#bytes = dtype === 'int8';
+    this.#table = core.alloc(data.byteLength);
+    this.#scale = core.alloc(scales.byteLength);
+    core.write(this.#table, data);
+    core.write(this.#scale, scales);
+  }
+
+  /** Its tensors, as a file keeps them. */
+  tensors(): Map<string, QuantizedTensor> {
+    const { vocabularySize: V, embeddingSize: E } = this.description;
+    return new Map([
+      ['weight', { shape: [V, E], data: this.#core.integers(this.#table, V * E, this.#bytes) }],
+      ['weight.scale', { shape: [V], data: this.#core.floats(this.#scale, V) }],
+    ]);
+  }
+
+  /**
+   * @param tokens [R] whole numbers in 0…V-1
+   * @param output [R,E], overwritten; created if absent
+   * @returns output
+   * @throws RangeError for a token that is not one of the vocabulary
+   */
+  forward(tokens: ArrayLike<number>, output?: Float32Array): Float32Array {
+    const { vocabularySize: V, embeddingSize: E } = this.description;
+    const R = tokens.length;
+    if (!(R >= 1)) throw new RangeError('tokens: expected at least one');
+    const y = output ?? new Float32Array(R * E);
+    if (y.length !== R * E) {
+      throw new RangeError(`output: expected [R=${R}, E=${E}] = ${R * E} numbers, got ${y.length}`);
+    }
+    for (let r = 0; r < R; r++) check.whole(`tokens[${r}]`, tokens[r], 0, V - 1);
+    const core = this.#core;
+    core.begin();
+    const ids = core.take(4 * R);
+    const to = core.take(4 * R * E);
+    core.i32.set(tokens, ids >>> 2);
+    core.kernels.lookUp(to, this.#table, this.#scale, ids, R, E, this.#bytes);
+    y.set(core.f32.subarray(to >>> 2, (to >>> 2) + R * E));
+    return y;
+  }
+}
