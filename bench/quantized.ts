@@ -10,7 +10,8 @@ const HELP = `node build/bench/quantized.js [--json] [--only TEXT] [--samples N]
 
 Times recurrent layers at B=1: a sequence of 100 steps, and a single step. float32 on simd and, where the
 engine has it, on relaxed, int16, int8, and int8 on relaxed take turns in one process, by the processor's
-time. A ratio is the median over the samples of float32 simd's time divided by the other's.
+time. A ratio is the median over the samples of float32 simd's time divided by the other's; in
+parentheses, of float32 relaxed's.
 
   --json             one object a line
   --only TEXT        rows whose id contains TEXT
@@ -36,6 +37,11 @@ function clock(): number {
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+/** How many times as fast, the median over the samples. */
+function ratio(slow: readonly number[], fast: readonly number[]): number {
+  return Number(median(fast.map((t, i) => slow[i] / t)).toFixed(2));
 }
 
 /** A packaged module, or null where this engine cannot run it. */
@@ -143,11 +149,18 @@ function speed(): void {
     const entries = Object.entries(measured).map(([name, list]) => ({
       name,
       us: Number((1000 * median(list)).toFixed(2)),
-      ratio: Number(median(list.map((t, i) => measured.float32[i] / t)).toFixed(2)),
+      ratio: ratio(measured.float32, list),
+      ...(measured['float32 relaxed'] ? { toRelaxed: ratio(measured['float32 relaxed'], list) } : {}),
     }));
     const id = `${cell}-${what}-h${H}`;
     if (options.json) console.log(JSON.stringify({ id, node: process.version, entries }));
-    else console.log(id.padEnd(20) + entries.map(({ name, us, ratio }) => `${name} ${us} µs ×${ratio}`).join(',  '));
+    else
+      console.log(
+        id.padEnd(20) +
+          entries
+            .map(({ name, us, ratio, toRelaxed }) => `${name} ${us} µs ×${ratio}${toRelaxed ? ` (×${toRelaxed})` : ''}`)
+            .join(',  '),
+      );
   }
 }
 

@@ -383,6 +383,14 @@ test('inputs beyond the range saturate, states beyond 1 too', () => {
   const limited = x.map((v) => Math.max(-2, Math.min(2, v)));
   equal([...layer.forward(x, { T: 1, B: 1 })], [...layer.forward(limited, { T: 1, B: 1 })]);
   not.equal([...layer.forward(x, { T: 1, B: 1 })], [...layer.forward(new Float32Array(6), { T: 1, B: 1 })]);
+  // gru: h itself is kept in part, so that of the next h only what comes through the product is limited; rnn has nothing else
+  const elman: RecurrentOptions = { cell: 'rnn', inputSize: 3, hiddenSize: 4 };
+  const rnnLayer = quantizeSync(model(elman), { dtype: 'int16', layers: { rnn: elman }, calibrate: { rnn: 1 } });
+  const [far, near] = [3, 1].map((h) => {
+    const state = { batch: 1, h: [Float32Array.from([h, -h, 0, 0.5])], c: [] };
+    return [...rnnLayer.recurrent('rnn').step([1, 0, 0], state)];
+  });
+  equal(far, near);
   const y = q.linear('head').forward(new Float32Array(10).fill(7));
   equal([...y], [...q.linear('head').forward(new Float32Array(10).fill(1))]);
 });
