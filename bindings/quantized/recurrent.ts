@@ -149,6 +149,9 @@ export class QuantizedRecurrent {
    * @param output [T,B,P], overwritten; created if absent
    * @returns output
    * @throws RangeError if x or state have another size, or hold a NaN; the state is then as before
+   * @example
+   * const state = rnn.state(2);
+   * const y = rnn.forward(x, { T: 10, B: 2 }, state); // [10, 2, P]
    */
   forward(
     x: ArrayLike<number>,
@@ -172,6 +175,10 @@ export class QuantizedRecurrent {
    * @param state moved on
    * @param output [B,P], overwritten; created if absent
    * @returns output
+   * @throws TypeError for a bidirectional layer; RangeError as in `forward`
+   * @example
+   * const state = rnn.state();
+   * for (const x of stream) rnn.step(x, state, output);
    */
   step(x: ArrayLike<number>, state: QuantizedState, output?: Float32Array): Float32Array {
     if (this.description.bidirectional) {
