@@ -360,6 +360,12 @@ test('wrong arguments are refused before anything changes', () => {
   const short = { batch: 1, h: [new Float32Array(9)], c: [] };
   throws(() => layer.step(new Float32Array(6), short), /state: expected h of \[10\] features/);
   throws(() => layer.step(new Float32Array(6), layer.state(), new Float32Array(9)), /output: expected/);
+  throws(() => layer.step(undefined as never, layer.state()), /x: expected a list of numbers, got undefined/);
+  throws(() => layer.step(new Float32Array(6), undefined as never), /state: expected a state/);
+  throws(() => layer.step(new Float32Array(6), { batch: 1, h: [[]], c: [] } as never), /state: expected h of \[10\]/);
+  throws(() => layer.step(new Float32Array(6), layer.state(), [] as never), /output: expected a Float32Array/);
+  const lengths = { T: 1, B: 1, lengths: [1] };
+  throws(() => layer.forward(new Float32Array(6), lengths), /shape: unknown option 'lengths'/);
   const state = layer.state(2);
   const x = uniform(random(1), 3 * 2 * 6);
   layer.forward(x, { T: 3, B: 2 }, state);

@@ -4,7 +4,7 @@ import * as check from '../check.js';
 import { type QuantizedCore, READABLE } from '../core/quantized.js';
 import { amplitude, type Dtype, type EmbeddingDescription, type LinearDescription } from './describe.js';
 import type { QuantizedTensor } from './file.js';
-import { integerRow, Product } from './weights.js';
+import { checkNumbers, integerRow, outputOf, Product } from './weights.js';
 
 /** The tensors of a layer, by what follows its name and a dot; `weight.scale` and so on are the scales. */
 export type Tensors = (name: string) => QuantizedTensor;
@@ -46,14 +46,12 @@ export class QuantizedLinear {
    */
   forward(x: ArrayLike<number>, output?: Float32Array): Float32Array {
     const { inputSize: I, outputSize: O, range } = this.description;
+    checkNumbers('x', x);
     const R = x.length / I;
     if (!(R >= 1 && Number.isInteger(R))) {
       throw new RangeError(`x: expected rows of I=${I} numbers, got ${x.length} numbers`);
     }
-    const y = output ?? new Float32Array(R * O);
-    if (y.length !== R * O) {
-      throw new RangeError(`output: expected [R=${R}, O=${O}] = ${R * O} numbers, got ${y.length}`);
-    }
+    const y = outputOf(output, `[R=${R}, O=${O}]`, R * O);
     const core = this.#core;
     const A = this.#amplitude;
     core.begin();
@@ -114,12 +112,10 @@ export class QuantizedEmbedding {
    */
   forward(tokens: ArrayLike<number>, output?: Float32Array): Float32Array {
     const { vocabularySize: V, embeddingSize: E } = this.description;
+    checkNumbers('tokens', tokens);
     const R = tokens.length;
     if (!(R >= 1)) throw new RangeError('tokens: expected at least one');
-    const y = output ?? new Float32Array(R * E);
-    if (y.length !== R * E) {
-      throw new RangeError(`output: expected [R=${R}, E=${E}] = ${R * E} numbers, got ${y.length}`);
-    }
+    const y = outputOf(output, `[R=${R}, E=${E}]`, R * E);
     for (let r = 0; r < R; r++) check.whole(`tokens[${r}]`, tokens[r], 0, V - 1);
     const core = this.#core;
     core.begin();

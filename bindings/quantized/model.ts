@@ -37,6 +37,9 @@ export interface QuantizeOptions {
   module?: QuantizedModule | undefined;
 }
 
+/** Weights that become integers at a time. */
+const CHUNK = 16384;
+
 const VERSION = 1;
 /** What a file says of its layers is under this name of its metadata. */
 const KEY = 'gatewise.quantized';
@@ -251,15 +254,25 @@ function built(
         continue;
       }
       const [N, K] = shape;
+      const most = mostIn(description, dtype, K);
       const bytes = dtype === 'int8';
-      core.begin();
-      const w = core.take(4 * N * K);
-      const q = core.take(N * K * (bytes ? 1 : 2));
-      const scale = core.take(4 * N);
-      core.write(w, data);
-      core.kernels.quantizeWeights(q, scale, w, N, K, weightLimit(dtype), mostIn(description, dtype, K), bytes);
-      tensors.set(name, { shape, data: core.integers(q, N * K, bytes) });
-      tensors.set(`${name}.scale`, { shape: [N], data: core.floats(scale, N) });
+      const integers = bytes ? new Int8Array(N * K) : new Int16Array(N * K);
+      const scales = new Float32Array(N);
+      // some rows at a time: the memory of the integers should not be less than what making them took
+      const rows = Math.max(1, Math.floor(CHUNK / K));
+      for (let row = 0; row < N; row += rows) {
+        const R = Math.min(rows, N - row);
+        core.begin();
+        const w = core.take(4 * R * K);
+        const q = core.take(R * K * integers.BYTES_PER_ELEMENT);
+        const scale = core.take(4 * R);
+        core.write(w, data.subarray(row * K, (row + R) * K));
+        core.kernels.quantizeWeights(q, scale, w, R, K, weightLimit(dtype), most, bytes);
+        integers.set(core.integers(q, R * K, bytes), row * K);
+        scales.set(core.floats(scale, R), row);
+      }
+      tensors.set(name, { shape, data: integers });
+      tensors.set(`${name}.scale`, { shape: [N], data: scales });
     }
   }
   return new QuantizedModel(core, { dtype, layers, tensors });

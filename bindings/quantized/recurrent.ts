@@ -13,7 +13,7 @@ import {
 } from './describe.js';
 import type { QuantizedTensor } from './file.js';
 import type { Tensors } from './layers.js';
-import { integerRow, Product } from './weights.js';
+import { checkNumbers, integerRow, outputOf, Product } from './weights.js';
 
 /** Rows of x whose products are made at once. */
 const AHEAD = 128;
@@ -159,13 +159,15 @@ export class QuantizedRecurrent {
     state?: QuantizedState,
     output?: Float32Array,
   ): Float32Array {
+    checkNumbers('x', x);
+    check.options('shape', shape, ['T', 'B']);
     const T = check.whole('T', shape.T);
     const B = check.whole('B', shape.B);
     const I = this.description.inputSize;
     if (x.length !== T * B * I) {
       throw new RangeError(`x: expected [T=${T}, B=${B}, I=${I}] = ${T * B * I} numbers, got ${x.length}`);
     }
-    return this.#run(x, T, B, state, output ?? new Float32Array(T * B * this.outputSize));
+    return this.#run(x, T, B, state, output);
   }
 
   /**
@@ -184,20 +186,24 @@ export class QuantizedRecurrent {
     if (this.description.bidirectional) {
       throw new TypeError('step: a bidirectional layer needs the whole sequence; use forward');
     }
+    checkNumbers('x', x);
+    checkState(state);
     const { batch: B } = state;
     const I = this.description.inputSize;
     if (x.length !== B * I) throw new RangeError(`x: expected [B=${B}, I=${I}] = ${B * I} numbers, got ${x.length}`);
-    return this.#run(x, 1, B, state, output ?? new Float32Array(B * this.outputSize));
+    return this.#run(x, 1, B, state, output);
   }
 
   #checkState(state: QuantizedState, B: number): void {
+    checkState(state);
     if (state.batch !== B) throw new RangeError(`state: is of ${state.batch} sequences, x of ${B}`);
     const directions = this.#directions;
     for (const kind of ['h', 'c'] as const) {
       const count = kind === 'c' && this.description.cell !== 'lstm' ? 0 : directions.length;
       const list = state[kind];
       let good = list.length === count;
-      for (let i = 0; good && i < count; i++) good = list[i].length === B * directions[i].H;
+      for (let i = 0; good && i < count; i++)
+        good = list[i] instanceof Float32Array && list[i].length === B * directions[i].H;
       if (!good) {
         const want = directions.slice(0, count).map(({ H }) => H);
         throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, of ${B} sequences`);
@@ -210,13 +216,11 @@ export class QuantizedRecurrent {
     T: number,
     B: number,
     state: QuantizedState | undefined,
-    output: Float32Array,
+    given: Float32Array | undefined,
   ): Float32Array {
     const P = this.outputSize;
-    if (output.length !== T * B * P) {
-      throw new RangeError(`output: expected [T=${T}, B=${B}, P=${P}] = ${T * B * P} numbers, got ${output.length}`);
-    }
-    if (state) this.#checkState(state, B);
+    const output = outputOf(given, `[T=${T}, B=${B}, P=${P}]`, T * B * P);
+    if (state !== undefined) this.#checkState(state, B);
     const core = this.#core;
     const { kernels } = core;
     const plan = this.#prepare(T, B);
@@ -307,6 +311,12 @@ export class QuantizedRecurrent {
     this.#plan = { T, B, x: start, directions };
     return this.#plan;
   }
+}
+
+/** Checks that it is a state of any layers. */
+function checkState(state: QuantizedState): void {
+  const known = typeof state === 'object' && state !== null && Array.isArray(state.h) && Array.isArray(state.c);
+  if (!known) check.fail('state', 'a state, as `state` makes it', state);
 }
 
 /** A state [B,H] into rows of `units` floats; without one, zeros. */

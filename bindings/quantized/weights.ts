@@ -1,6 +1,7 @@
 /** Matrices of integers in the memory of a quantized model. */
 
 import { WIDTH } from '../../assembly/quantized/layout.js';
+import * as check from '../check.js';
 import type { QuantizedCore } from '../core/quantized.js';
 import type { Dtype } from './describe.js';
 import type { QuantizedTensor } from './file.js';
@@ -38,13 +39,13 @@ export class Product {
     this.weights = core.alloc(N * (this.#bytes ? 8 * Math.ceil(K / 8) : 4 * Math.ceil(K / 2)));
     this.scale = core.alloc(8 * N);
     this.bias = core.alloc(4 * N);
-    core.begin();
-    const staged = core.take(weight.data.byteLength);
-    core.write(staged, weight.data);
     const scales = new Float32Array(N);
     const biases = new Float32Array(N);
     for (const { row, rows, column } of blocks) {
-      this.#pack(staged + row * K * size, rows, column, false);
+      core.begin();
+      const staged = core.take(rows * K * size);
+      core.write(staged, weight.data.subarray(row * K, (row + rows) * K));
+      this.#pack(staged, rows, column, false);
       for (let r = 0; r < rows; r++) {
         scales[column + r] = scale.data[row + r] * unit;
         biases[column + r] = bias(row + r);
@@ -63,13 +64,14 @@ export class Product {
   integers(): QuantizedTensor {
     const { core, K, blocks } = this;
     const N = blocks.reduce((n, { rows }) => n + rows, 0);
-    const size = this.#bytes ? 1 : 2;
-    core.begin();
-    const staged = core.take(N * K * size);
+    const data = this.#bytes ? new Int8Array(N * K) : new Int16Array(N * K);
     for (const { row, rows, column } of blocks) {
-      this.#pack(staged + row * K * size, rows, column, true);
+      core.begin();
+      const staged = core.take(rows * K * data.BYTES_PER_ELEMENT);
+      this.#pack(staged, rows, column, true);
+      data.set(core.integers(staged, rows * K, this.#bytes), row * K);
     }
-    return { shape: [N, K], data: core.integers(staged, N * K, this.#bytes) };
+    return { shape: [N, K], data };
   }
 
   /** Rows y [R,panels] = bias + (q Wᵀ) of rows of integers. */
@@ -84,4 +86,17 @@ export class Product {
 /** Bytes of a row of n integers of the input, in whole vectors; where weights have eight bits, with as much room again. */
 export function integerRow(dtype: Dtype, n: number): number {
   return (dtype === 'int8' ? 32 : 16) * Math.ceil(n / 8);
+}
+
+/** Checks that x is numbers in a row, however they are kept. */
+export function checkNumbers(name: string, x: ArrayLike<number>): void {
+  if (typeof x !== 'object' || x === null || typeof x.length !== 'number') check.fail(name, 'a list of numbers', x);
+}
+
+/** The array that was given for n numbers of output, or a new one. */
+export function outputOf(given: Float32Array | undefined, shape: string, n: number): Float32Array {
+  if (given === undefined) return new Float32Array(n);
+  if (!(given instanceof Float32Array)) check.fail('output', 'a Float32Array', given);
+  if (given.length !== n) throw new RangeError(`output: expected ${shape} = ${n} numbers, got ${given.length}`);
+  return given;
 }
