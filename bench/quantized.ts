@@ -9,7 +9,7 @@ import { accuracy } from './quantized-accuracy.js';
 const HELP = `node build/bench/quantized.js [--json] [--only TEXT] [--samples N] [--accuracy FOLDER]
 
 Times recurrent layers at B=1: a sequence of 100 steps, and a single step. float32 on simd and, where the
-engine has it, on relaxed, int16, int8, and int8 on relaxed take turns in one process, by the processor's
+engine has it, on relaxed, int16 and int8 on both modules take turns in one process, by the processor's
 time. A ratio is the median over the samples of float32 simd's time divided by the other's; in
 parentheses, of float32 relaxed's.
 
@@ -106,7 +106,9 @@ function contestants(cell: CellName, I: number, H: number): Record<string, Conte
     ...(relaxed ? { 'float32 relaxed': float(relaxed) } : {}),
     int16: integer('int16'),
     int8: integer('int8'),
-    ...(quantizedRelaxed ? { 'int8 relaxed': integer('int8', quantizedRelaxed) } : {}),
+    ...(quantizedRelaxed
+      ? { 'int16 relaxed': integer('int16', quantizedRelaxed), 'int8 relaxed': integer('int8', quantizedRelaxed) }
+      : {}),
   };
 }
 
