@@ -1,4 +1,5 @@
 /** Functions of one number, chosen by an `Activation`; their slopes are taken from the result. */
+import { rowBytes } from './at';
 import { Activation } from './layout';
 import { sigmoidArray, tanhArray } from './math';
 import { tailMask } from './rows';
@@ -29,7 +30,7 @@ export function activationArray(f: i32, y: usize, x: usize, n: i32): void {
 
 /** y [R,F] = f(x); y may be x. */
 export function activationForward(y: usize, x: usize, ld: usize, R: i32, F: i32, f: i32): void {
-  const width = (<usize>((F + 3) & ~3)) << 2;
+  const width = rowBytes(F);
   const last = width - 16;
   const mask = v128.load(tailMask(F));
   for (let r = 0; r < R; r++, y += ld, x += ld) {
@@ -41,7 +42,7 @@ export function activationForward(y: usize, x: usize, ld: usize, R: i32, F: i32,
 
 /** dx [R,F] += dy ⊙ f'(x), from y. */
 export function activationBackward(dx: usize, dy: usize, y: usize, ld: usize, R: i32, F: i32, f: i32): void {
-  const width = (<usize>((F + 3) & ~3)) << 2;
+  const width = rowBytes(F);
   for (let r = 0; r < R; r++, dx += ld, dy += ld, y += ld) {
     for (let q: usize = 0; q < width; q += 16) {
       const d = f32x4.mul(v128.load(dy + q), activation.slope(f, v128.load(y + q)));

@@ -6,9 +6,9 @@
  *     w_i = softmax(s_i) over the keys before the end          c_i = Σⱼ w_ij·valueⱼ
  *
  * Rows are time-major, so those of one sequence are a matrix whose rows are B·ld apart: the packed product takes them as they lie.
- * The additive score keeps no tanh, of which there are Tq·Tk·B·F: the way back computes them again.
+ * The additive score does not keep its Tq·Tk·B·F values of tanh: the backward pass computes them again.
  */
-import { at, slot } from './at';
+import { at, lines, panelsOf, slot } from './at';
 import { gemm, packTransposed, packWeights, weightGrad } from './gemm';
 import { Attend, Score } from './layout';
 import { vmath } from './math';
@@ -18,11 +18,11 @@ import { softmaxRow } from './softmax';
 
 /** Bytes of a panel that `packTransposed` makes of L rows. */
 function panelOf(L: i32): usize {
-  return (<usize>((L + 15) & ~15)) << 6;
+  return lines((L + 15) & ~15);
 }
 
 /**
- * Overwrites weights [Tq,B,Tk] and context [Tq,B,V]; both are zero behind a query's end, and where there are no keys.
+ * Overwrites weights [Tq,B,Tk] and context [Tq,B,V]; both are zero past a query's end, and where there are no keys.
  *
  *     a  an `Attend` block; its panels hold max(F, 16·⌈V/16⌉)·⌈Tk/16⌉ lines
  */
@@ -55,11 +55,11 @@ export function attentionForward(a: usize): void {
     if (additive) additiveScores(w, rowW, q, rowQ, k, rowK, at.ptr(a, Attend.v), M, L, F);
     else {
       packWeights(panels, k, rowK, F, L, 1);
-      gemm(w, rowW, w, rowW, q, rowQ, panels, (<usize>F) << 6, M, (L + 15) >> 4, F);
+      gemm(w, rowW, w, rowW, q, rowQ, panels, lines(F), M, panelsOf(L), F);
     }
     weightRows(w, rowW, factor, M, L);
     packTransposed(panels, panelOf(L), v, rowV, V, L, 1);
-    gemm(c, rowC, c, rowC, w, rowW, panels, panelOf(L), M, (V + 15) >> 4, L);
+    gemm(c, rowC, c, rowC, w, rowW, panels, panelOf(L), M, panelsOf(V), L);
   }
 }
 
@@ -67,7 +67,7 @@ export function attentionForward(a: usize): void {
  * Accumulates the gradients of queries, keys, values and v.
  *
  *     a  dweights [Tq,B,Tk] in: gradient of the weights from elsewhere, out: of the scores. The panels hold
- *        max(F, V, 16·⌈F/16⌉)·⌈Tk/16⌉ lines, scratch is what `weightGrad` wants for max(F, V) columns
+ *        max(F, V, 16·⌈F/16⌉)·⌈Tk/16⌉ lines, scratch is what `weightGradScratch` says for max(F, V) features
  */
 export function attentionBackward(a: usize): void {
   const B = at.i32(a, Attend.B);
@@ -85,7 +85,7 @@ export function attentionBackward(a: usize): void {
     const M = stepsOf(at.ptr(a, Attend.queryLengths), b, at.i32(a, Attend.Tq));
     const L = stepsOf(at.ptr(a, Attend.keyLengths), b, at.i32(a, Attend.Tk));
     if (M === 0 || L === 0) continue;
-    const columns = (L + 15) >> 4;
+    const columns = panelsOf(L);
     const skipW = <usize>b * at.ptr(a, Attend.ldw);
     const skipQ = <usize>b * at.ptr(a, Attend.ldq);
     const skipK = <usize>b * at.ptr(a, Attend.ldk);
@@ -100,7 +100,7 @@ export function attentionBackward(a: usize): void {
     const dvalues = at.ptr(a, Attend.dvalues);
 
     packWeights(panels, at.ptr(a, Attend.values) + skipV, rowV, V, L, 1);
-    gemm(dw, rowW, dw, rowW, dc, rowC, panels, (<usize>V) << 6, M, columns, V);
+    gemm(dw, rowW, dw, rowW, dc, rowC, panels, lines(V), M, columns, V);
     if (dvalues) weightGrad(dvalues + skipV, rowV, scratch, w, rowW, dc, rowC, M, V, L, 1);
     scoreRows(dw, w, rowW, factor, M, L);
     if (at.i32(a, Attend.score) === Score.additive) {
@@ -112,13 +112,13 @@ export function attentionBackward(a: usize): void {
     if (dquery) {
       const dq = dquery + skipQ;
       packTransposed(panels, panelOf(L), k, rowK, F, L, 1);
-      gemm(dq, rowQ, dq, rowQ, dw, rowW, panels, panelOf(L), M, (F + 15) >> 4, L);
+      gemm(dq, rowQ, dq, rowQ, dw, rowW, panels, panelOf(L), M, panelsOf(F), L);
     }
     if (dkeys) weightGrad(dkeys + skipK, rowK, scratch, dw, rowW, q, rowQ, M, F, L, 1);
   }
 }
 
-/** w [M,L] = softmax(factor·w), row by row; lanes behind L become 0. */
+/** w [M,L] = softmax(factor·w), row by row; lanes past L become 0. */
 function weightRows(w: usize, ldw: usize, factor: f32, M: i32, L: i32): void {
   const width = (<usize>L) << 2;
   const f = f32x4.splat(factor);
@@ -129,7 +129,7 @@ function weightRows(w: usize, ldw: usize, factor: f32, M: i32, L: i32): void {
   }
 }
 
-/** ds [M,L] = factor·w ⊙ (dw - Σ w ⊙ dw), row by row, in the place of dw; lanes behind L become 0. */
+/** ds [M,L] = factor·w ⊙ (dw - Σ w ⊙ dw), row by row, in the place of dw; lanes past L become 0. */
 function scoreRows(dw: usize, w: usize, ldw: usize, factor: f32, M: i32, L: i32): void {
   const width = (<usize>L) << 2;
   const mask = v128.load(tailMask(L));

@@ -1,4 +1,4 @@
-/** Beam search: the best ways to go on. */
+/** Beam search: the best continuations. */
 import { slot } from './at';
 import { vmath } from './math';
 import { softmaxRow } from './softmax';

@@ -1,12 +1,202 @@
 /**
- * What the benchmarks measure against, in a module of its own: the register-only peak of this build's multiply-add, and the same
- * work as the core's done one float at a time. Not part of the package.
+ * References of the benchmarks, in a module of its own: loops that reach the peak of this build's multiply-add, and the work of the
+ * core done one float at a time. Not part of the package.
  */
 import { slot } from './at';
 import { simd } from './simd';
 
-/** Multiply-adds on 16 independent chains, `rounds` times: 16·4·2 operations a round. `at` holds 18 vectors: x, y, the chains. */
-export function peak(at: usize, rounds: i32): void {
+/*
+ * Loops of multiply-adds whose sums stay in registers. The fastest of them on a processor is the peak of this build: which one that is
+ * depends on latencies, units and registers (bench/peak.ts). A round does 8 operations a chain.
+ *
+ * Off the chain, c = c + a·p: a round of a chain waits for one addition. The factors p … stay in registers. Two others, a and b, are
+ * loaded in each round from 2 KB, which takes none of the units that multiply and add. They must differ from round to round. Compilers
+ * otherwise multiply before the loop, or once for several rounds, even where a and b only trade places: a loop like that reads a third
+ * more than the processor can do. `at`: p …, the chains, 64 pairs of a and b; the round that has n to go takes pair n mod 64.
+ *
+ * On the chain, c = c·x + y: a round of a chain waits for the product as well, which takes no time of its own where multiply-add is one
+ * instruction. `at`: x, y, the chains. 16 chains are for processors with 32 registers.
+ */
+
+/** 4 chains, the product off the chain. */
+export function offChain4(at: usize, rounds: i32): void {
+  const p = v128.load(at);
+  const q = v128.load(at, 16);
+  const c = at + 32;
+  let c0 = v128.load(c);
+  let c1 = v128.load(c, 16);
+  let c2 = v128.load(c, 32);
+  let c3 = v128.load(c, 48);
+  do {
+    const e = c + 64 + ((rounds & 63) << 5);
+    const a = v128.load(e);
+    const b = v128.load(e, 16);
+    c0 = simd.fma(a, p, c0);
+    c1 = simd.fma(b, p, c1);
+    c2 = simd.fma(a, q, c2);
+    c3 = simd.fma(b, q, c3);
+  } while (--rounds);
+  v128.store(c, c0);
+  v128.store(c, c1, 16);
+  v128.store(c, c2, 32);
+  v128.store(c, c3, 48);
+}
+
+/** 6 chains, the product off the chain. */
+export function offChain6(at: usize, rounds: i32): void {
+  const p = v128.load(at);
+  const q = v128.load(at, 16);
+  const r = v128.load(at, 32);
+  const c = at + 48;
+  let c0 = v128.load(c);
+  let c1 = v128.load(c, 16);
+  let c2 = v128.load(c, 32);
+  let c3 = v128.load(c, 48);
+  let c4 = v128.load(c, 64);
+  let c5 = v128.load(c, 80);
+  do {
+    const e = c + 96 + ((rounds & 63) << 5);
+    const a = v128.load(e);
+    const b = v128.load(e, 16);
+    c0 = simd.fma(a, p, c0);
+    c1 = simd.fma(b, p, c1);
+    c2 = simd.fma(a, q, c2);
+    c3 = simd.fma(b, q, c3);
+    c4 = simd.fma(a, r, c4);
+    c5 = simd.fma(b, r, c5);
+  } while (--rounds);
+  v128.store(c, c0);
+  v128.store(c, c1, 16);
+  v128.store(c, c2, 32);
+  v128.store(c, c3, 48);
+  v128.store(c, c4, 64);
+  v128.store(c, c5, 80);
+}
+
+/** 8 chains, the product off the chain. */
+export function offChain8(at: usize, rounds: i32): void {
+  const p = v128.load(at);
+  const q = v128.load(at, 16);
+  const r = v128.load(at, 32);
+  const s = v128.load(at, 48);
+  const c = at + 64;
+  let c0 = v128.load(c);
+  let c1 = v128.load(c, 16);
+  let c2 = v128.load(c, 32);
+  let c3 = v128.load(c, 48);
+  let c4 = v128.load(c, 64);
+  let c5 = v128.load(c, 80);
+  let c6 = v128.load(c, 96);
+  let c7 = v128.load(c, 112);
+  do {
+    const e = c + 128 + ((rounds & 63) << 5);
+    const a = v128.load(e);
+    const b = v128.load(e, 16);
+    c0 = simd.fma(a, p, c0);
+    c1 = simd.fma(b, p, c1);
+    c2 = simd.fma(a, q, c2);
+    c3 = simd.fma(b, q, c3);
+    c4 = simd.fma(a, r, c4);
+    c5 = simd.fma(b, r, c5);
+    c6 = simd.fma(a, s, c6);
+    c7 = simd.fma(b, s, c7);
+  } while (--rounds);
+  v128.store(c, c0);
+  v128.store(c, c1, 16);
+  v128.store(c, c2, 32);
+  v128.store(c, c3, 48);
+  v128.store(c, c4, 64);
+  v128.store(c, c5, 80);
+  v128.store(c, c6, 96);
+  v128.store(c, c7, 112);
+}
+
+/** 10 chains, the product on the chain. */
+export function onChain10(at: usize, rounds: i32): void {
+  const x = v128.load(at);
+  const y = v128.load(at, 16);
+  const c = at + 32;
+  let c0 = v128.load(c);
+  let c1 = v128.load(c, 16);
+  let c2 = v128.load(c, 32);
+  let c3 = v128.load(c, 48);
+  let c4 = v128.load(c, 64);
+  let c5 = v128.load(c, 80);
+  let c6 = v128.load(c, 96);
+  let c7 = v128.load(c, 112);
+  let c8 = v128.load(c, 128);
+  let c9 = v128.load(c, 144);
+  do {
+    c0 = simd.fma(c0, x, y);
+    c1 = simd.fma(c1, x, y);
+    c2 = simd.fma(c2, x, y);
+    c3 = simd.fma(c3, x, y);
+    c4 = simd.fma(c4, x, y);
+    c5 = simd.fma(c5, x, y);
+    c6 = simd.fma(c6, x, y);
+    c7 = simd.fma(c7, x, y);
+    c8 = simd.fma(c8, x, y);
+    c9 = simd.fma(c9, x, y);
+  } while (--rounds);
+  v128.store(c, c0);
+  v128.store(c, c1, 16);
+  v128.store(c, c2, 32);
+  v128.store(c, c3, 48);
+  v128.store(c, c4, 64);
+  v128.store(c, c5, 80);
+  v128.store(c, c6, 96);
+  v128.store(c, c7, 112);
+  v128.store(c, c8, 128);
+  v128.store(c, c9, 144);
+}
+
+/** 12 chains, the product on the chain. */
+export function onChain12(at: usize, rounds: i32): void {
+  const x = v128.load(at);
+  const y = v128.load(at, 16);
+  const c = at + 32;
+  let c0 = v128.load(c);
+  let c1 = v128.load(c, 16);
+  let c2 = v128.load(c, 32);
+  let c3 = v128.load(c, 48);
+  let c4 = v128.load(c, 64);
+  let c5 = v128.load(c, 80);
+  let c6 = v128.load(c, 96);
+  let c7 = v128.load(c, 112);
+  let c8 = v128.load(c, 128);
+  let c9 = v128.load(c, 144);
+  let c10 = v128.load(c, 160);
+  let c11 = v128.load(c, 176);
+  do {
+    c0 = simd.fma(c0, x, y);
+    c1 = simd.fma(c1, x, y);
+    c2 = simd.fma(c2, x, y);
+    c3 = simd.fma(c3, x, y);
+    c4 = simd.fma(c4, x, y);
+    c5 = simd.fma(c5, x, y);
+    c6 = simd.fma(c6, x, y);
+    c7 = simd.fma(c7, x, y);
+    c8 = simd.fma(c8, x, y);
+    c9 = simd.fma(c9, x, y);
+    c10 = simd.fma(c10, x, y);
+    c11 = simd.fma(c11, x, y);
+  } while (--rounds);
+  v128.store(c, c0);
+  v128.store(c, c1, 16);
+  v128.store(c, c2, 32);
+  v128.store(c, c3, 48);
+  v128.store(c, c4, 64);
+  v128.store(c, c5, 80);
+  v128.store(c, c6, 96);
+  v128.store(c, c7, 112);
+  v128.store(c, c8, 128);
+  v128.store(c, c9, 144);
+  v128.store(c, c10, 160);
+  v128.store(c, c11, 176);
+}
+
+/** 16 chains, the product on the chain. */
+export function onChain16(at: usize, rounds: i32): void {
   const x = v128.load(at);
   const y = v128.load(at, 16);
   const c = at + 32;

@@ -14,12 +14,12 @@ import { slot } from './at';
 import { addTo, cell, dmath, NEVER } from './double';
 
 /** Bytes of a row of K doubles. */
-export function rowOf(K: i32): usize {
+function rowOf(K: i32): usize {
   return (<usize>((K + 1) & ~1)) << 3;
 }
 
 /** w [K + 2,K] = the transitions, the start and the end, as rows of doubles. */
-export function spread(w: usize, transitions: usize, start: usize, end: usize, K: i32): void {
+function spread(w: usize, transitions: usize, start: usize, end: usize, K: i32): void {
   const row = rowOf(K);
   for (let i = 0; i < K + 2; i++, w += row) {
     const from = i < K ? slot(transitions, i * K) : i === K ? start : end;
@@ -29,7 +29,7 @@ export function spread(w: usize, transitions: usize, start: usize, end: usize, K
 }
 
 /** to = from + x; from may be to. */
-export function addScores(to: usize, from: usize, x: usize, bytes: usize): void {
+function addScores(to: usize, from: usize, x: usize, bytes: usize): void {
   for (let q: usize = 0; q < bytes; q += 16) {
     const pair = f64x2.promote_low_f32x4(v128.load64_zero(x + (q >> 1)));
     v128.store(to + q, f64x2.add(v128.load(from + q), pair));
@@ -67,7 +67,7 @@ function total(alpha: usize, end: usize, K: i32): f64 {
  *     w         [K + 2,K]  doubles, overwritten, for the backward pass
  *     alpha     overwritten: T rows of K doubles, for each sequence `stride` bytes further; 0 where no backward pass follows
  *     x         [T,B,K]
- *     tags      [T,B]      i32 in 0…K-1, anything behind an end
+ *     tags      [T,B]      i32 in 0…K-1, anything past an end
  *     lengths   [B]        i32, or 0
  *     transitions [K,K], start, end [K]  floats without gaps
  */
@@ -121,7 +121,7 @@ function addScaled(to: usize, from: usize, n: i32, scale: f64): void {
 }
 
 /** to += factor·from, rows of doubles; returns Σ from. */
-export function addRow(to: usize, from: usize, factor: f64, bytes: usize): f64 {
+function addRow(to: usize, from: usize, factor: f64, bytes: usize): f64 {
   const f = f64x2.splat(factor);
   let sum = f64x2.splat(0);
   for (let q: usize = 0; q < bytes; q += 16) {
@@ -219,4 +219,73 @@ export function crfBackward(
   for (let i = 0; i < K; i++) addScaled(slot(dtransitions, i * K), dw + <usize>i * row, K, scale);
   addScaled(dstart, dfirst, K, scale);
   addScaled(dend, dlast, K, scale);
+}
+
+/** to_j = maxᵢ fromᵢ + w_ij, and in back_j which i that is. */
+function choose(to: usize, back: usize, from: usize, w: usize, K: i32): void {
+  const row = rowOf(K);
+  for (let q: usize = 0; q < row; q += 16) {
+    let m = f64x2.add(v128.load64_splat(from), v128.load(w + q));
+    let which = i64x2.splat(0);
+    let wi = w + q + row;
+    for (let i = 1; i < K; i++, wi += row) {
+      const v = f64x2.add(v128.load64_splat(cell(from, i)), v128.load(wi));
+      which = v128.bitselect(i64x2.splat(i), which, f64x2.gt(v, m));
+      m = f64x2.pmax(m, v);
+    }
+    v128.store(to + q, m);
+    v128.store64_lane(back + (q >> 1), v128.shuffle<i32>(which, which, 0, 2, 0, 2), 0);
+  }
+}
+
+/**
+ * The labels with the largest score (A. Viterbi 1967, https://doi.org/10.1109/TIT.1967.1054010); of equal ones the lowest label.
+ *
+ *     out     [T,B]  i32, overwritten with them; not past an end
+ *     scores  [B]    overwritten with their score
+ *     w       [K + 2,K]  doubles, best [2,K] doubles, from [T,K] i32 with K rounded up to whole pairs: scratch
+ */
+export function crfDecode(
+  out: usize,
+  scores: usize,
+  w: usize,
+  best: usize,
+  from: usize,
+  x: usize,
+  ld: usize,
+  lengths: usize,
+  transitions: usize,
+  start: usize,
+  end: usize,
+  T: i32,
+  B: i32,
+  K: i32,
+): void {
+  spread(w, transitions, start, end, K);
+  const row = rowOf(K);
+  const first = w + <usize>K * row;
+  for (let b = 0; b < B; b++, x += ld, out += 4) {
+    const steps = lengths ? load<i32>(slot(lengths, b)) : T;
+    let now = best;
+    let next = best + row;
+    let back = from;
+    addScores(now, first, x, row);
+    for (let t = 1; t < steps; t++, back += row >> 1) {
+      choose(next, back, now, w, K);
+      addScores(next, next, x + <usize>(t * B) * ld, row);
+      const old = now;
+      now = next;
+      next = old;
+    }
+    addRow(now, first + row, 1, row);
+    let tag = 0;
+    for (let j = 1; j < K; j++) if (load<f64>(cell(now, j)) > load<f64>(cell(now, tag))) tag = j;
+    store<f32>(slot(scores, b), <f32>load<f64>(cell(now, tag)));
+    store<i32>(slot(out, (steps - 1) * B), tag);
+    for (let t = steps - 2; t >= 0; t--) {
+      back -= row >> 1;
+      tag = load<i32>(slot(back, tag));
+      store<i32>(slot(out, t * B), tag);
+    }
+  }
 }

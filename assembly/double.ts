@@ -3,7 +3,7 @@
  * a thousand. Good to 1e-12, of the result for exp, absolute for log.
  */
 
-/** What stands for ln 0 in such sums: finite, so that no difference of two of them is NaN. */
+/** The value of ln 0 in such sums: finite, so that no difference of two of them is NaN. */
 export const NEVER: f64 = -1e300;
 
 const ONE = memory.data<f64>([1], 16);

@@ -1,4 +1,4 @@
-import { slot } from './at';
+import { rowBytes, slot } from './at';
 import { padRow } from './rows';
 
 /**
@@ -11,7 +11,7 @@ import { padRow } from './rows';
 export function embeddingForward(y: usize, ldy: usize, w: usize, tokens: usize, R: i32, F: i32): void {
   for (let r = 0; r < R; r++, y += ldy, tokens += 4) {
     const token = load<i32>(tokens);
-    if (token < 0) memory.fill(y, 0, (<usize>((F + 3) & ~3)) << 2);
+    if (token < 0) memory.fill(y, 0, rowBytes(F));
     else padRow(y, slot(w, token * F), F);
   }
 }

@@ -18,7 +18,7 @@
  *
  * The number of columns is rounded up to whole panels, the units to a multiple of four; what is added is zero. Strides are bytes.
  */
-import { slot } from './at';
+import { lines, panelsOf, slot } from './at';
 import { GRAD_BLOCK, GRAD_PANELS } from './layout';
 import { simd } from './simd';
 
@@ -46,7 +46,7 @@ class tile {
       q1 = v128.load(i1, 16),
       q2 = v128.load(i1, 32),
       q3 = v128.load(i1, 48);
-    const end = b + ((<usize>K) << 6);
+    const end = b + lines(K);
     // not unrolled: V8 hoists the loads of an unrolled body and spills
     do {
       const x = v128.load32_splat(a0),
@@ -83,7 +83,7 @@ class tile {
       p1 = v128.load(i, 16),
       p2 = v128.load(i, 32),
       p3 = v128.load(i, 48);
-    const end = b + ((<usize>K) << 6);
+    const end = b + lines(K);
     do {
       const x = v128.load32_splat(a);
       p0 = simd.fma(x, v128.load(b), p0);
@@ -109,7 +109,7 @@ class tile {
       q1 = v128.load(i, 80),
       q2 = v128.load(i, 96),
       q3 = v128.load(i, 112);
-    const end = b + ((<usize>K) << 6);
+    const end = b + lines(K);
     do {
       const x = v128.load32_splat(a);
       p0 = simd.fma(x, v128.load(b), p0);
@@ -156,7 +156,7 @@ export function gemm(
   panels: i32,
   K: i32,
 ): void {
-  assert(M > 0 && panels > 0 && K > 0 && bPanel >= (<usize>K) << 6);
+  assert(M > 0 && panels > 0 && K > 0 && bPanel >= lines(K));
   const pairs = M >> 1;
   const block = pairs ? max(1, <i32>(BLOCK_BYTES / (lda << 1))) : 0;
   for (let first = 0; first < pairs; first += block) {
@@ -164,7 +164,7 @@ export function gemm(
     const skip = (<usize>first) << 1;
     let bp = b;
     for (let p = 0; p < panels; p++) {
-      const column = (<usize>p) << 6;
+      const column = lines(p);
       let ap = a + skip * lda,
         cp = c + skip * ldc + column,
         ip = init + skip * ldi + column;
@@ -198,7 +198,7 @@ export function gemm(
  *     dw       [gates·H, F]  accumulated
  *     z        [R, …]        the gates interleaved by four units
  *     x        [R, F]
- *     scratch  min(R, GRAD_BLOCK) · (min(⌈gates·⌈H/4⌉/4⌉, GRAD_PANELS) + ⌈F/16⌉) + 2 lines
+ *     scratch  weightGradScratch bytes
  */
 export function weightGrad(
   dw: usize,
@@ -216,12 +216,12 @@ export function weightGrad(
   const spare = scratch; // two rows for what has no place in dw
   const zPanels = scratch + 128;
   const chunks = ((H + 3) >> 2) * gates;
-  const xPanels = zPanels + ((<usize>(min(R, GRAD_BLOCK) * min((chunks + 3) >> 2, GRAD_PANELS))) << 6);
-  const fPanels = (F + 15) >> 4,
+  const xPanels = zPanels + lines(min(R, GRAD_BLOCK) * min((chunks + 3) >> 2, GRAD_PANELS));
+  const fPanels = panelsOf(F),
     rest = F & 15;
   for (; R > 0; R -= GRAD_BLOCK) {
     const K = min(R, GRAD_BLOCK);
-    const bytes = (<usize>K) << 6;
+    const bytes = lines(K);
     packColumns(xPanels, x, ldx, K, F);
     for (let first = 0; first < chunks; first += 4) {
       const panel = (first >> 2) % GRAD_PANELS;
@@ -235,7 +235,7 @@ export function weightGrad(
           const unit = (q / gates) << 2;
           for (let u = unit; u < min(unit + 4, H); u += 2) {
             const za = zPanel + ((<usize>((q - first) << 2) + <usize>(u - unit)) << 2);
-            const c0 = dw + <usize>((q % gates) * H + u) * lddw + ((<usize>f) << 6);
+            const c0 = dw + <usize>((q % gates) * H + u) * lddw + lines(f);
             const both = u + 1 < H;
             if (whole) {
               const c1 = both ? c0 + lddw : spare;
@@ -256,13 +256,18 @@ export function weightGrad(
   }
 }
 
+/** Bytes of scratch that `weightGrad` needs for R rows of dZ, of `panels` panels at most, and of X. */
+export function weightGradScratch(R: i32, panels: i32, F: i32): usize {
+  return lines(min(R, GRAD_BLOCK) * (min(panels, GRAD_PANELS) + panelsOf(F)) + 2);
+}
+
 /**
  * K rows as panels, the last one filled up with zeros; row by row, since neighbouring rows may lie in other pages. Reads up to a
  * multiple of four.
  */
 function packColumns(panels: usize, rows: usize, ld: usize, K: i32, columns: i32): void {
   const zero = f32x4.splat(0);
-  const bytes = (<usize>K) << 6;
+  const bytes = lines(K);
   for (const end = panels + bytes; panels !== end; panels += 64, rows += ld) {
     let to = panels,
       from = rows;
@@ -324,7 +329,7 @@ export function packWeights(panels: usize, w: usize, ldw: usize, F: i32, H: i32,
   const chunks = ((H + 3) >> 2) * gates;
   const zero = f32x4.splat(0);
   for (let q = 0; q < ((chunks + 3) & ~3); q++) {
-    let to = panels + <usize>(q >> 2) * ((<usize>F) << 6) + ((<usize>(q & 3)) << 4);
+    let to = panels + <usize>(q >> 2) * lines(F) + ((<usize>(q & 3)) << 4);
     const unit = (q / gates) << 2;
     const lanes = q < chunks ? min(4, H - unit) : 0;
     let r0 = w + <usize>((q % gates) * H + unit) * ldw;

@@ -1,10 +1,10 @@
-import { at, slot } from './at';
+import { at, lines, panelsOf, slot } from './at';
 import { embeddingForward } from './embedding';
 import { gemm } from './gemm';
 import { Gen, Seq } from './layout';
 import { uniform } from './random';
-import { forward } from './recurrence';
-import { sample } from './sample';
+import { recurrentForward } from './recurrent';
+import { sample } from './sampling';
 
 /**
  * Draws `count` tokens, each from the model's answer to the one before.
@@ -13,7 +13,7 @@ import { sample } from './sample';
  *     tokens  [count] i32  overwritten
  *     block   number of the first random block; one is used per token
  */
-export function generate(
+export function generateTokens(
   g: usize,
   tokens: usize,
   count: i32,
@@ -41,14 +41,14 @@ export function generate(
     let P = 0;
     for (let l = 0; l < layers; l++) {
       const s = load<usize>(slot(seqs, l));
-      forward(s);
+      recurrentForward(s);
       P = at.i32(s, Seq.P);
       const h = at.ptr(s, Seq.h);
       const ldh = at.ptr(s, Seq.ldh);
       out = h + ldh;
       memory.copy(h, out, ldh);
     }
-    gemm(logits, 0, bias, 0, out, 0, head, (<usize>P) << 6, 1, (V + 15) >> 4, P);
+    gemm(logits, 0, bias, 0, out, 0, head, lines(P), 1, panelsOf(V), P);
     const token = sample(logits, scratch, V, temperature, topK, topP, uniform(seed, stream, block++));
     store<i32>(current, token);
     store<i32>(slot(tokens, n), token);

@@ -2,13 +2,16 @@
  * The integers both sides agree on, written in the TypeScript that both compilers accept: the bindings import this very file.
  *
  * A matrix inside the core is `rows`: R rows of F floats, each row padded to whole cache lines of 64 bytes. The floats from F to
- * the next multiple of four are zero; what lies behind them is never read.
+ * the next multiple of four are zero; the floats after them are never read.
  */
 
 /** Floats in a cache line, and the width of a packed panel of weights. */
 export const PANEL = 16;
 
-/** Rows that `weightGrad` packs at a time, and panels of dz. */
+/** Bytes of a cache line, and of a line of a panel. */
+export const LINE = 64;
+
+/** Rows that `weightGrad` packs at a time, and panels of dZ. */
 export const GRAD_BLOCK = 256;
 export const GRAD_PANELS = 16;
 
@@ -17,15 +20,7 @@ export const BEAM_NODE = 20;
 export const BEAM_PREFIX = 32;
 
 /** Version of the ABI; the bindings refuse a module that carries another one. */
-export const ABI = 2;
-
-/** Cells, by the number under which `assembly/cells/index.ts` finds them. */
-export const enum Cell {
-  rnn,
-  lstm,
-  gru,
-  residual,
-}
+export const ABI = 3;
 
 /** Functions of one number. */
 export const enum Activation {
@@ -106,7 +101,7 @@ export const enum Attend {
  * after it. `reverse` runs t from T-1 down and swaps the two, so that slot T is the initial state.
  */
 export const enum Seq {
-  /** Which `Cell`. */
+  /** Which `Cell`, see `cells/layout.ts`. */
   cell,
   /** Time steps, sequences in the batch, input features, hidden units, features of the state that is fed back (H or a projection). */
   T,
@@ -116,12 +111,12 @@ export const enum Seq {
   P,
   /** 1: time runs backwards. */
   reverse,
-  /** 1: all states and activations are kept for the backward pass. 0: one slot of c, e and u serves all steps. */
+  /** 1: all states and activations are kept for the backward pass. 0: one slot of c, extra and masked serves all steps. */
   keep,
   /** Steps whose product with x is made at once, and that z has room for: T, or fewer unless all is kept. */
-  ahead,
-  /** 1: the initial h is zero and wants no gradient, so that nothing is multiplied with it. Not with normalised products. */
-  fresh,
+  chunk,
+  /** 1: the initial h is zero and needs no gradient, so that no product with it is computed. Not with normalised products. */
+  zeroStart,
   /** [B] i32, or 0: sequence b ends before step lengths[b]; later steps carry its state through unchanged. */
   lengths,
 
@@ -134,14 +129,14 @@ export const enum Seq {
   /** c [T+1,B,H], or 0 */
   c,
   ldc,
-  /** z [ahead,B,…] the gates: net input, then activation, then (backward) gradient of the net input */
+  /** z [chunk,B,…] the gates: net input, then activation, then (backward) gradient of the net input */
   z,
   ldz,
-  /** e [T,B,…] what else the cell keeps, or 0 */
-  e,
-  lde,
+  /** [T,B,…] what else the cell keeps, or 0 */
+  extra,
+  ldextra,
 
-  /** Packed weights for the forward products, their transposes for the backward ones, the packed bias. */
+  /** Packed weights for the forward products, their transposes for the backward ones, the packed bias. `wr`: those of the cell's own product. */
   wx,
   wh,
   wr,
@@ -163,35 +158,23 @@ export const enum Seq {
   /** dh [B,P], dc [B,H]: gradient of the final state, then (out) of the initial one */
   dh,
   dc,
-  /** [B,H] scratch of the backward pass */
-  dm,
+  /** [B,P] or [B,H], the larger: scratch of the cell's own product in the backward pass, where there is one */
+  scratch,
   /** dx [T,B,I] accumulated, or 0 */
   dx,
   lddx,
 
-  /** Which function a cell with a choice uses, an `Activation`. */
-  activation,
-  /** GRU: 1 where the reset gate comes before the product. */
-  resetBefore,
-  /** LSTM: peepholes [3,H] as rows i f o, or 0, and their gradient, accumulated. */
-  peephole,
-  dpeephole,
-  /** LSTM: 1 where f = 1 - i and the gates are i g o. */
-  coupled,
-  /** LSTM, f32: c is clamped to ± this; 0: it is not. */
-  clip,
-
-  /** mask [B,P] by which h is multiplied before the product, the same at every step, or 0; u [T,B,P] the masked states; du [B,P]. */
+  /** mask [B,P] by which h is multiplied before the product, the same at every step, or 0; the masked states [T,B,P]; their gradient [B,P]. */
   mask,
-  u,
-  du,
+  masked,
+  dmasked,
 
   /** Share of h and of c that keeps its old value, f32; masks [T,B,·] of ones where it does in training, or 0; scratch [B,·]. */
   zoneH,
   zoneHMask,
   zoneC,
   zoneCMask,
-  kept,
+  keptH,
   keptC,
 
   /** Layer normalisation of both products: rows of gains, and of ones where a column counts; G·H, the columns that do; or 0. */
@@ -208,15 +191,15 @@ export const enum Seq {
   /** Gradients of the gains, accumulated, as rows. */
   dgainX,
   dgainH,
-  /** LSTM: gain and bias of the normalised cell state and the mask of ones, rows [3,H], or 0; gradients of the first two. */
-  normC,
-  dnormC,
+
+  /** The first of 16 fields that belong to the cell; `cells/layout.ts` has their names. */
+  own,
 
   /** Number of fields. */
-  fields,
+  fields = own + 16,
 }
 
-/** A language model as `generate` runs it: a block of 32-bit fields. */
+/** A language model as `generateTokens` runs it: a block of 32-bit fields. */
 export const enum Gen {
   /** Number of recurrent layers, and their `Seq` pointers, one after the other. T = B = 1; x of the first, h of the last are the ends. */
   layers,
@@ -229,9 +212,9 @@ export const enum Gen {
   bias,
   logits,
   V,
-  /** Scratch of `sample`. */
+  /** Scratch of `sample`: two padded rows of V. */
   scratch,
-  /** in: the token to go on from; out: the last one drawn. */
+  /** in: the token to continue from; out: the last one drawn. */
   token,
   fields,
 }

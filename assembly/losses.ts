@@ -9,11 +9,12 @@
  *
  * a and g are numbers, p belongs to the column. PyTorch's huber has g = 1 and a = delta, its smooth_l1 a = beta and g = 1/beta.
  */
-import { slot } from './at';
+import { rowBytes, slot } from './at';
 import { Loss } from './layout';
 import { vmath } from './math';
-import { tailMask } from './rows';
+import { ended, tailMask } from './rows';
 import { simd } from './simd';
+import { softmaxRow } from './softmax';
 
 class term {
   @inline static loss(kind: i32, x: v128, y: v128, p: v128, a: v128, g: v128): v128 {
@@ -81,7 +82,7 @@ export function lossForward(
   limit: f32,
   gain: f32,
 ): f64 {
-  const width = (<usize>((F + 3) & ~3)) << 2;
+  const width = rowBytes(F);
   const last = F & 3 ? width - 16 : width;
   const mask = v128.load(tailMask(F));
   const a = f32x4.splat(limit);
@@ -91,7 +92,7 @@ export function lossForward(
   let high = f64x2.splat(0);
   for (let t = 0; t < T; t++) {
     for (let b = 0; b < B; b++, x += ld, y += ld) {
-      if (lengths && load<i32>(slot(lengths, b)) <= t) {
+      if (ended(lengths, b, t)) {
         if (values) memory.fill(values, 0, ld);
       } else {
         for (let q: usize = 0; q < width; q += 16) {
@@ -128,7 +129,7 @@ export function lossBackward(
   gain: f32,
   scale: f32,
 ): void {
-  const width = (<usize>((F + 3) & ~3)) << 2;
+  const width = rowBytes(F);
   const last = F & 3 ? width - 16 : width;
   const mask = v128.load(tailMask(F));
   const a = f32x4.splat(limit);
@@ -137,7 +138,7 @@ export function lossBackward(
   const s = f32x4.splat(scale);
   for (let t = 0; t < T; t++) {
     for (let b = 0; b < B; b++, x += ld, y += ld, dx += ld) {
-      if (!lengths || load<i32>(slot(lengths, b)) > t) {
+      if (!ended(lengths, b, t)) {
         for (let q: usize = 0; q < width; q += 16) {
           let d = term.slope(kind, v128.load(x + q), v128.load(y + q), p ? v128.load(p + q) : one, a, g);
           if (q === last) d = v128.and(d, mask);
@@ -159,5 +160,113 @@ export function spreadRows(y: usize, ldy: usize, x: usize, ldx: usize, R: i32, F
       for (let i = 0; i < n; i++, to += 4) store<f32>(to, v);
     }
     memory.fill(to, 0, (0 - to) & 15);
+  }
+}
+
+/** Σⱼ wⱼ·(log - x_j) */
+function restOf(x: usize, weights: usize, log: f64, V: i32): f32 {
+  const last = (<usize>(V & ~3)) << 2;
+  const mask = v128.load(tailMask(V));
+  const high = f32x4.splat(<f32>log);
+  const low = f32x4.splat(<f32>(log - <f64>(<f32>log)));
+  let sum = f32x4.splat(0);
+  for (let q: usize = 0; q < (<usize>V) << 2; q += 16) {
+    let d = f32x4.add(f32x4.sub(high, v128.load(x + q)), low);
+    if (weights) d = f32x4.mul(d, v128.load(weights + q));
+    sum = f32x4.add(sum, q === last ? v128.and(d, mask) : d);
+  }
+  return simd.sum(sum);
+}
+
+/**
+ * Cross-entropy of a softmax against class numbers.
+ *
+ *     nll_r = ln Σⱼ e^{x_rj} - x_{r,y}                 per row: w_y·(1-ε)·nll_r + ε/V·Σⱼ wⱼ·(ln Σ e^{x_r} - x_rj)
+ *
+ * ε is label smoothing (Szegedy et al. 2016, arXiv:1512.00567v3), w are class weights; the semantics are PyTorch's.
+ *
+ *     p        [R,V]  overwritten with the softmax, for the backward pass
+ *     rowLoss  [R]    overwritten; 0 for rows that do not count
+ *     x        [R,V]
+ *     targets  [R]    i32 in 0…V-1; a negative target does not count
+ *     weights  [V] padded row, or 0
+ *
+ * Returns Σ w_y over the rows that count.
+ */
+export function crossEntropyForward(
+  p: usize,
+  ldp: usize,
+  rowLoss: usize,
+  x: usize,
+  ldx: usize,
+  targets: usize,
+  weights: usize,
+  R: i32,
+  V: i32,
+  smoothing: f32,
+): f64 {
+  let total: f64 = 0;
+  for (let r = 0; r < R; r++, p += ldp, x += ldx, targets += 4, rowLoss += 4) {
+    const target = load<i32>(targets);
+    let loss: f32 = 0;
+    if (target >= 0) {
+      const y = (<usize>target) << 2;
+      const w = weights ? load<f32>(weights + y) : <f32>1;
+      const log = softmaxRow(p, x, V);
+      loss = w * <f32>(log - <f64>load<f32>(x + y));
+      if (smoothing > 0) {
+        loss = loss * (1 - smoothing) + (restOf(x, weights, log, V) * smoothing) / <f32>V;
+      }
+      total += w;
+    }
+    store<f32>(rowLoss, loss);
+  }
+  return total;
+}
+
+/**
+ *     dx_rj += s_r·(a_r·p_rj - w_y·(1-ε)·[j = y] - ε/V·wⱼ)          a_r = w_y·(1-ε) + ε/V·Σ w
+ *
+ *     dx    [R,V]  accumulated
+ *     rows  [R]    upstream gradient per row, or 0: 1
+ */
+export function crossEntropyBackward(
+  dx: usize,
+  lddx: usize,
+  p: usize,
+  ldp: usize,
+  targets: usize,
+  weights: usize,
+  rows: usize,
+  R: i32,
+  V: i32,
+  smoothing: f32,
+  scale: f32,
+): void {
+  const even = smoothing / <f32>V;
+  let sum: f32 = <f32>V;
+  if (weights) {
+    sum = 0;
+    for (let j: usize = 0; j < (<usize>V) << 2; j += 4) sum += load<f32>(weights + j);
+  }
+  for (let r = 0; r < R; r++, dx += lddx, p += ldp, targets += 4) {
+    const target = load<i32>(targets);
+    if (target < 0) continue;
+    const y = (<usize>target) << 2;
+    const s = rows ? scale * load<f32>(slot(rows, r)) : scale;
+    const own = (weights ? load<f32>(weights + y) : <f32>1) * (1 - smoothing);
+    const a = f32x4.splat(s * (own + even * sum));
+    const b = f32x4.splat(s * even);
+    for (let q: usize = 0; q < (<usize>V) << 2; q += 16) {
+      let d = simd.fma(v128.load(p + q), a, v128.load(dx + q));
+      if (smoothing > 0) d = simd.fnma(b, weights ? v128.load(weights + q) : f32x4.splat(1), d);
+      v128.store(dx + q, simd.flush(d));
+    }
+    store<f32>(dx + y, load<f32>(dx + y) - s * own);
+    // with smoothing the lanes past V were written
+    if (smoothing > 0 && V & 3) {
+      const last = dx + ((<usize>(V & ~3)) << 2);
+      v128.store(last, v128.and(v128.load(last), v128.load(tailMask(V))));
+    }
   }
 }

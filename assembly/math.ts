@@ -2,7 +2,7 @@
  * exp, sigmoid, tanh, log and log1p on four floats. The bounds are held by tests/math.test.ts, in units of the last place over every
  * input whose exact result is a normal number.
  *
- * Constants are loaded from memory, a number for all lanes: V8 builds a v128 constant anew at every use, which costs half the speed.
+ * Constants are loaded from memory, a number for all lanes: V8 builds a v128 constant again at every use, which costs half the speed.
  */
 import { simd } from './simd';
 
@@ -32,7 +32,7 @@ const M4 = memory.data<f32>([0.04166746]);
 const M5 = memory.data<f32>([0.008366432]);
 const M6 = memory.data<f32>([0.0013868435]);
 
-// below the first, eˣ is no normal number; above the second it is infinite
+// below the first, eˣ is denormal or zero; above the second it is infinite
 const EXP_LOW = memory.data<f32>([-87.33654]);
 const EXP_HIGH = memory.data<f32>([89]);
 const SIGMOID_LOW = memory.data<f32>([-87.33654]);

@@ -1,5 +1,5 @@
 /** Layer normalisation (Ba et al. 2016, arXiv:1607.06450v1): over the features of a row, then a gain and a bias. */
-import { slot } from './at';
+import { rowBytes, slot } from './at';
 import { simd } from './simd';
 
 const EPSILON: f32 = 1e-5;
@@ -28,7 +28,7 @@ export function normalizeRow(y: usize, x: usize, mask: usize, n: i32, bytes: usi
 }
 
 /**
- * The way back of y = normalised ⊙ gain + bias:
+ * The backward pass of y = normalised ⊙ gain + bias:
  *
  *     dgain += dy ⊙ y'          g = dy ⊙ gain          dx = (g - mean(g) - y' ⊙ mean(g ⊙ y')) / σ
  *
@@ -86,7 +86,7 @@ export function layerNormForward(
   R: i32,
   F: i32,
 ): void {
-  const bytes = (<usize>((F + 3) & ~3)) << 2;
+  const bytes = rowBytes(F);
   for (let r = 0; r < R; r++, y += ld, hat += ld, x += ld) {
     store<f32>(slot(roots, r), normalizeRow(hat, x, mask, F, bytes));
     for (let q: usize = 0; q < bytes; q += 16) {
@@ -96,7 +96,7 @@ export function layerNormForward(
 }
 
 /**
- * The way back.
+ * The backward pass.
  *
  *     dx            [R,F]  accumulated
  *     dgain, dbias  [F]    padded rows, accumulated
@@ -115,7 +115,7 @@ export function layerNormBackward(
   R: i32,
   F: i32,
 ): void {
-  const bytes = (<usize>((F + 3) & ~3)) << 2;
+  const bytes = rowBytes(F);
   for (let r = 0; r < R; r++, dy += ld, hat += ld, dx += ld) {
     for (let q: usize = 0; q < bytes; q += 16) {
       v128.store(dbias + q, f32x4.add(v128.load(dbias + q), v128.load(dy + q)));

@@ -41,7 +41,7 @@ export function meanBackward(dx: usize, dy: usize, ld: usize, lengths: usize, T:
 /**
  * y = maxₜ x_t; NaN stays.
  *
- *     steps  [B,F] i32, rows like y's  overwritten with the step of the first maximum, -1 where there is none
+ *     steps  [B,F] i32, rows like y's  overwritten with the step of the first maximum, -1 without one
  */
 export function maxForward(y: usize, steps: usize, x: usize, ld: usize, lengths: usize, T: i32, B: i32, F: i32): void {
   const width = (<usize>F) << 2;

@@ -1,15 +1,10 @@
-/** What predictions are read from: probabilities, the best class, the best few. Padding has none. */
+/** Predictions from logits: probabilities, the best class, the k best classes. Padding has none. */
 import { slot } from './at';
-import { tailMask } from './rows';
+import { ended, tailMask } from './rows';
 import { simd } from './simd';
 import { softmaxRow } from './softmax';
 
 const LOWEST = memory.data<f32>([-Infinity]);
-
-/** Whether step t lies behind an end. */
-function ended(lengths: usize, b: i32, t: i32): bool {
-  return lengths !== 0 && load<i32>(slot(lengths, b)) <= t;
-}
 
 /** p [T,B,V] = softmax(x), overwritten; rows of padding are zero. */
 export function softmaxRows(p: usize, x: usize, ld: usize, lengths: usize, T: i32, B: i32, V: i32): void {
@@ -90,7 +85,7 @@ export function topKRows(
   }
 }
 
-/** Class j to its place among the n best so far, behind its equals, if it is one of the k best; returns how many there are then. */
+/** Class j to its place among the n best so far, after those that are equal, if it is one of the k best. Returns how many there are then. */
 function insert(classes: usize, values: usize, n: i32, k: i32, j: i32, value: f32): i32 {
   let i = n;
   if (n === k) {

@@ -3,8 +3,8 @@
  * `lengths` is given and lengths[b] ≤ t.
  */
 import { slot } from './at';
-import { Merge } from './layout';
 import { simd } from './simd';
+import { multiplyAdd } from './vector';
 
 // lanes 0…n-1 of a vector, for n = 0…3
 const LANES = memory.data<i32>([0, 0, 0, 0, -1, 0, 0, 0, -1, -1, 0, 0, -1, -1, -1, 0], 16);
@@ -17,6 +17,11 @@ export function tailMask(F: i32): usize {
 /** Steps of sequence b. */
 export function stepsOf(lengths: usize, b: i32, T: i32): i32 {
   return lengths ? min(load<i32>(slot(lengths, b)), T) : T;
+}
+
+/** Whether step t is past the end of sequence b. Without lengths, all sequences have all steps. */
+export function ended(lengths: usize, b: i32, t: i32): bool {
+  return lengths !== 0 && load<i32>(slot(lengths, b)) <= t;
 }
 
 /** One row of F packed floats to a padded one; magnitudes below 1e-20 become 0. */
@@ -50,13 +55,13 @@ export function rowsIn(
 ): void {
   for (let t = 0; t < T; t++, x += xStep) {
     for (let b = 0; b < B; b++, y += ldy) {
-      if (lengths && load<i32>(slot(lengths, b)) <= t) memory.fill(y, 0, ldy);
+      if (ended(lengths, b, t)) memory.fill(y, 0, ldy);
       else padRow(y, x + <usize>b * xRow, F);
     }
   }
 }
 
-/** The way back: y + t·yStep + b·yRow takes the F floats of row t·B + b. */
+/** The inverse copy: y + t·yStep + b·yRow takes the F floats of row t·B + b. */
 export function rowsOut(y: usize, yStep: usize, yRow: usize, x: usize, ldx: usize, T: i32, B: i32, F: i32): void {
   for (let t = 0; t < T; t++, y += yStep) {
     for (let b = 0; b < B; b++, x += ldx) memory.copy(y + <usize>b * yRow, x, (<usize>F) << 2);
@@ -78,14 +83,7 @@ export function rowsAdd(y: usize, ldy: usize, x: usize, ldx: usize, R: i32, F: i
   }
 }
 
-/** y += a ⊙ b over n floats, a multiple of four. */
-export function multiplyAdd(y: usize, a: usize, b: usize, n: i32): void {
-  for (const end = y + ((<usize>n) << 2); y < end; y += 16, a += 16, b += 16) {
-    v128.store(y, simd.fma(v128.load(a), v128.load(b), v128.load(y)));
-  }
-}
-
-/** y [R,F] = x ⊙ mask, whole rows; the mask [M,F] begins anew after M rows, and R is a multiple of M. */
+/** y [R,F] = x ⊙ mask, whole rows; the mask [M,F] repeats after M rows, and R is a multiple of M. */
 export function maskForward(y: usize, x: usize, ld: usize, mask: usize, M: i32, R: i32): void {
   const bytes = <usize>M * ld;
   for (const end = y + <usize>R * ld; y < end; y += bytes, x += bytes) {
@@ -97,84 +95,4 @@ export function maskForward(y: usize, x: usize, ld: usize, mask: usize, M: i32, 
 export function maskBackward(dx: usize, dy: usize, ld: usize, mask: usize, M: i32, R: i32): void {
   const bytes = <usize>M * ld;
   for (const end = dx + <usize>R * ld; dx < end; dx += bytes, dy += bytes) multiplyAdd(dx, dy, mask, <i32>(bytes >> 2));
-}
-
-/**
- * y = a and b, [T,B,P] each: side by side [T,B,2P], or added, averaged, multiplied [T,B,P]. Padding becomes zero, whatever stood there.
- * Without b: y = a.
- */
-export function mergeForward(
-  y: usize,
-  ldy: usize,
-  a: usize,
-  b: usize,
-  ld: usize,
-  lengths: usize,
-  T: i32,
-  B: i32,
-  P: i32,
-  how: i32,
-): void {
-  const bytes = (<usize>((P + 3) & ~3)) << 2;
-  const part = (<usize>P) << 2;
-  const half = f32x4.splat(0.5);
-  const both = b !== 0;
-  for (let t = 0; t < T; t++) {
-    for (let i = 0; i < B; i++, y += ldy, a += ld, b += ld) {
-      if (lengths && load<i32>(slot(lengths, i)) <= t) memory.fill(y, 0, ldy);
-      else if (how === Merge.concat || !both) {
-        memory.copy(y, a, bytes);
-        if (!both) continue;
-        memory.copy(y + part, b, part);
-        // the lanes up to the next vector
-        memory.fill(y + 2 * part, 0, (0 - 2 * part) & <usize>15);
-      } else {
-        for (let q: usize = 0; q < bytes; q += 16) {
-          const u = v128.load(a + q);
-          const v = v128.load(b + q);
-          let r = how === Merge.mul ? f32x4.mul(u, v) : f32x4.add(u, v);
-          if (how === Merge.mean) r = f32x4.mul(r, half);
-          v128.store(y + q, r);
-        }
-      }
-    }
-  }
-}
-
-/** da, db [T,B,P] overwritten with their gradients; those of padding are zero. */
-export function mergeBackward(
-  da: usize,
-  db: usize,
-  dy: usize,
-  lddy: usize,
-  a: usize,
-  b: usize,
-  ld: usize,
-  lengths: usize,
-  T: i32,
-  B: i32,
-  P: i32,
-  how: i32,
-): void {
-  const bytes = (<usize>((P + 3) & ~3)) << 2;
-  const part = (<usize>P) << 2;
-  const half = f32x4.splat(0.5);
-  for (let t = 0; t < T; t++) {
-    for (let i = 0; i < B; i++, dy += lddy, a += ld, b += ld, da += ld, db += ld) {
-      memory.fill(da, 0, ld);
-      memory.fill(db, 0, ld);
-      if (lengths && load<i32>(slot(lengths, i)) <= t) continue;
-      if (how === Merge.concat) {
-        memory.copy(da, dy, part);
-        memory.copy(db, dy + part, part);
-        continue;
-      }
-      for (let q: usize = 0; q < bytes; q += 16) {
-        let d = v128.load(dy + q);
-        if (how === Merge.mean) d = f32x4.mul(d, half);
-        v128.store(da + q, how === Merge.mul ? f32x4.mul(d, v128.load(b + q)) : d);
-        v128.store(db + q, how === Merge.mul ? f32x4.mul(d, v128.load(a + q)) : d);
-      }
-    }
-  }
 }

@@ -64,7 +64,7 @@ export interface Curve {
   readonly points: readonly { readonly x: number; readonly measured: number; readonly expected: number }[];
 }
 
-/** Curves with logarithmic axes, two a row: dots are measured, lines foretold. */
+/** Curves with logarithmic axes, two a row: dots are measured, lines predicted. */
 export function curvesChart(title: string, curves: readonly Curve[], where: string): TopLevelSpec {
   const axis = {
     type: 'quantitative',

@@ -1,5 +1,7 @@
 /** Rows of single functions: their speed, and how far they are from the exact result over a dense sweep of all floats. */
-import { type Build, clock, engine, median, round, runtimeOf } from './measure.js';
+import { type Build, runtimeOf } from './builds.js';
+import { clock, median, round } from './clock.js';
+import { engine } from './machine.js';
 import { numbers } from './numbers.js';
 
 /**

@@ -5,7 +5,7 @@
  *
  * A process inherits its parent's peak, so its parent has to be a small one.
  */
-import type { Build } from './measure.js';
+import type { Build } from './builds.js';
 import { works } from './works.js';
 
 const [id, build] = process.argv.slice(2);

@@ -128,10 +128,10 @@ async function tagger(folder: string): Promise<Record<Dtype | 'float32', number>
     shape: { vocabulary: SHAPES, embeddingSize: 8 },
   };
   const names = ['word', 'suffix', 'shape'] as const;
-  const labels = [...new Set(training.flatMap((e) => e.labels))].sort();
+  const classes = [...new Set(training.flatMap((e) => e.labels))].sort();
   const trained = await SequenceTagger.create({
     features,
-    labels,
+    classes,
     hiddenSize: 64,
     bidirectional: true,
     seed: 1,
@@ -139,7 +139,7 @@ async function tagger(folder: string): Promise<Record<Dtype | 'float32', number>
   await trained.fit(training, { epochs: 5, batchSize: 32, learningRate: 2e-3, clipNorm: 5 });
   const { accuracy } = await trained.evaluate(test);
   const recurrent: RecurrentOptions = { cell: 'lstm', inputSize: 104, hiddenSize: 64, bidirectional: true };
-  const linear = { inputSize: 128, outputSize: labels.length };
+  const linear = { inputSize: 128, outputSize: classes.length };
   const table = (name: (typeof names)[number]) => ({
     vocabularySize: features[name].vocabulary.length,
     embeddingSize: features[name].embeddingSize,
@@ -176,8 +176,8 @@ async function tagger(folder: string): Promise<Record<Dtype | 'float32', number>
       });
       const logits = models[dtype].linear('head').forward(models[dtype].recurrent('rnn').forward(x, { T, B: 1 }));
       for (let t = 0; t < T; t++, n++) {
-        const row = logits.subarray(t * labels.length, (t + 1) * labels.length);
-        if (labels[row.indexOf(Math.max(...row))] === wanted[t]) good++;
+        const row = logits.subarray(t * classes.length, (t + 1) * classes.length);
+        if (classes[row.indexOf(Math.max(...row))] === wanted[t]) good++;
       }
     }
     return (100 * good) / n;

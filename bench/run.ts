@@ -1,22 +1,37 @@
-/** `npm run bench`: the core's speed as a share of the peak of this engine's multiply-add, measured in the same process. */
+/** `npm run bench`: the speed of the core as a share of the peak of multiply-adds, measured in the same process. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { ALLOWED, floorsOf, type Verdict, verdicts } from './floors.js';
+import { type Build, builds } from './builds.js';
+import { round } from './clock.js';
+import {
+  ALLOWED,
+  type FloorsFile,
+  floorsOf,
+  readFloors,
+  type Verdict,
+  verdicts,
+  withFloors,
+  writeFloors,
+} from './floors.js';
 import { type FunctionName, type FunctionRow, measureFunction } from './functions.js';
-import { type Build, builds, measure, type Row, round } from './measure.js';
+import { describe, machine, processor } from './machine.js';
+import { MOST, measure, type Row } from './measure.js';
 import { count, optionsOf, refuse } from './options.js';
 import { works } from './works.js';
 
-const HELP = `npm run bench -- [--json] [--check] [--only TEXT] [--build simd|relaxed] [--samples N]
+const HELP = `npm run bench -- [--json] [--check | --set-floors] [--only TEXT] [--build simd|relaxed] [--samples N]
 
-Times the core and, in turns with it, a register-only loop of this build's multiply-add, by the processor's time.
-ofPeak is the median of their ratio; gflops counts the unpadded matrix products that are made.
+Times the core and, in turns with it, the peak: the fastest of several register-only loops of this build's
+multiply-add, chosen in this process. Time is the processor's. ofPeak is the median of their ratio; gflops counts
+the unpadded matrix products that are made. A row above ${MOST} of the peak is an error: no loop reached the peak.
 Functions: nanoseconds an element; the worst error over a dense sweep of all floats, in units of the last place
 where the exact result is a normal float, absolute elsewhere.
 
   --json         one object a line
-  --check        each row beside its floor in bench/floors.json; fails where a timing is worse by more than a
-                 tenth, or accuracy or memory at all. Microseconds are scaled by the peak that was measured.
+  --check        compares each row with its floor in bench/floors.json; fails if a timing is worse by more than a
+                 tenth, or accuracy or memory at all. Microseconds are scaled by the measured peak. Timings have
+                 floors for some processor families; on others they are not checked.
+  --set-floors   writes the timings of this processor's family into bench/floors.json: 0.95 of what was measured
   --only TEXT    rows whose id contains TEXT
   --build NAME   one build; default: all that this engine runs
   --samples N    paired samples a row, default 25
@@ -27,11 +42,17 @@ const FUNCTIONS: readonly FunctionName[] = ['exp', 'sigmoid', 'tanh', 'log'];
 const values = optionsOf(HELP, {
   json: { type: 'boolean', default: false },
   check: { type: 'boolean', default: false },
+  'set-floors': { type: 'boolean', default: false },
   only: { type: 'string', default: '' },
   build: { type: 'string' },
   samples: { type: 'string', default: '25' },
 });
 const samples = count('--samples', values.samples);
+if (values['set-floors'] && (values.check || values.only)) {
+  refuse('--set-floors: floors are set for all rows at once; leave out --check and --only');
+}
+const floors = readFloors();
+const here = processor();
 const chosen = builds.filter((build) => !values.build || build === values.build);
 if (chosen.length === 0) refuse(`--build ${values.build}: this engine runs ${builds.join(' and ')}`);
 const chosenWorks = works.filter(({ id }) => id.includes(values.only));
@@ -64,8 +85,13 @@ function line(row: Row | FunctionRow): string {
   if ('nsPerElement' in row) {
     return `${head}${row.nsPerElement.toFixed(2)} ns an element; within ${row.ulp} ulp, elsewhere ${row.absolute.toPrecision(2)}`;
   }
-  const cells = [row.ms.toFixed(3).padEnd(10), row.gflops.toFixed(1).padEnd(9), row.peak.toFixed(1).padEnd(8)].join('');
-  const more = [row.us && `${row.us} µs`, row.peakMb && `${row.peakMb} MB`].filter(Boolean).join(', ');
+  const cells = [
+    row.ms.toFixed(3).padEnd(10),
+    row.gflops.toFixed(1).padEnd(9),
+    row.peak.toFixed(1).padEnd(8),
+    row.loop.padEnd(12),
+  ].join('');
+  const more = [row.us && `${row.us} µs`, row.peakMb && `${row.peakMb} MB`, row.error].filter(Boolean).join(', ');
   return `${head}${cells}${(100 * row.ofPeak).toFixed(1).padStart(5)} %   ${more}`.trimEnd();
 }
 
@@ -75,22 +101,50 @@ function verdictLine({ id, build, what, got, floor, holds }: Verdict): string {
 }
 
 if (!values.json) {
+  console.log(machine());
+  const { name } = floorsOf(floors, chosen[0], here);
+  if (values.check) {
+    console.log(name ? `floors of ${name}` : `no floors for ${describe(here)}: timings are not checked`);
+  }
   console.log(
     values.check
       ? `id                        build    what         got   floor   (timings hold from ${ALLOWED} of it)`
-      : 'id                        build    ms        GFLOP/s  peak    of peak',
+      : 'id                        build    ms        GFLOP/s  peak    loop        of peak',
   );
 }
 const all: Verdict[] = [];
+let errors = 0;
+const measured: Row[] = [];
 for (const row of rows()) {
-  const judged = values.check ? verdicts(row, floorsOf(row.build)) : [];
+  const own = floorsOf(floors, row.build, here);
+  const judged = values.check ? verdicts(row, own) : [];
   all.push(...judged);
-  if (values.json) console.log(JSON.stringify(values.check ? { ...row, verdicts: judged } : row));
-  else if (values.check) for (const verdict of judged) console.log(verdictLine(verdict));
-  else console.log(line(row));
+  const error = 'error' in row ? row.error : undefined;
+  if (error) errors++;
+  if ('ofPeak' in row) measured.push(row);
+  if (values.json)
+    console.log(JSON.stringify(values.check ? { ...row, family: own.name ?? null, verdicts: judged } : row));
+  else if (!values.check) console.log(line(row));
+  else {
+    for (const verdict of judged) console.log(verdictLine(verdict));
+    if (error) console.log(`${row.id.padEnd(26)}${row.build.padEnd(9)}ERROR: ${error}`);
+  }
 }
 if (values.check) {
   const failed = all.filter(({ holds }) => !holds);
   if (!values.json) console.log(`${all.length - failed.length} of ${all.length} hold`);
-  process.exitCode = failed.length > 0 ? 1 : 0;
+  if (failed.length > 0) process.exitCode = 1;
+}
+if (errors > 0) {
+  if (!values.json) console.log(`${errors} rows above ${MOST} of the peak`);
+  process.exitCode = 1;
+}
+if (values['set-floors']) {
+  if (errors > 0) refuse('no floors were set: the peak was not reached');
+  const set = (file: FloorsFile, build: Build) => {
+    const own = measured.filter((row) => row.build === build);
+    return withFloors(file, build, here, own);
+  };
+  writeFloors(chosen.reduce(set, floors));
+  if (!values.json) console.log('wrote bench/floors.json');
 }

@@ -5,10 +5,14 @@
 import { writeFileSync } from 'node:fs';
 import { input, Model, Optimizer, Recurrent } from 'gatewise';
 import { svgOf } from '../examples/support/picture.js';
+import { builds, runtimeOf } from './builds.js';
 import { type Curve, curvesChart } from './charts.js';
-import { builds, engine, machine, median, paired, peakOf, round, runtimeOf } from './measure.js';
+import { median, round } from './clock.js';
+import { engine, machine } from './machine.js';
+import { paired } from './measure.js';
 import { numbers } from './numbers.js';
 import { count, optionsOf } from './options.js';
+import { peakOf } from './peak.js';
 import { bytesOf, flopsOf, type Shape, slope } from './shapes.js';
 
 const HELP = `npm run bench:scaling -- [--json] [--samples N]
@@ -68,8 +72,7 @@ function measure(shape: Shape): { ms: number; bytes: number } {
   return { ms: median(times.map((ms, i) => ms * peaks[i])) / best, bytes };
 }
 
-const peak = peakOf(build);
-for (let i = 0; i < 100; i++) peak();
+const peak = peakOf(build).sample;
 const best = Math.max(...Array.from({ length: 50 }, peak));
 
 const curves: Curve[] = [];
@@ -113,6 +116,6 @@ for (const [letter, { base, at }] of Object.entries(CURVES)) {
     console.table(rows);
   }
 }
-const title = 'A training step of an LSTM: measured (dots), foretold by the formulas (lines)';
+const title = 'A training step of an LSTM: measured (dots), predicted by the formulas (lines)';
 writeFileSync(new URL('../../docs/scaling.svg', import.meta.url), await svgOf(curvesChart(title, curves, machine())));
 if (!values.json) console.log('wrote docs/scaling.svg');

@@ -2,8 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import Benchmark from 'benchmark';
 import { svgOf } from '../examples/support/picture.js';
+import { benchCore, builds, runtimeOf } from './builds.js';
 import { speedChart } from './charts.js';
-import { benchCore, builds, engine, machine, runtimeOf } from './measure.js';
+import { engine, machine } from './machine.js';
 import { count, optionsOf } from './options.js';
 import { type Measured, runSuite, SUITES } from './suites.js';
 

@@ -2,7 +2,7 @@
 import type Benchmark from 'benchmark';
 import { input, Model, Recurrent, type Runtime, read } from 'gatewise';
 import { LanguageModel } from 'gatewise/tasks';
-import type { BenchCore } from './measure.js';
+import type { BenchCore } from './builds.js';
 import { numbers } from './numbers.js';
 import { Layer, type Start } from './peers/plain/layer.js';
 import { Head } from './peers/plain/network.js';
@@ -241,7 +241,7 @@ function generation(cores: Cores): Suite {
       ...own.map(({ name, lm }): Case => {
         let text = '';
         const run = () => {
-          text = lm.generate({ prompt: vocabulary[0], length, temperature: 0 });
+          text = lm.generateSync({ prompt: vocabulary[0], length, temperature: 0 });
         };
         return { name, run, result: () => Float32Array.from(text, (char) => vocabulary.indexOf(char)) };
       }),

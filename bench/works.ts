@@ -12,8 +12,8 @@ import {
   type Tape,
 } from 'gatewise';
 import { LanguageModel } from 'gatewise/tasks';
+import { runtimeOf } from './builds.js';
 import type { Work } from './measure.js';
-import { runtimeOf } from './measure.js';
 import { numbers } from './numbers.js';
 
 /** The product alone, weights packed. */
@@ -69,11 +69,16 @@ function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape, { distinct =
   return 2 * GATES[cell] * H * (distinct * I + later + L * (state ? T : T - 1) * B * H);
 }
 
+/** Of a work on one layer. I is named where it is small against H. */
+function idOf(cell: CellName, work: 'train' | 'infer', { B, I, H }: Shape): string {
+  return `${cell}-${work}-b${B}-${8 * I <= H ? `i${I}-` : ''}h${H}`;
+}
+
 /** Forward, back through time, all gradients: of x and of every weight. */
 function trainRecurrent(cell: CellName, shape: Shape): Work {
   const { B, T, I, H } = shape;
   return {
-    id: `${cell}-train-b${B}-h${H}`,
+    id: idOf(cell, 'train', shape),
     flops: 3 * forwardFlops(cell, shape),
     prepare: (build) => {
       const runtime = runtimeOf(build);
@@ -96,7 +101,7 @@ function trainRecurrent(cell: CellName, shape: Shape): Work {
 function inferRecurrent(cell: CellName, shape: Shape): Work {
   const { B, T, I, H } = shape;
   return {
-    id: `${cell}-infer-b${B}-h${H}`,
+    id: idOf(cell, 'infer', shape),
     flops: forwardFlops(cell, shape),
     prepare: (build) => {
       const runtime = runtimeOf(build);
@@ -135,12 +140,10 @@ function charlm(cell: CellName, { B, T, H, L = 1 }: Omit<Shape, 'I'>): Work {
       return {
         run: () => {
           model.valueAndGrad((tape, { embedding, rnn, head }) => {
-            const { output } = rnn.forward(tape, embedding.forward(tape, tokens, T, B), state);
+            const { output } = rnn.forward(tape, embedding.forward(tape, tokens, { T, B }), state);
             return crossEntropyLoss(tape, head.forward(tape, output), tokens);
           });
-          const { core } = runtime;
-          const norm = Math.sqrt(core.sumSquares(model.gradients, model.slabBytes / 4));
-          if (norm > 1) core.scale(model.gradients, model.slabBytes / 4, 1 / norm);
+          model.clipGradNorm(1);
           optimizer.step();
         },
         end: () => runtime.dispose(),
@@ -206,7 +209,7 @@ const generate: Work = {
     const lm = LanguageModel.createSync({ vocabulary, runtime: runtimeOf(build) });
     return {
       run: () => {
-        lm.generate({ prompt: '!', length: 512, temperature: 0.8 });
+        lm.generateSync({ prompt: '!', length: 512, temperature: 0.8 });
       },
       end: () => lm.runtime.dispose(),
     };
@@ -223,13 +226,19 @@ export const works: Work[] = [
   ...ALL.map((cell) => trainRecurrent(cell, B32)),
   ...ALL.map((cell) => trainRecurrent(cell, B16)),
   trainRecurrent('residual', B16),
-  trainRecurrent('lstm', { B: 1, T: 50, I: 64, H: 128 }),
+  ...[1, 2, 3, 4].map((B) => trainRecurrent('lstm', { B, T: 50, I: 64, H: 128 })),
+  // I ≪ H, and H that is no multiple of the 16 columns of a panel
+  ...ALL.map((cell) => trainRecurrent(cell, { B: 16, T: 64, I: 4, H: 128 })),
+  ...ALL.map((cell) => trainRecurrent(cell, { B: 16, T: 64, I: 64, H: 100 })),
   trainBidirectional({ B: 16, T: 50, I: 32, H: 64 }),
   charlm('lstm', { B: 16, T: 64, H: 128 }),
   charlm('lstm', { B: 32, T: 64, H: 256, L: 2 }),
   ...[64, 256, 512].flatMap((I, i) =>
     ALL.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I, H: [128, 256, 512][i] })),
   ),
+  ...[2, 3, 4, 5, 6, 7, 8].map((B) => inferRecurrent('lstm', { B, T: 100, I: 64, H: 128 })),
+  ...ALL.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I: 4, H: 128 })),
+  ...ALL.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I: 64, H: 100 })),
   inferRecurrent('lstm', { B: 32, T: 50, I: 128, H: 256 }),
   ...ALL.map((cell) => stepOnce(cell, { I: 64, H: 128 })),
   generate,

@@ -3,9 +3,14 @@
  * changed.
  */
 
+/** A name or a text that others gave, short enough for a sentence. */
+export function cut(text: string, most = 40): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
+}
+
 /** What came, short enough for a sentence. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return value.length > 40 ? `'${value.slice(0, 40)}…'` : `'${value}'`;
+  if (typeof value === 'string') return `'${cut(value)}'`;
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
@@ -15,9 +20,8 @@ export function show(value: unknown): string {
 }
 
 export function fail(name: string, expected: string, value: unknown): never {
-  const wrongKind = expected.startsWith('a function') || typeof value !== 'number';
   const message = `${name}: expected ${expected}, got ${show(value)}`;
-  throw wrongKind ? new TypeError(message) : new RangeError(message);
+  throw typeof value === 'number' ? new RangeError(message) : new TypeError(message);
 }
 
 /** A whole number in [low, high]. */
@@ -37,14 +41,46 @@ export function number(name: string, value: unknown, low = -Infinity, high = Inf
   return fail(name, `a finite number${least}${most}`, value);
 }
 
+/** The largest number of single precision. */
+const MAX_FLOAT = 3.4028234663852886e38;
+
+/**
+ * That a list has n numbers of single precision, none of them NaN or infinite.
+ *
+ * @param skip tells which numbers do not matter
+ * @param most their largest magnitude; Infinity where infinite numbers are allowed
+ */
+export function numbers(
+  name: string,
+  values: ArrayLike<number>,
+  n: number,
+  shape: string,
+  skip?: (i: number) => boolean,
+  most = MAX_FLOAT,
+): void {
+  const { length } = (values ?? fail(name, `${shape} numbers`, values)) as { length?: unknown };
+  if (typeof values !== 'object' || typeof length !== 'number') fail(name, `${shape} numbers`, values);
+  if (length !== n) throw new RangeError(`${name}: expected ${shape} = ${n} numbers, got ${length}`);
+  for (let i = 0; i < n; i++) {
+    const value = values[i];
+    if (typeof value === 'number' && Math.abs(value) <= most) continue;
+    if (!skip?.(i)) fail(`${name}[${i}]`, most < Infinity ? 'a finite number' : 'a number', value);
+  }
+}
+
+/** Floats of any realm, say of an iframe. */
+export function isFloats(value: unknown): value is Float32Array | Float64Array {
+  return /^\[object Float(32|64)Array]$/.test(Object.prototype.toString.call(value));
+}
+
 export function flag(name: string, value: unknown): boolean {
   return typeof value === 'boolean' ? value : fail(name, 'true or false', value);
 }
 
-export function signal(name: string, value: unknown): void {
+export function signal(name: string, value: unknown): AbortSignal | undefined {
   const known =
     value === undefined || (typeof value === 'object' && typeof (value as AbortSignal | null)?.aborted === 'boolean');
-  if (!known) fail(name, 'an AbortSignal', value);
+  return known ? (value as AbortSignal | undefined) : fail(name, 'an AbortSignal', value);
 }
 
 export function text(name: string, value: unknown): string {
@@ -54,26 +90,33 @@ export function text(name: string, value: unknown): string {
 export function oneOf<const T extends readonly string[]>(name: string, value: unknown, choices: T): T[number] {
   if (choices.includes(value as string)) return value as T[number];
   const message = `${name}: expected ${choices.map((c) => `'${c}'`).join(' or ')}, got ${show(value)}`;
-  throw typeof value === 'string' ? new RangeError(message + hint(value, choices)) : new TypeError(message);
+  throw typeof value === 'string' ? new RangeError(message + suggest(value, choices)) : new TypeError(message);
 }
 
 /** That `options` is an object and has no option but the known ones. */
 export function options(name: string, given: unknown, known: readonly string[]): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) fail(name, 'an object of options', given);
+  const names = new Set(known);
   for (const key of Object.keys(given)) {
-    if (!known.includes(key)) throw new TypeError(`${name}: unknown option '${key}'${hint(key, known)}`);
+    if (!names.has(key)) throw new TypeError(`${name}: unknown option ${show(key)}${suggest(key, known)}`);
   }
 }
 
-/** `; did you mean 'hiddenSize'?` where one is near. */
-function hint(word: string, choices: readonly string[]): string {
-  const begun = choices.find((c) => word.length > 2 && c.toLowerCase().startsWith(word.toLowerCase()));
-  if (begun) return `; did you mean '${begun}'?`;
-  const near = choices
-    .map((c) => [distance(word.toLowerCase(), c.toLowerCase()), c] as const)
-    .sort((a, b) => a[0] - b[0])[0];
-  if (near && near[0] <= Math.max(2, Math.floor(word.length / 2.5))) return `; did you mean '${near[1]}'?`;
-  return choices.length <= 30 ? `; there are ${choices.join(', ')}` : '';
+/** `; did you mean 'hiddenSize'?` where one is near, else the choices. */
+export function suggest(word: string, choices: readonly string[]): string {
+  const all = choices.length ? `; expected ${list(choices, 60)}` : '';
+  if (word.length > 40) return all;
+  const low = word.toLowerCase();
+  const begun = choices.find((c) => low.length > 2 && c.toLowerCase().startsWith(low));
+  if (begun) return `; did you mean '${cut(begun)}'?`;
+  let near = Math.min(Math.max(2, Math.floor(word.length / 2.5)) + 1, word.length);
+  let best: string | undefined;
+  for (const choice of choices.slice(0, 1000)) {
+    if (Math.abs(choice.length - low.length) >= near) continue;
+    const d = distance(low, choice.toLowerCase());
+    if (d < near) [near, best] = [d, choice];
+  }
+  return best === undefined ? all : `; did you mean '${cut(best)}'?`;
 }
 
 /** Levenshtein's distance. */
@@ -91,6 +134,7 @@ function distance(a: string, b: string): number {
 
 /** `a`, `a and b`, `a, b and 3 more`. */
 export function list(items: readonly string[], most = 5): string {
-  if (items.length > most) return `${items.slice(0, most - 1).join(', ')} and ${items.length - most + 1} more`;
-  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items[items.length - 1]}`;
+  const shown = items.slice(0, items.length > most ? most - 1 : most).map((item) => cut(item, 100));
+  if (items.length > most) return `${shown.join(', ')} and ${items.length - most + 1} more`;
+  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown[shown.length - 1]}`;
 }

@@ -1,10 +1,10 @@
-/** For those who write their own layers: whether a gradient is that of the loss. */
+/** For authors of layers: whether a gradient is that of the loss. */
 import * as check from './check.js';
 import type { Model, Parameter } from './nn/model.js';
-import { type Loss, Tape } from './tape.js';
+import { lossesOf, type Minimised, pass, Tape } from './tape.js';
 
 export interface GradientCheck {
-  /** The largest error of all, and whether it is within the bound. */
+  /** The largest error, and whether it is within the bound. */
   readonly worst: number;
   readonly ok: boolean;
   readonly bound: number;
@@ -15,9 +15,9 @@ export interface GradientCheck {
     /** What the gradient says, and what differences of the loss give. */
     readonly claimed: number;
     readonly measured: number;
-    /** How far one moved, in the norm of the parameter. */
+    /** The length of the step that was compared, in the norm of the parameter. */
     readonly step: number;
-    /** |claimed - measured|, relative to the norm of the gradient; where that is 0, to a hundredth of that of all. */
+    /** |claimed - measured| divided by the norm of the gradient; where that is 0, by a hundredth of the norm of all gradients. */
     readonly error: number;
   }[];
 }
@@ -28,14 +28,26 @@ const STEPS = [32, 16, 8, 4, 2, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16];
 /**
  * Compares directional derivatives with central differences of fourth order of the model's own loss, parameter by parameter: along its
  * gradient, unless that is 0, and along one random direction. Single precision bounds what can be seen: steps of several lengths
- * change the loss by about one percent, and a gradient that is off by half a percent is caught.
+ * change the loss by about one percent, and a gradient that is off by half a percent is caught. Frozen parameters are left out.
  *
- * @param work what `Model.backward` takes: the forward pass, returning the loss. Dropout draws the same masks each time
- * @param options `bound`: largest error that passes, default 2e-3; `seed` of the random directions
+ * @param work what `valueAndGrad` takes: the forward pass, returning the loss. Dropout draws the same masks each time
+ * @param options `bound`: largest error that passes, default 2e-3; `seed` of the random directions, default 1
+ * @throws TypeError, RangeError for invalid options
+ *
+ * @example
+ * ```js
+ * import { gradcheck, input, Linear, Model, mseLoss, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'head', { inputSize: 2, outputSize: 1 }));
+ * const { ok } = gradcheck(model, (tape, head) =>
+ *   mseLoss(tape, head.forward(tape, input(tape, [1, 2], { T: 1, B: 1, F: 2 })), [3]),
+ * );
+ * console.log(ok); // true
+ * ```
  */
 export function gradcheck<L>(
   model: Model<L>,
-  work: (tape: Tape, layers: L) => Loss | readonly { loss: Loss; weight: number }[],
+  work: (tape: Tape, layers: L) => Minimised,
   options: { bound?: number; seed?: number } = {},
 ): GradientCheck {
   check.options('gradcheck', options, ['bound', 'seed']);
@@ -47,11 +59,9 @@ export function gradcheck<L>(
   const counters = { ...random.next };
   const rewind = () => Object.assign(random.next, counters);
   const loss = () =>
-    runtime.scope(() => {
+    pass(new Tape(runtime, true, [random]), (tape) => {
       rewind();
-      const result = work(new Tape(runtime, true), model.layers);
-      const losses = 'addGradient' in result ? [{ loss: result, weight: 1 }] : result;
-      return losses.reduce((sum, { loss, weight }) => sum + weight * loss.value, 0);
+      return lossesOf(work(tape, model.layers)).reduce((sum, { loss, weight }) => sum + weight * loss.value, 0);
     });
   const value = model.valueAndGrad(work);
   const parameters: GradientCheck['parameters'][number][] = [];
@@ -102,6 +112,7 @@ export function gradcheck<L>(
   };
 
   model.parameters.forEach((parameter, i) => {
+    if (parameter.frozen) return;
     const norm = normOf(parameter);
     if (norm > 0) measure(parameter, 'gradient', norm, 0);
     // whether a gradient that is 0 should not be

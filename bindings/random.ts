@@ -3,6 +3,8 @@
  * its checkpoint.
  */
 
+import type { Runtime } from './core/runtime.js';
+
 /** Streams are apart from each other: drawing from one does not move another. */
 export const STREAMS = { initialise: 0, shuffle: 1, dropout: 2, sample: 3 } as const;
 export type Stream = keyof typeof STREAMS;
@@ -15,4 +17,18 @@ export class Random {
   use(stream: Stream, draw: (seed: number, id: number, block: number) => number): void {
     this.next[stream] = draw(this.seed, STREAMS[stream], this.next[stream]);
   }
+}
+
+/** The numbers from 0 to n - 1 in an order drawn from a seed's shuffling, and the block that follows those it used. */
+export function permutation(
+  runtime: Runtime,
+  seed: number,
+  n: number,
+  block: number,
+): { order: Int32Array; next: number } {
+  return runtime.scope(() => {
+    const at = runtime.take(4 * n);
+    const next = runtime.core.fillPermutation(at, n, seed, STREAMS.shuffle, block);
+    return { order: runtime.i32.slice(at >>> 2, (at >>> 2) + n), next };
+  });
 }

@@ -111,7 +111,7 @@ export const example: Example = {
     for (const [n, stories] of lessons.entries()) {
       const { from, to } = LESSONS[n];
       const steps = Math.ceil(stories.length / batchSize);
-      const schedule = { kind: 'cosine', steps, floor: stories === lessons.at(-1) ? 0 : 1e-3 } as const;
+      const schedule = { kind: 'cosine', steps, minLearningRate: stories === lessons.at(-1) ? 0 : 1e-3 } as const;
       const fit = { epochs: 1, batchSize, learningRate: 3e-3, schedule, signal: stage.signal };
       for await (const p of model.fit(stories, fit)) {
         const left = `${p.secondsLeft.toFixed(0)} s left`;

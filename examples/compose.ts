@@ -217,9 +217,9 @@ export const example: Example = {
     stage.figure('this model', loss, 'nats per frame', { atMost: byStyle - 1e-3 });
 
     const styles = Object.keys(STYLES);
-    const drawn = await model.predict(styles, { sample: true, seed: stage.seed, temperature: 0.8, maxLength: 80 });
-    const values = drawn.flatMap(({ vectors }, i) =>
-      vectors.flatMap((frame, step) =>
+    const drawn = await model.generate(styles, { seed: stage.seed, temperature: 0.8, maxLength: 80 });
+    const values = drawn.flatMap(({ frames }, i) =>
+      frames.flatMap((frame, step) =>
         NAMES.filter((_, f) => frame[f]).map((drum) => ({ style: styles[i], step, end: step + 1, drum })),
       ),
     );
@@ -245,6 +245,6 @@ export const example: Example = {
         },
       },
     });
-    await stage.write('patterns.mid', midi(drawn.flatMap(({ vectors }) => vectors)));
+    await stage.write('patterns.mid', midi(drawn.flatMap(({ frames }) => frames)));
   },
 };

@@ -58,28 +58,28 @@ export const example: Example = {
     for await (const p of model.fit(values, fit)) {
       stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
     }
-    const { mae, naiveMae, variables } = await model.evaluate(values, { from, season: YEAR });
-    stage.figure('the same month of last year, mean absolute error', naiveMae.value, 'ppm');
+    const { mae, naiveMae = Number.NaN, coverage = [] } = await model.evaluate(values, { from, season: YEAR });
+    stage.figure('the same month of last year, mean absolute error', naiveMae, 'ppm');
     const all = seasonalDrift(values, from, Infinity);
     const ten = seasonalDrift(values, from, 10);
     stage.figure('the same with the mean rise of all years before', all, 'ppm');
     stage.figure('the same with the mean rise of ten years', ten, 'ppm');
     // strictly below the better of the two
-    stage.figure('this model', mae.value, 'ppm', { atMost: Math.min(all, ten) - 1e-3 });
-    const [low, , high] = variables.value.coverage;
+    stage.figure('this model', mae, 'ppm', { atMost: Math.min(all, ten) - 1e-3 });
+    const [low, , high] = coverage;
     stage.figure('share of months between its quantiles 0.1 and 0.9', high - low, '%');
 
     const date = (t: number) => new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + t)).toISOString();
     const rows: object[] = [];
     for (let origin = from; origin + YEAR <= values.length; origin += YEAR) {
-      const { point, quantiles } = model.predict(values.slice(0, origin)).value;
+      const [{ point, quantiles = [] }] = await model.predict([values.slice(0, origin)]);
       point.forEach((said, k) => {
         const t = origin + k;
         rows.push({ date: date(t), truth: values[t], said, low: quantiles[0][k], high: quantiles[2][k] });
       });
     }
     await stage.picture('forecasts', {
-      title: 'Each year foretold from all months before it',
+      title: 'Each year predicted from all months before it',
       width: 900,
       height: 320,
       data: { values: rows },

@@ -56,7 +56,8 @@ async function year(stage: Stage, days: readonly number[]): Promise<void> {
   });
   await model.fit(series, { to: from, epochs: 100, batchSize: 16, learningRate: 3e-3, signal: stage.signal });
   const past = Object.fromEntries(Object.entries(series).map(([name, y]) => [name, y.slice(0, from)]));
-  const { point, quantiles } = model.predict(past).temperature;
+  const [{ temperature: forecast }] = await model.predict([past]);
+  const { point, quantiles = [] } = forecast;
 
   const rises = weeks.slice(52, from).map((v, i) => v - weeks[i]);
   const drift = rises.reduce((sum, v) => sum + v, 0) / rises.length;
@@ -125,7 +126,7 @@ export const example: Example = {
     for await (const p of model.fit(series, fit)) {
       stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
     }
-    const { mae, variables } = await model.evaluate(series, { from });
+    const { mae, coverage = [] } = (await model.evaluate(series, { from })).variables.temperature;
     const lastYear = error(temperature, from, (t) => temperature[t - Math.round(YEAR)]);
     const today = error(temperature, from, (_, origin) => temperature[origin - 1]);
     const normal = error(temperature, from, climatology(temperature, 10));
@@ -133,23 +134,24 @@ export const example: Example = {
     stage.figure('as today', today, '°C');
     stage.figure('mean of all years, ten days either side', normal, '°C');
     // strictly below the best of them
-    stage.figure('fourteen days: this model', mae.temperature, '°C', {
+    stage.figure('fourteen days: this model', mae, '°C', {
       atMost: Math.min(lastYear, today, normal) - 1e-3,
     });
-    const [low, , high] = variables.temperature.coverage;
+    const [low, , high] = coverage;
     stage.figure('share of days between its quantiles 0.1 and 0.9', high - low, '%');
 
     const rows: object[] = [];
     const until = (n: number) => Object.fromEntries(Object.entries(series).map(([name, y]) => [name, y.slice(0, n)]));
     for (let origin = from; origin + DAYS <= days.length; origin += DAYS) {
-      const { point, quantiles } = model.predict(until(origin)).temperature;
+      const [{ temperature: forecast }] = await model.predict([until(origin)]);
+      const { point, quantiles = [] } = forecast;
       point.forEach((said, k) => {
         const t = origin + k;
         rows.push({ date: days[t].date, truth: temperature[t], said, low: quantiles[0][k], high: quantiles[2][k] });
       });
     }
     await stage.picture('forecasts', {
-      title: 'Each fortnight foretold from all days before it',
+      title: 'Each fortnight predicted from all days before it',
       width: 900,
       height: 320,
       data: { values: rows },

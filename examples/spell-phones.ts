@@ -65,7 +65,7 @@ export const example: Example = {
       title: `${invented[i]} → ${tokens.join(' ')}`,
       read: [...invented[i]],
       written: [...tokens, 'end'],
-      weights: attention[''],
+      weights: attention,
     }));
     await stage.picture('attention', attentionMaps('Which letters each phoneme is read off', maps));
   },

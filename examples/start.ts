@@ -142,7 +142,7 @@ async function train(args: string[]): Promise<void> {
     `${cell} ${numLayers}×${hiddenSize}, ${parameters.toLocaleString('en')} parameters, ${lm.vocabulary.size} characters, ` +
       `${text.length.toLocaleString('en')} of text, ${lm.runtime.build} build`,
   );
-  if (before) console.log(`Going on after step ${before.step}.`);
+  if (before) console.log(`Going on after step ${before.steps}.`);
 
   const terminal = new Terminal();
   const onSignal = () => {
@@ -150,7 +150,7 @@ async function train(args: string[]): Promise<void> {
     stop.abort();
   };
   process.on('SIGINT', onSignal);
-  let step = before?.step ?? 0;
+  let step = before?.steps ?? 0;
   const first = step;
   const files = positionals.map((path) => `${path} `).join('');
   try {
@@ -165,14 +165,16 @@ async function train(args: string[]): Promise<void> {
       ];
       terminal.update(p.step - first, steps, figures.join('  '));
       if (sampleEvery && p.step % sampleEvery === 0 && p.step < p.steps) {
-        terminal.log(`\nstep ${p.step}: ${lm.generate({ length: 160, temperature: 0.8, seed: p.step }).trim()}\n`);
+        terminal.log(
+          `\nstep ${p.step}: ${(await lm.generate({ length: 160, temperature: 0.8, seed: p.step })).trim()}\n`,
+        );
       }
     }
     terminal.stop();
     process.off('SIGINT', onSignal);
     const { bits, loss } = await lm.evaluate(text.slice(cut));
     console.log(`\nvalidation ${bits.toFixed(2)} bits/char (${loss.toFixed(4)} nats)`);
-    console.log(`\n${lm.generate({ length: 500, temperature: 0.8, seed: 0 }).trim()}\n`);
+    console.log(`\n${(await lm.generate({ length: 500, temperature: 0.8, seed: 0 })).trim()}\n`);
     await writeWhole(out, lm.save());
     console.log(`Saved to ${out}. To write with it, and to train on:`);
     console.log(`  npm start -- sample ${out} --prompt "Call me" --temperature 0.7`);
@@ -207,7 +209,7 @@ async function sample(args: string[]): Promise<void> {
   const number = (name: keyof typeof values) => numeric(name, values[name] as string | undefined);
   const lm = await loadModel(positionals[0]);
   const { prompt } = values;
-  const text = lm.stream({
+  const text = lm.generate({
     prompt,
     length: number('length') ?? 500,
     temperature: number('temperature') ?? 0.8,

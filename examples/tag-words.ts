@@ -74,7 +74,7 @@ export const example: Example = {
       embeddingSize: 64,
       hiddenSize: 80,
       bidirectional: true,
-      labels: [BEGINS, GOES_ON],
+      classes: [BEGINS, GOES_ON],
       crf: true,
       inputDropout: 0.3,
       outputDropout: 0.3,

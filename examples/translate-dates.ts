@@ -40,7 +40,7 @@ export const example: Example = {
     const heldOut = pairs(2_000, true, chance);
     stage.log(`  ${training.length} dates to learn from, ${heldOut.length} of days that are held out`);
     stage.figure('Date.parse of JavaScript', parsed(heldOut), '%');
-    const train = async (attention?: 'general') => {
+    const train = async <A extends 'general' | undefined>(attention: A) => {
       const model = await Seq2Seq.create({
         source: { vocabulary: training.map(({ source }) => source).join(''), embeddingSize: 32 },
         target: '0123456789-',
@@ -59,7 +59,7 @@ export const example: Example = {
       }
       return { model, exact: (await model.evaluate(heldOut, { maxLength: 12, signal: stage.signal })).exact };
     };
-    const plain = await train();
+    const plain = await train(undefined);
     plain.model.dispose();
     stage.figure('the same without attention', plain.exact, '%');
     const { model, exact } = await train('general');
@@ -78,7 +78,7 @@ export const example: Example = {
           title: `${text} ← ${shown[i]}`,
           read: [...shown[i]],
           written: [...tokens, 'end'],
-          weights: attention[''],
+          weights: attention,
         })),
       ),
     );

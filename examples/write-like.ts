@@ -148,7 +148,7 @@ async function learn(
     return (mean * count + extra) / [...all.slice(1).join('')].length;
   };
   let seconds = 0;
-  const schedule = { kind: 'cosine', steps, floor: 1e-4 } as const;
+  const schedule = { kind: 'cosine', steps, minLearningRate: 1e-4 } as const;
   for await (const p of model.fit(known(tokens), {
     ...fit,
     steps,
@@ -163,7 +163,7 @@ async function learn(
     if (p.step % Math.floor(steps / SAMPLES) === 0) {
       const prompt = split[level]('\n');
       const length = level === 'word' ? 40 : 160;
-      const written = model.generate({ prompt, length, temperature: 0.8, seed: stage.seed });
+      const written = await model.generate({ prompt, length, temperature: 0.8, seed: stage.seed });
       stage.log(
         `  step ${p.step}: ${(level === 'word' ? written.replace(/ ( ?)/g, '$1').replaceAll(UNKNOWN, ' …') : written).replace(/\s+/g, ' ').trim()}`,
       );

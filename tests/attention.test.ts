@@ -10,6 +10,7 @@ import {
   input,
   Model,
   type Rows,
+  read,
   slice,
 } from 'gatewise';
 import { test } from 'uvu';
@@ -18,7 +19,6 @@ import { attentionLayer } from './reference/attention.js';
 import { attentionPool } from './reference/pool.js';
 import { builds, runtime } from './support/builds.js';
 import { layerOperation } from './support/layer-operation.js';
-import { packed } from './support/layers.js';
 import { random, uniform } from './support/numbers.js';
 import { checkKernel, checkReference, type Operation } from './support/operation.js';
 
@@ -180,13 +180,13 @@ for (const score of scores) {
         const lengths = [5, 2, 3];
         model.forward((tape, a) => {
           const query = input(tape, q, { T, B, F });
-          const keys = input(tape, k, { T: Tk, B, F }, { lengths });
+          const keys = input(tape, k, { T: Tk, B, F, lengths });
           const all = a.forward(tape, query, keys);
           const memory = a.prepare(tape, keys);
           const steps = Array.from({ length: T }, (_, t) => a.forward(tape, slice(tape, query, t, t + 1), memory));
           for (const name of ['context', 'weights', 'output'] as const) {
-            const one = steps.flatMap((step) => Array.from(packed(tape, step[name] as Rows)));
-            equal(Array.from(packed(tape, all[name] as Rows)), one, name);
+            const one = steps.flatMap((step) => Array.from(read(tape, step[name] as Rows)));
+            equal(Array.from(read(tape, all[name] as Rows)), one, name);
           }
         });
       },
@@ -202,15 +202,15 @@ test('weights of each query add up to one, over the keys before the end only', (
     }),
     (model) =>
       model.forward((tape, { a, p }) => {
-        const query = input(tape, uniform(random(1), 12), { T: 2, B: 2, F: 3 }, { lengths: [2, 1] });
-        const keys = input(tape, uniform(random(2), 24), { T: 4, B: 2, F: 3 }, { lengths: [4, 2] });
-        const w = packed(tape, a.forward(tape, query, keys).weights);
+        const query = input(tape, uniform(random(1), 12), { T: 2, B: 2, F: 3, lengths: [2, 1] });
+        const keys = input(tape, uniform(random(2), 24), { T: 4, B: 2, F: 3, lengths: [4, 2] });
+        const w = read(tape, a.forward(tape, query, keys).weights);
         const sums = [0, 1, 2, 3].map((r) => w.subarray(4 * r, 4 * r + 4).reduce((x, y) => x + y, 0));
         for (const [r, sum] of sums.entries()) ok(Math.abs(sum - (r === 3 ? 0 : 1)) < 1e-6, sums.join());
         equal(w.subarray(6, 8), new Float32Array(2));
         const { weights } = p.forward(tape, keys);
         equal([weights.T, weights.B, weights.F], [1, 2, 4]);
-        equal(packed(tape, weights).subarray(6), new Float32Array(2));
+        equal(read(tape, weights).subarray(6), new Float32Array(2));
       }),
   );
 });
@@ -221,10 +221,10 @@ test('a sequence of keys without steps gives zeros', () => {
     (model) =>
       model.forward((tape, a) => {
         const query = input(tape, [1, 1], { T: 1, B: 2, F: 1 });
-        const keys = input(tape, [1, 2, 3, 4], { T: 2, B: 2, F: 1 }, { lengths: [1, 2] });
+        const keys = input(tape, [1, 2, 3, 4], { T: 2, B: 2, F: 1, lengths: [1, 2] });
         const { context, weights } = a.forward(tape, query, slice(tape, keys, 1, 2));
-        equal(packed(tape, context), Float32Array.of(0, 4));
-        equal(packed(tape, weights), Float32Array.of(0, 1));
+        equal(read(tape, context), Float32Array.of(0, 4));
+        equal(read(tape, weights), Float32Array.of(0, 1));
       }),
   );
 });
@@ -245,7 +245,7 @@ test('each option changes the result', () => {
           const query = input(tape, [1, -2], { T: 1, B: 1, F: 2 });
           const keys = input(tape, [1, 2, 3, -4], { T: 2, B: 1, F: 2 });
           const values = input(tape, [1, 2, 3, 4, 5, 6], { T: 2, B: 1, F: 3 });
-          return packed(tape, a.forward(tape, query, keys, values)[name] as Rows).join();
+          return read(tape, a.forward(tape, query, keys, values)[name] as Rows).join();
         }),
     );
   const seen = [
@@ -264,16 +264,16 @@ const dot = { score: 'dot', querySize: 3, keySize: 3 } as const;
 const refused: [Record<string, unknown>, string][] = [
   [
     { ...dot, score: 'cosine' },
-    "score: expected 'dot' or 'general' or 'additive', got 'cosine'; there are dot, general, additive",
+    "score: expected 'dot' or 'general' or 'additive', got 'cosine'; expected dot, general and additive",
   ],
   [{ ...dot, querySize: 0 }, 'querySize: expected a positive whole number, got 0'],
   [{ ...dot, keySize: 4 }, "keySize: expected 3 features as in querySize, since score is 'dot', got 4"],
   [{ ...dot, valueSize: 1.5 }, 'valueSize: expected a positive whole number, got 1.5'],
-  [{ ...dot, attentionSize: 4 }, "attentionSize and score: 'dot' do not go together: nothing has that size"],
+  [{ ...dot, attentionSize: 4 }, "attentionSize and score: 'dot' cannot be combined: no array has that size"],
   [{ ...dot, score: 'additive' }, 'attentionSize: expected a positive whole number, got undefined'],
   [
     { ...dot, score: 'additive', attentionSize: 2, scaled: true },
-    "scaled and score: 'additive' do not go together: there is no product to scale",
+    "scaled and score: 'additive' cannot be combined: the score has no product to scale",
   ],
   [{ ...dot, scaled: 1 }, 'scaled: expected true or false, got 1'],
   [{ ...dot, output: -1 }, 'output: expected a positive whole number, got -1'],

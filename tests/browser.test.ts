@@ -4,17 +4,16 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { equal, is, ok } from 'uvu/assert';
 import { build } from 'vite';
-import { decode } from '#dist/bindings/core/runtime.js';
+import { decode } from '#dist/bindings/core/start.js';
 import { type Outcome, trainOnce } from './browser/train.js';
 import { hasChromium, launch } from './support/chromium.js';
+import { serve } from './support/serve.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const site = join(root, 'build/browser');
@@ -51,37 +50,10 @@ function install(): void {
     }),
   );
   execFileSync('tar', ['xzf', join(site, filename), '--strip-components=1', '-C', target]);
-  cpSync(join(root, 'node_modules/@assemblyscript/loader'), join(site, 'node_modules/@assemblyscript/loader'), {
-    recursive: true,
-  });
   cpSync(join(root, 'build/tests/browser/train.js'), join(site, 'train.js'));
   writeFileSync(join(site, 'index.html'), PAGE);
   writeFileSync(join(site, 'main.js'), MAIN);
   writeFileSync(join(site, 'package.json'), '{"type":"module"}');
-}
-
-/** Serves a folder with a strict policy: what the README says a page needs, and no more. */
-function serve(folder: string) {
-  const types: Record<string, string> = {
-    html: 'text/html',
-    js: 'text/javascript',
-    wasm: 'application/wasm',
-    css: 'text/css',
-  };
-  const server = createServer((request, response) => {
-    const path = join(folder, request.url === '/' ? 'index.html' : (request.url as string));
-    if (!existsSync(path) || statSync(path).isDirectory()) return void response.writeHead(404).end();
-    response.writeHead(200, {
-      'content-type': types[path.split('.').pop() as string] ?? 'application/octet-stream',
-      'content-security-policy': "default-src 'self' data:; script-src 'self' 'wasm-unsafe-eval'",
-    });
-    response.end(readFileSync(path));
-  });
-  return new Promise<{ url: string; close: () => void }>((resolve) => {
-    server.listen(0, '127.0.0.1', () =>
-      resolve({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() }),
-    );
-  });
 }
 
 let built = false;
@@ -132,7 +104,7 @@ test('a page in Chromium trains to the same bits as Node, and stays alive', asyn
 });
 
 test('the separate wasm files are the bytes inside the JavaScript', async () => {
-  for (const name of ['simd', 'relaxed']) {
+  for (const name of ['simd', 'relaxed', 'infer', 'quantized']) {
     const text: string = (await import(`#dist/bindings/core/wasm/${name}.js`)).default;
     const file = readFileSync(fileURLToPath(import.meta.resolve(`gatewise/${name}.wasm`)));
     is(createHash('sha256').update(decode(text)).digest('hex'), createHash('sha256').update(file).digest('hex'));

@@ -2,9 +2,10 @@
  * Every cell with every option against its reference: shapes with ones, odd sizes, sizes around the vector and the tile, long
  * sequences; stacks, both directions, lengths, initial states, regularisers. Between guard words, in memory that starts as NaN.
  */
-import { input, Recurrent, type RecurrentOptions, type Rows, Runtime } from 'gatewise';
+import { CELL_NAMES, input, Recurrent, type RecurrentOptions, type Rows, Runtime } from 'gatewise';
 import { test } from 'uvu';
 import type { Matrix } from './reference/autodiff.js';
+import { cells as references } from './reference/index.js';
 import { type DrawMask, stack as reference } from './reference/recurrent.js';
 import { builds } from './support/builds.js';
 import { random, uniform } from './support/numbers.js';
@@ -74,7 +75,7 @@ function recurrent(seed: number, { T, B, I, H, lengths, scale = 1, fresh = false
   const widths = Array.from({ length: layer.numLayers }, (_, l) => (typeof H === 'number' ? H : H[l]));
   const P = (l: number) => rest.projectionSize || widths[l];
   const upstream: Numbers = { y: uniform(next, T * B * layer.outputSize) };
-  const states = rest.cell === 'lstm' ? ['h', 'c'] : ['h'];
+  const states = layer.stateSizes.c.length > 0 ? ['h', 'c'] : ['h'];
   const size = (s: string, i: number) => (s === 'h' ? P(Math.floor(i / D)) : widths[Math.floor(i / D)]);
   for (const s of states) {
     for (let i = 0; i < D * layer.numLayers; i++) {
@@ -111,7 +112,7 @@ function recurrent(seed: number, { T, B, I, H, lengths, scale = 1, fresh = false
         parameters,
         upstream,
         (tape, r) => {
-          const x = input(tape, inputs.x, { T, B, F: I }, { gradient: true, ...(lengths ? { lengths } : {}) });
+          const x = input(tape, inputs.x, { T, B, F: I, lengths }, { gradient: true });
           const state = (s: string) =>
             Array.from({ length: D * r.numLayers }, (_, i) =>
               input(tape, inputs[`${s}0.${i}`], { T: 1, B, F: size(s, i) }, { gradient: true }),
@@ -142,8 +143,8 @@ const sizes = [
 ];
 const usual = { T: 5, B: 3, I: 6, H: 9 };
 const ragged = { T: 7, B: 5, I: 6, H: 9, lengths: [3, 7, 1, 5, 7] };
-const everyCell = (['rnn', 'lstm', 'gru', 'residual'] as const).flatMap((cell): Shape[] => [
-  ...sizes.map((shape) => ({ ...shape, cell, ...(cell === 'residual' && shape.T > 100 ? { scale: 0.1 } : {}) })),
+const operations = CELL_NAMES.flatMap((cell): Shape[] => [
+  ...sizes.map((shape) => ({ ...shape, cell, scale: shape.T > 100 ? (references[cell].longScale ?? 1) : 1 })),
   { ...usual, cell, fresh: true },
   { ...usual, cell, bias: false },
   { ...usual, cell, reverse: true },
@@ -160,43 +161,10 @@ const everyCell = (['rnn', 'lstm', 'gru', 'residual'] as const).flatMap((cell): 
   { ...usual, cell, weightDrop: 0.5, bidirectional: true },
   { ...usual, cell, layerNorm: true, numLayers: 2 },
   { ...ragged, cell, layerNorm: true, zoneoutHidden: 0.2, variationalDropout: 0.2, bidirectional: true },
-]);
-
-const operations = [
-  ...everyCell,
-  ...(['sigmoid', 'relu', 'identity'] as const).map((activation) => ({ ...usual, cell: 'rnn' as const, activation })),
-  ...(
-    [
-      { projectionSize: 5 },
-      { projectionSize: 3, numLayers: 2, bidirectional: true },
-      { peepholes: true },
-      { coupled: true },
-      { coupled: true, peepholes: true, numLayers: 2 },
-      { cellClip: 0.4 },
-      { cellClip: 0.5, peepholes: true, projectionSize: 4 },
-      { forgetBias: 1 },
-      { zoneoutCell: 0.4 },
-      { zoneoutCell: 0.4, zoneoutHidden: 0.2, peepholes: true, cellClip: 0.6, projectionSize: 5 },
-      { layerNorm: true, projectionSize: 5, peepholes: true, coupled: true, cellClip: 0.7 },
-    ] as Partial<Shape>[]
-  ).map((options) => ({ ...usual, cell: 'lstm' as const, ...options })),
-  { ...ragged, cell: 'lstm' as const, projectionSize: 4, bidirectional: true },
-  { ...ragged, cell: 'lstm' as const, zoneoutCell: 0.4, zoneoutHidden: 0.2, weightDrop: 0.2, peepholes: true },
-  ...(
-    [
-      { activation: 'relu' },
-      { reset: 'before' },
-      { reset: 'before', activation: 'relu' },
-      { reset: 'before', variationalDropout: 0.3 },
-      { reset: 'before', weightDrop: 0.3 },
-      { reset: 'before', numLayers: 2, bidirectional: true },
-    ] as Partial<Shape>[]
-  ).map((options) => ({ ...usual, cell: 'gru' as const, ...options })),
-  { ...ragged, cell: 'gru' as const, reset: 'before' as const, bidirectional: true },
-  { ...usual, H: 33, B: 4, cell: 'gru' as const, reset: 'before' as const },
-  { ...usual, cell: 'residual' as const, feedback: false },
-  { ...ragged, cell: 'residual' as const, feedback: false, bidirectional: true },
-].map((shape, i) => recurrent(700 + i, shape as Shape));
+  ...references[cell].cases.map(
+    ({ ragged: lengths, ...options }) => ({ ...(lengths ? ragged : usual), cell, ...options }) as Shape,
+  ),
+]).map((shape, i) => recurrent(700 + i, shape));
 
 for (const op of operations) {
   test(`reference: ${op.title}, gradient equals central differences to 1e-7`, () => checkReference(op, 2));

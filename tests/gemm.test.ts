@@ -2,7 +2,6 @@
 import { test } from 'uvu';
 import { equal } from 'uvu/assert';
 import { GRAD_BLOCK } from '#dist/assembly/layout.js';
-import { gradScratch } from '#dist/bindings/core/runtime.js';
 import { builds, guarded } from './support/builds.js';
 import { close, random, uniform } from './support/numbers.js';
 
@@ -100,7 +99,7 @@ for (const build of builds) {
           const fPanels = Math.ceil(F / 16);
           const [pz, px, pw] = [r.take(R * 4 * N), r.take(R * line(F)), r.take(4 * w.length)];
           const [pdw, pdb, pdx] = [r.take(4 * dw.length), r.take(4 * db.length), r.take(R * line(F))];
-          const scratch = r.take(gradScratch(R, N, F));
+          const scratch = r.take(r.core.weightGradScratch(R, Math.ceil(N / 16), F));
           const packed = r.take(fPanels * N * 64);
           r.write(pz, z);
           r.write(px, rowsOf(x, R, F));

@@ -2,6 +2,8 @@
 import {
   crossEntropyLoss,
   Embedding,
+  type Gradient,
+  gradientOf,
   input,
   Linear,
   Model,
@@ -17,7 +19,7 @@ import { builds, runtime } from './support/builds.js';
 import { type Case, cases, hold, load, table } from './support/golden.js';
 import { layerCase, layerSupported } from './support/golden-layers.js';
 import { sequenceCases } from './support/golden-sequence.js';
-import { type Numbers, packed, runLayers } from './support/layers.js';
+import { type Numbers, runLayers } from './support/layers.js';
 
 /** PyTorch's names of cells in ours. */
 function cellOf(name: string): Pick<RecurrentOptions, 'cell' | 'activation'> {
@@ -84,7 +86,7 @@ function recurrent(c: Case, build: string): void {
     upstream,
     (tape, layer) => {
       const lengths = t.lengths ? { lengths: t.lengths } : {};
-      const x = input(tape, t.x, { T, B, F: I }, { gradient: true, batchFirst, ...lengths });
+      const x = input(tape, t.x, { T, B, F: I, ...lengths }, { gradient: true, batchFirst });
       const initial = has_state ? { h: state(tape, 'h'), c: state(tape, 'c') } : undefined;
       const { output, h, c: cells } = layer.forward(tape, x, initial);
       return {
@@ -114,17 +116,15 @@ function softmax(c: Case, build: string): void {
   const [R, V] = c.tensors.logits[1];
   const r = runtime(build);
   const model = new Model(r, 0, () => null);
-  let gradient: Float32Array | undefined;
+  let gradient: Gradient | undefined;
   const targets = Int32Array.from(t.target, (y) => (y === c.config.ignore_index ? -1 : y));
   const loss = model.valueAndGrad((tape) => {
     const logits = input(tape, t.logits, { T: R, B: 1, F: V }, { gradient: true });
-    tape.record(() => {
-      gradient = packed(tape, logits, 'gradient');
-    });
+    gradient = gradientOf(tape, logits);
     return crossEntropyLoss(tape, logits, targets, { weights: t.class_weight as Float32Array | undefined });
   });
   hold(c, `${build} cross-entropy`, 'loss', [loss], t.loss);
-  hold(c, `${build} cross-entropy`, 'dlogits', gradient as Float32Array, t.dlogits);
+  hold(c, `${build} cross-entropy`, 'dlogits', gradient?.values as Float32Array, t.dlogits);
   r.dispose();
 }
 
@@ -138,7 +138,7 @@ function embedding(c: Case, build: string): void {
     (b) => new Embedding(b, 'e', { vocabularySize: V, embeddingSize: E, paddingToken: c.config.padding_idx }),
     { 'e.weight': t.weight },
     { out: t.grad_out },
-    (tape, layer) => ({ inputs: {}, outputs: { out: layer.forward(tape, t.indices, A, B) } }),
+    (tape, layer) => ({ inputs: {}, outputs: { out: layer.forward(tape, t.indices, { T: A, B }) } }),
   );
   hold(c, `${build} embedding`, 'out', outputs.out, t.out);
   hold(c, `${build} embedding`, 'dweight', gradients['e.weight'], t.dweight);
@@ -180,7 +180,7 @@ async function trajectory(c: Case, build: string): Promise<void> {
     step++;
     return {
       loss: (tape: Tape, { embedding, rnn, head }: (typeof model)['layers']) => {
-        const x = embedding.forward(tape, tokens, T, B, lengths);
+        const x = embedding.forward(tape, tokens, { T, B, lengths });
         return crossEntropyLoss(tape, head.forward(tape, rnn.forward(tape, x, state).output), targets);
       },
     };

@@ -44,11 +44,10 @@ function outcome(entry: Entry, runtime: full.Runtime, options: Options, weights:
       l.embedding.forward(
         tape,
         Int32Array.from({ length: T * B }, (_, i) => i % 11),
-        T,
-        B,
+        { T, B },
       ),
     );
-    const rows = entry.input(tape, x, { T, B, F: I }, { lengths });
+    const rows = entry.input(tape, x, { T, B, F: I, lengths });
     const { output, h } = l.rnn.forward(tape, rows);
     const low = entry.activation(tape, l.first.forward(tape, output), 'relu');
     const normed = l.norm.forward(tape, entry.add(tape, low, low));
@@ -62,7 +61,7 @@ function outcome(entry: Entry, runtime: full.Runtime, options: Options, weights:
       ...[entry.meanPool, entry.maxPool, entry.lastPool].map((pool) => entry.read(tape, pool(tape, normed))),
       entry.read(tape, entry.concat(tape, [low, normed])),
       entry.read(tape, entry.slice(tape, normed, 1, 4)),
-      entry.read(tape, entry.expand(tape, pooled, 3)),
+      entry.read(tape, entry.expand(tape, pooled, { T: 3 })),
       entry.read(tape, l.attention.forward(tape, pooled, normed).context),
       entry.softmaxRows(tape, logits),
       entry.argmaxRows(tape, logits),
@@ -136,7 +135,7 @@ test('layers of a model of gatewise/tasks run its file', async () => {
   }));
   lean.loadWeights(model, task.save());
   const probabilities = model.forward((tape, { embedding, rnn, head }) => {
-    const { h } = rnn.forward(tape, embedding.forward(tape, [0, 2, 1, 1], 4, 1));
+    const { h } = rnn.forward(tape, embedding.forward(tape, [0, 2, 1, 1], { T: 4, B: 1 }));
     return lean.softmaxRows(tape, head.forward(tape, h[0]));
   });
   equal([...probabilities], [...(await task.predict(['acbb']))[0].probabilities]);
@@ -148,7 +147,7 @@ test('it says that it cannot train, and where relaxed is', () => {
     () => model.valueAndGrad(() => ({ value: 0, addGradient: () => {} })),
     /gatewise\/infer cannot train; gatewise can/,
   );
-  throws(() => lean.Runtime.createSync({ build: 'relaxed' }), /give its bytes or module as `module`/);
+  throws(() => lean.Runtime.createSync({ build: 'relaxed' }), /pass its bytes or module as `module`/);
   throws(() => lean.loadWeights(model, full.saveWeights(new full.Model(trainer, 1, () => null))), /linear\.weight/);
 });
 

@@ -3,13 +3,12 @@
  * build's kernels against the reference, over shapes with ones, odd sizes, sizes around the vector and the tile, long sequences, and
  * sequences of different lengths with NaN behind their ends. All memory is guarded and starts as NaN.
  */
-import { activation, type Builder, Embedding, input, LayerNorm, Linear, Model } from 'gatewise';
+import { activation, type Builder, Embedding, input, LayerNorm, Linear, Model, read } from 'gatewise';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { layerNorm } from './reference/norm.js';
 import { builds, runtime } from './support/builds.js';
 import { layerOperation } from './support/layer-operation.js';
-import { packed } from './support/layers.js';
 import { random, uniform } from './support/numbers.js';
 import { checkKernel, checkReference, type Operation, run } from './support/operation.js';
 
@@ -64,7 +63,7 @@ function embedding(seed: number, R: number, V: number, E: number): Operation {
         upstream,
         (tape, layer) => ({
           inputs: {},
-          outputs: { y: layer.forward(tape, tokens, R, 1) },
+          outputs: { y: layer.forward(tape, tokens, { T: R, B: 1 }) },
         }),
       ),
   };
@@ -99,7 +98,7 @@ function tied(seed: number, T: number, lengths: readonly number[], V: number, E:
         upstream,
         (tape, { e, head }) => ({
           inputs: {},
-          outputs: { y: head.forward(tape, activation(tape, e.forward(tape, tokens, T, B, lengths), 'tanh')) },
+          outputs: { y: head.forward(tape, activation(tape, e.forward(tape, tokens, { T, B, lengths }), 'tanh')) },
         }),
       ),
   };
@@ -199,7 +198,7 @@ test('linear: bias: false has no bias, and puts out what a bias of zeros does', 
       (model) => {
         is(model.parameters.length, bias ? 2 : 1);
         if (bias) model.set('l.bias', new Float32Array(4));
-        return model.forward((tape, l) => packed(tape, l.forward(tape, input(tape, x, { T: 2, B: 1, F: 3 }))));
+        return model.forward((tape, l) => read(tape, l.forward(tape, input(tape, x, { T: 2, B: 1, F: 3 }))));
       },
     ),
   );
@@ -218,7 +217,7 @@ test('linear: tied weights are one parameter, and one update of it changes both 
         ['e.weight'],
       );
       const run = () =>
-        model.forward((tape, { e, head }) => packed(tape, head.forward(tape, e.forward(tape, [1, 4], 2, 1))));
+        model.forward((tape, { e, head }) => read(tape, head.forward(tape, e.forward(tape, [1, 4], { T: 2, B: 1 }))));
       const before = run();
       model.set(
         'e.weight',
@@ -258,7 +257,7 @@ test('layer norm: starts with ones and zeros; rows of equal numbers become the b
       equal(model.get('n.bias'), new Float32Array(5));
       model.set('n.bias', [1, 2, 3, 4, 5]);
       const y = model.forward((tape, n) =>
-        packed(tape, n.forward(tape, input(tape, new Float32Array(5).fill(3), { T: 1, B: 1, F: 5 }))),
+        read(tape, n.forward(tape, input(tape, new Float32Array(5).fill(3), { T: 1, B: 1, F: 5 }))),
       );
       equal(y, Float32Array.of(1, 2, 3, 4, 5));
     },
@@ -271,8 +270,8 @@ test('embedding: behind an end lie zeros, and no token has a gradient', () => {
     (model) => {
       let y: Float32Array | undefined;
       model.valueAndGrad((tape, e) => {
-        const rows = e.forward(tape, [0, 1, 99, 1], 2, 2, [1, 2]);
-        y = packed(tape, rows);
+        const rows = e.forward(tape, [0, 1, 99, 1], { T: 2, B: 2, lengths: [1, 2] });
+        y = read(tape, rows);
         return {
           value: 0,
           addGradient: () => tape.runtime.f32.fill(1, rows.grad >>> 2, (rows.grad + 4 * rows.ld) >>> 2),
@@ -320,7 +319,7 @@ const refused: [string, (b: Builder) => unknown, RegExp][] = [
       const other = new Model(b.runtime, 1, (c) => new Linear(c, 'o', sizes));
       return new Linear(b, 'l', { ...sizes, weight: other.layers.weight });
     },
-    /^weight: 'o.weight' is of another model$/,
+    /^weight: 'o.weight' belongs to another model$/,
   ],
   [
     'an initializer of tied weights',
@@ -328,12 +327,12 @@ const refused: [string, (b: Builder) => unknown, RegExp][] = [
       const { weight } = new Embedding(b, 'e', { vocabularySize: 4, embeddingSize: 3 });
       return new Linear(b, 'l', { ...sizes, weight, initializers: { weight: { kind: 'he' } } });
     },
-    /^initializers.weight and weight do not go together: the layer that made it fills it$/,
+    /^initializers.weight and weight cannot be combined: the layer that made the parameter initializes it$/,
   ],
   [
     'an initializer of no bias',
     (b) => new Linear(b, 'l', { ...sizes, bias: false, initializers: { bias: { kind: 'he' } } }),
-    /^bias: false and initializers.bias do not go together: there is no bias$/,
+    /^initializers.bias and bias: false cannot be combined: the layer has no bias$/,
   ],
   [
     'an unknown initializer',
@@ -385,10 +384,13 @@ test('refuses rows of another width, lengths out of range, tokens that are none'
         const x = input(tape, [1, 2], { T: 1, B: 1, F: 2 });
         throws(() => l.forward(tape, x), 'x: expected 3 features, got 2');
         throws(() => n.forward(tape, x), 'x: expected 4 features, got 2');
-        throws(() => e.forward(tape, [0, 1], 2, 1, [3]), 'lengths[0]: expected a whole number from 1 to 2, got 3');
-        throws(() => e.forward(tape, [0, 1], 2, 1, [1, 1]), 'lengths: expected 1 numbers');
-        throws(() => e.forward(tape, [0, 3], 2, 1), 'tokens[1]: expected a whole number from 0 to 2, got 3');
-        not.throws(() => e.forward(tape, [0, 3], 2, 1, [1]));
+        throws(
+          () => e.forward(tape, [0, 1], { T: 2, B: 1, lengths: [3] }),
+          'lengths[0]: expected a whole number from 1 to 2, got 3',
+        );
+        throws(() => e.forward(tape, [0, 1], { T: 2, B: 1, lengths: [1, 1] }), 'lengths: expected [B=1] = 1 numbers');
+        throws(() => e.forward(tape, [0, 3], { T: 2, B: 1 }), 'tokens[1]: expected a whole number from 0 to 2, got 3');
+        not.throws(() => e.forward(tape, [0, 3], { T: 2, B: 1, lengths: [1] }));
       }),
   );
 });

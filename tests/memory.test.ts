@@ -34,10 +34,10 @@ test('ten thousand steps leave bytes in use and process memory flat', async () =
   const lm = await LanguageModel.create({ vocabulary: TEXT, hiddenSize: 8, embeddingSize: 4 });
   const options = { batchSize: 2, window: 8 };
   await lm.fit(TEXT, { ...options, steps: 10_000 });
-  const used = lm.memory();
+  const used = lm.runtime.memory();
   const before = await resident();
   await lm.fit(TEXT, { ...options, steps: 10_000 });
-  equal(lm.memory(), used);
+  equal(lm.runtime.memory(), used);
   const grown = await growth(before, 6 * MiB);
   console.log(
     `  10,000 steps: ${used.bytesInUse} bytes in use before and after, process ${(grown / MiB).toFixed(1)} MiB more`,
@@ -84,8 +84,8 @@ test('the heap gives freed blocks out again, and joins them', async () => {
   is(runtime.alloc(384, 'block'), blocks[0]);
   for (const at of blocks) runtime.free(at);
   is(runtime.memory().bytesInUse, 0);
-  throws(() => runtime.scope(() => runtime.alloc(8, 'a layer')), /a layer: cannot be made while a step runs/);
-  throws(() => runtime.take(8), /a step is needed around this call/);
+  throws(() => runtime.scope(() => runtime.alloc(8, 'a layer')), /a layer: cannot be allocated while a step runs/);
+  throws(() => runtime.take(8), /this call works only inside of a step/);
 });
 
 test('memory grows in the midst of a scope, and what was there stays', async () => {

@@ -53,8 +53,8 @@ function check({ op: name, attributes, inputs, outputs }: OperatorTest, build: s
     }
   }
   model.forward((tape, rnn) => {
-    const lengths = inputs.sequence_lens ? { lengths: inputs.sequence_lens.data } : {};
-    const x = input(tape, inputs.X.data, { T, B, F: I }, lengths);
+    const lengths = inputs.sequence_lens?.data;
+    const x = input(tape, inputs.X.data, { T, B, F: I, lengths });
     const state = (values: ArrayLike<number> | undefined) =>
       Array.from({ length: D }, (_, d) =>
         input(tape, values ? Array.prototype.slice.call(values, d * B * H, (d + 1) * B * H) : new Float32Array(B * H), {

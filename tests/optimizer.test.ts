@@ -53,8 +53,8 @@ test('options that mean nothing together are refused', () => {
   const { runtime } = guarded('simd');
   const model = new Model(runtime, 0, (b) => new Embedding(b, 'e', { vocabularySize: 5, embeddingSize: 7 }));
   const refused: [OptimizerOptions, RegExp][] = [
-    [{ optimizer: 'adam', momentum: 0.9 }, /momentum: means nothing to the optimizer 'adam'/],
-    [{ optimizer: 'sgd', beta1: 0.9 }, /beta1: means nothing/],
+    [{ optimizer: 'adam', momentum: 0.9 }, /momentum: is not an option of the optimizer 'adam'/],
+    [{ optimizer: 'sgd', beta1: 0.9 }, /beta1: is not an option of the optimizer/],
     [{ optimizer: 'sgd', nesterov: true }, /nesterov: needs momentum/],
     [
       { optimizer: 'sgd', nesterov: true, momentum: 0.9, dampening: 0.1 },

@@ -7,13 +7,17 @@ import {
   add,
   argmaxRows,
   concat,
+  dotLoss,
   expand,
+  type Gradient,
+  gradientOf,
   input,
   lastPool,
   Model,
   maxPool,
   meanPool,
   type Rows,
+  read,
   sampleBits,
   select,
   slice,
@@ -27,7 +31,7 @@ import type { Graph, Matrix } from './reference/autodiff.js';
 import { lastPool as lastOf, maxPool as maxOf, meanPool as meanOf } from './reference/pool.js';
 import { builds, guarded, runtime } from './support/builds.js';
 import { layerOperation, poison } from './support/layer-operation.js';
-import { packed } from './support/layers.js';
+import { anyInput, project } from './support/layers.js';
 import { close, random, uniform } from './support/numbers.js';
 import { checkKernel, checkReference, type Operation } from './support/operation.js';
 
@@ -119,7 +123,7 @@ function repeated(seed: number, shape: Shape): Operation {
     title: `expand ${named(shape)}`,
     rows: { x: { T: 1, B, F } },
     outputs: { y: [T * B, F] },
-    forward: (tape, { x }) => ({ y: expand(tape, x, T, lengths) }),
+    forward: (tape, { x }) => ({ y: expand(tape, x, { T, lengths }) }),
     reference: (g, { x }) => ({
       y: masked(
         g,
@@ -179,46 +183,42 @@ test('activation: where it saturates, the limits, and slopes that are zero', () 
   const want = { tanh: [-1, 1], sigmoid: [0, 1], relu: [0, 1000] };
   for (const f of functions) {
     const model = new Model(runtime('simd'), 1, () => null);
-    let gradient: Float32Array | undefined;
+    let gradient: Gradient | undefined;
     model.valueAndGrad((tape) => {
       const x = input(tape, [-1000, 1000], { T: 2, B: 1, F: 1 }, { gradient: true });
-      tape.record(() => {
-        gradient = packed(tape, x, 'gradient');
-      });
+      gradient = gradientOf(tape, x);
       const y = activation(tape, x, f);
-      close(packed(tape, y), want[f], 1e-37, f);
-      return { value: 0, addGradient: () => tape.runtime.f32.fill(1, y.grad >>> 2, (y.grad + 2 * y.ld) >>> 2) };
+      close(read(tape, y), want[f], 1e-37, f);
+      return dotLoss(tape, y, [1, 1]);
     });
-    equal(gradient, Float32Array.of(0, f === 'relu' ? 1 : 0), f);
+    equal(gradient?.values, Float32Array.of(0, f === 'relu' ? 1 : 0), f);
     model.runtime.dispose();
   }
 });
 
 test('max pooling: of equal steps the first takes the gradient, and NaN stays', () => {
   const model = new Model(runtime('simd'), 1, () => null);
-  let gradient: Float32Array | undefined;
+  let gradient: Gradient | undefined;
   let y: Float32Array | undefined;
   model.valueAndGrad((tape) => {
-    const x = input(tape, [1, 1, 2, 7, 2, Number.NaN, 2, 5], { T: 4, B: 1, F: 2 }, { gradient: true });
-    tape.record(() => {
-      gradient = packed(tape, x, 'gradient');
-    });
+    const x = anyInput(tape, [1, 1, 2, 7, 2, Number.NaN, 2, 5], { T: 4, B: 1, F: 2 }, { gradient: true });
+    gradient = gradientOf(tape, x);
     const pool = maxPool(tape, x);
-    y = packed(tape, pool);
-    return { value: 0, addGradient: () => tape.runtime.f32.fill(1, pool.grad >>> 2, (pool.grad >>> 2) + 2) };
+    y = read(tape, pool);
+    return project(tape, { pool }, { pool: [1, 1] });
   });
   is(y?.[0], 2);
   ok(Number.isNaN(y?.[1]));
-  equal(gradient, Float32Array.of(0, 0, 1, 0, 0, 1, 0, 0));
+  equal(gradient?.values, Float32Array.of(0, 0, 1, 0, 0, 1, 0, 0));
   model.runtime.dispose();
 });
 
 test('slice is a view: values, lengths and gradients are those of its rows', () => {
   const model = new Model(runtime('simd'), 1, () => null);
   model.valueAndGrad((tape) => {
-    const x = input(tape, [1, 2, 3, 4, 5, 6, 7, 8], { T: 4, B: 2, F: 1 }, { lengths: [1, 3], gradient: true });
+    const x = input(tape, [1, 2, 3, 4, 5, 6, 7, 8], { T: 4, B: 2, F: 1, lengths: [1, 3] }, { gradient: true });
     const part = slice(tape, x, 1, 4);
-    equal(packed(tape, part), Float32Array.of(0, 4, 0, 6, 0, 0));
+    equal(read(tape, part), Float32Array.of(0, 4, 0, 6, 0, 0));
     equal(part.lengths?.values, Int32Array.of(0, 2));
     equal([part.T, part.B, part.F], [3, 2, 1]);
     is(part.grad - x.grad, part.at - x.at);
@@ -233,7 +233,8 @@ function onRows<T>(build: string, values: ArrayLike<number>, shape: Shape, work:
   const model = new Model(r, 1, () => null);
   const { lengths } = shape;
   const result = model.forward((tape) => {
-    const x = input(tape, values, shape, lengths ? { lengths } : {});
+    const { T, B, F } = shape;
+    const x = anyInput(tape, values, { T, B, F, lengths });
     poison(tape, x);
     return work(tape, x);
   });
@@ -332,7 +333,7 @@ for (const build of builds) {
 test('refuses rows that do not fit', () => {
   onRows('simd', [1, 2, 3, 4], { T: 2, B: 1, F: 2 }, (tape, x) => {
     const more = (T: number, B: number, F: number, lengths?: number[]) =>
-      input(tape, new Float32Array(T * B * F), { T, B, F }, lengths ? { lengths } : {});
+      input(tape, new Float32Array(T * B * F), { T, B, F, lengths });
     throws(
       () => activation(tape, x, 'selu' as never),
       /^activation: expected 'tanh' or 'sigmoid' or 'relu', got 'selu'/,
@@ -343,18 +344,24 @@ test('refuses rows that do not fit', () => {
     throws(() => concat(tape, [x, more(2, 2, 2)]), 'parts[1]: expected T=2 steps of B=1 sequences, got T=2, B=2');
     throws(
       () => concat(tape, [x, more(2, 1, 2, [1]), more(2, 1, 2, [2])]),
-      'parts[2]: its sequences end elsewhere than those of parts[1]',
+      'parts[2]: expected sequences of the same lengths as those of parts[1]',
     );
-    throws(() => add(tape, more(2, 1, 2, [1]), more(2, 1, 2, [2])), 'b: its sequences end elsewhere than those of a');
-    throws(() => select(tape, x, []), 'features: there are none');
-    throws(() => select(tape, x, [1, 2]), 'features[1]: expected a whole number from 0 to 1, got 2');
+    throws(
+      () => add(tape, more(2, 1, 2, [1]), more(2, 1, 2, [2])),
+      'b: expected sequences of the same lengths as those of a',
+    );
+    throws(() => select(tape, x, []), /^columns.length: expected a positive whole number, got 0/);
+    throws(() => select(tape, x, [1, 2]), 'columns[1]: expected a whole number from 0 to 1, got 2');
     throws(
       () => sampleBits(tape, { use: () => {} } as never, x, -1),
       /^temperature: expected a finite number of at least 0/,
     );
-    throws(() => expand(tape, x, 2), 'x: expected one step, got 2');
-    throws(() => expand(tape, more(1, 1, 2), 0), 'T: expected a positive whole number, got 0');
-    throws(() => expand(tape, more(1, 1, 2), 2, [3]), 'lengths[0]: expected a whole number from 1 to 2, got 3');
+    throws(() => expand(tape, x, { T: 2 }), 'x: expected one step, got 2');
+    throws(() => expand(tape, more(1, 1, 2), { T: 0 }), 'T: expected a positive whole number, got 0');
+    throws(
+      () => expand(tape, more(1, 1, 2), { T: 2, lengths: [3] }),
+      'lengths[0]: expected a whole number from 1 to 2, got 3',
+    );
     throws(() => slice(tape, x, 2, 3), 'from: expected a whole number from 0 to 1, got 2');
     throws(() => slice(tape, x, 1, 1), 'to: expected a whole number from 2 to 2, got 1');
     throws(() => topKRows(tape, x, 3), 'k: expected a whole number from 1 to 2, got 3');

@@ -1,10 +1,10 @@
 /** What Seq2Seq writes: beams against greedy and against the whole tree, drawing, its bound, weights of attention. */
 import { softmaxRows } from 'gatewise';
-import type { Seq2Seq, Seq2SeqExample } from 'gatewise/tasks';
+import { Seq2Seq, type Seq2SeqExample } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok } from 'uvu/assert';
 import { close } from './support/numbers.js';
-import { create, encoded, kinds, monotone, PAIRS, texts } from './support/seq2seq.js';
+import { create, encoded, kinds, monotone, PAIRS, SMALL, texts } from './support/seq2seq.js';
 import { scaleWeights } from './support/tasks.js';
 
 test('a batch is translated as its sources are one by one: tokens, attention, beams', async () => {
@@ -22,21 +22,40 @@ test('a batch is translated as its sources are one by one: tokens, attention, be
 });
 
 for (const attention of [undefined, 'general'] as const) {
-  test(`a beam of one is greedy, ${attention ?? 'no'} attention`, async () => {
+  test(`beamWidth 1 is greedy, ${attention ?? 'no'} attention`, async () => {
     using task = await create({ attention, hiddenSize: 8, pass: 'both' });
     scaleWeights(task.model, 2);
     const sources = texts(60);
     const greedy = await task.predict(sources, { maxLength: 9 });
     ok(new Set(greedy.map(({ text }) => text)).size > 5, 'they differ');
     ok(greedy.some(({ complete }) => complete) && greedy.some(({ complete }) => !complete));
-    sources.forEach((source, i) => {
-      const found = task.beam(source, { beamWidth: 1, maxLength: 9 });
-      is(found.length, 1);
-      equal(found[0].tokens, greedy[i].tokens);
-      is(found[0].complete, greedy[i].complete);
-    });
+    equal(await task.predict(sources, { maxLength: 9, beamWidth: 1 }), greedy);
   });
 }
+
+test('results have the fields that were asked for, and no others', async () => {
+  const keys = (own: object) => Object.keys(own).join(' ');
+  using plain = await Seq2Seq.create(SMALL);
+  using attentive = await Seq2Seq.create({ ...SMALL, attention: 'dot' });
+  const [greedy] = await plain.predict(['abc']);
+  is(keys(greedy), 'text tokens complete');
+  // @ts-expect-error a model without attention has none to show
+  is(greedy.attention, undefined);
+  const [seen] = await attentive.predict(['abc']);
+  is(keys(seen), 'text tokens complete attention');
+  is(seen.attention[0].length, 3);
+  is(keys((await attentive.generate(['abc'], { seed: 1 }))[0]), 'text tokens complete attention');
+  const [best] = await attentive.predict(['abc'], { beamWidth: 3, maxLength: 5 });
+  is(keys(best), 'text tokens complete logProbability hypotheses');
+  is(best.hypotheses.length, 3);
+  const { hypotheses, ...first } = best;
+  equal(hypotheses[0], first);
+  // @ts-expect-error a beam has no attention to show
+  is(best.attention, undefined);
+  // @ts-expect-error without a beam there is no probability
+  is(seen.logProbability, undefined);
+  is(attentive.targetVocabulary.tokens.join(''), 'xyz');
+});
 
 /** Every text that may be written for a source, with its log-probability by forced decoding: those that end, and those cut off. */
 function exhaustive(task: Seq2Seq, source: Seq2SeqExample['source'], maxLength: number) {
@@ -76,7 +95,8 @@ for (const [kind, options, examples] of kinds) {
       const score = ({ text, logProbability, complete }: (typeof all)[number]) =>
         logProbability / (text.length + (complete ? 1 : 0)) ** lengthNormalization;
       const want = [...all].sort((a, b) => score(b) - score(a));
-      const got = task.beam(source, { beamWidth: all.length, maxLength, lengthNormalization });
+      const [best] = await task.predict([source], { beamWidth: all.length, maxLength, lengthNormalization });
+      const got = best.hypotheses ?? [];
       is(got.length, all.length);
       close(
         got.map((own) => score(own)),
@@ -94,8 +114,7 @@ for (const [kind, options, examples] of kinds) {
       );
       is(new Set(keys).size, all.length, 'each of them once');
       is(got[0].text, want[0].text);
-      const [best] = await task.predict([source], { beamWidth: all.length, maxLength, lengthNormalization });
-      equal(best, got[0]);
+      equal([best.text, best.logProbability], [got[0].text, got[0].logProbability]);
     }
   });
 }
@@ -104,28 +123,33 @@ test('wider beams find what is as likely or likelier', async () => {
   using task = await create({ hiddenSize: 8 });
   scaleWeights(task.model, 4);
   let better = 0;
-  for (const source of texts(30)) {
-    const options = { maxLength: 4, lengthNormalization: 0 };
-    const one = task.beam(source, { ...options, beamWidth: 1 })[0].logProbability;
-    const all = task.beam(source, { ...options, beamWidth: 121 })[0].logProbability;
-    ok(all >= one - 1e-9);
-    if (all > one + 1e-3) better++;
-    is(task.beam(source, options).length, 5);
-  }
-  ok(better > 0, 'greedy is not always right');
+  const sources = texts(30);
+  const options = { maxLength: 4, lengthNormalization: 0 };
+  const narrow = await task.predict(sources, { ...options, beamWidth: 2 });
+  const wide = await task.predict(sources, { ...options, beamWidth: 121 });
+  narrow.forEach(({ logProbability, hypotheses }, i) => {
+    ok(wide[i].logProbability >= logProbability - 1e-9);
+    if (wide[i].logProbability > logProbability + 1e-3) better++;
+    is(hypotheses.length, 2);
+    is(wide[i].hypotheses.length, 121);
+  });
+  ok(better > 0, 'a narrow beam is not always right');
 });
 
-test('the same seed draws the same; topK 1 and temperature 0 are greedy; the own stream goes on', async () => {
+test('the same seed draws the same; topK 1 and temperature 0 are greedy; the own stream moves', async () => {
   using task = await create({ attention: 'dot' });
   const sources = texts(30);
   const draw = async (options: object) =>
-    (await task.predict(sources, { sample: true, maxLength: 12, ...options })).map(({ text }) => text).join();
+    (await task.generate(sources, { maxLength: 12, ...options })).map(({ text }) => text).join();
   is(await draw({ seed: 5 }), await draw({ seed: 5 }));
   not.equal(await draw({ seed: 5 }), await draw({ seed: 6 }));
+  const next = { ...task.model.random.next };
+  await draw({ seed: 5 });
+  equal(task.model.random.next, next, 'a seed leaves the own stream where it is');
   const own = await draw({});
   not.equal(own, await draw({}));
   using again = await create({ attention: 'dot' });
-  is((await again.predict(sources, { sample: true, maxLength: 12 })).map(({ text }) => text).join(), own);
+  is((await again.generate(sources, { maxLength: 12 })).map(({ text }) => text).join(), own);
   const greedy = (await task.predict(sources, { maxLength: 12 })).map(({ text }) => text).join();
   for (const options of [{ topK: 1 }, { temperature: 0 }, { topP: 1e-6 }]) is(await draw(options), greedy);
   not.equal(await draw({ seed: 5 }), greedy);
@@ -135,7 +159,7 @@ test('what is drawn follows the probabilities', async () => {
   using task = await monotone([0.5, 0.2, 0.05, 0.25]);
   const sources = Array.from({ length: 20_000 }, () => 'a');
   const shares = async (options: object) => {
-    const drawn = await task.predict(sources, { sample: true, seed: 2, maxLength: 1, batchSize: 1000, ...options });
+    const drawn = await task.generate(sources, { seed: 2, maxLength: 1, batchSize: 1000, ...options });
     return ['x', 'y', 'z', ''].map((text) => drawn.filter((one) => one.text === text).length / sources.length);
   };
   const near = (got: number[], want: number[]) => {
@@ -148,9 +172,7 @@ test('what is drawn follows the probabilities', async () => {
     await shares({ temperature: 0.5 }),
     [0.25, 0.04, 0.0025, 0.0625].map((p) => p / 0.355),
   );
-  const { length } = (await task.predict(sources.slice(0, 5000), { sample: true, seed: 3 }))
-    .map(({ text }) => text)
-    .join('');
+  const { length } = (await task.generate(sources.slice(0, 5000), { seed: 3 })).map(({ text }) => text).join('');
   ok(Math.abs(length / 5000 - 3) < 0.2, `${length / 5000} tokens, expected (1 - p) / p = 3`);
 });
 
@@ -159,8 +181,9 @@ test('maxLength bounds a decoder that never ends', async () => {
   const [greedy] = await task.predict(['a'], { maxLength: 7 });
   equal([greedy.text, greedy.complete, greedy.tokens.length], ['xxxxxxx', false, 7]);
   is((await task.predict(['a']))[0].text.length, 100, 'the default');
-  is((await task.predict(['a'], { sample: true, seed: 1, maxLength: 9 }))[0].text, 'xxxxxxxxx');
-  for (const found of task.beam('a', { beamWidth: 3, maxLength: 6 })) {
+  is((await task.generate(['a'], { seed: 1, maxLength: 9 }))[0].text, 'xxxxxxxxx');
+  const [{ hypotheses }] = await task.predict(['a'], { beamWidth: 3, maxLength: 6 });
+  for (const found of hypotheses) {
     is(found.text.length, 6);
     is(found.complete, false);
   }
@@ -178,15 +201,14 @@ test('maxLength bounds a decoder that never ends', async () => {
 
 for (const attention of ['dot', 'general', 'additive'] as const) {
   test(`weights of ${attention} attention come back for each token and the end, and add up to one`, async () => {
-    using task = await create({ attention });
+    using task = await Seq2Seq.create({ ...SMALL, attention });
     scaleWeights(task.model, 6);
     const sources = texts(20);
     const results = await task.predict(sources, { maxLength: 8 });
     let uneven = 0;
     results.forEach(({ attention: seen, tokens, complete }, i) => {
-      equal(Object.keys(seen), ['']);
-      is(seen[''].length, tokens.length + (complete ? 1 : 0));
-      for (const row of seen['']) {
+      is(seen.length, tokens.length + (complete ? 1 : 0));
+      for (const row of seen) {
         is(row.length, sources[i].length);
         ok(row.every((w) => w >= 0));
         ok(Math.abs(row.reduce((a, b) => a + b) - 1) < 1e-6);
@@ -197,9 +219,9 @@ for (const attention of ['dot', 'general', 'additive'] as const) {
   });
 }
 
-test('two encoders have weights each, by their names; without attention there are none', async () => {
-  const [, options] = kinds.find(([kind]) => kind === 'two encoders') as (typeof kinds)[number];
-  using task = await create({ ...options, attention: 'additive' });
+test('two encoders have weights each, by their names', async () => {
+  const source = { passage: { vocabulary: 'abc', embeddingSize: 3 }, question: { inputSize: 2 } };
+  using task = await Seq2Seq.create({ ...SMALL, source, cell: 'lstm', attention: 'additive' });
   const results = await task.predict(
     PAIRS.map(({ source }) => source),
     { maxLength: 4 },
@@ -209,7 +231,7 @@ test('two encoders have weights each, by their names; without attention there ar
     const { passage, question } = PAIRS[i].source;
     for (const [name, steps] of [
       ['passage', passage.length],
-      ['question', (question as Float32Array).length / 2],
+      ['question', question.length / 2],
     ] as const) {
       is(attention[name].length, tokens.length + (complete ? 1 : 0));
       for (const row of attention[name]) {
@@ -218,8 +240,6 @@ test('two encoders have weights each, by their names; without attention there ar
       }
     }
   });
-  using plain = await create();
-  equal((await plain.predict(['abc']))[0].attention, {});
 });
 
 test.run();

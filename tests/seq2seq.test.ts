@@ -2,8 +2,8 @@
  * Sequence to sequence: gradients through encoder and decoder in every way they are joined, scheduled sampling, files,
  * padding, what it says to bad input, and small tasks learned.
  */
-import { FormatError } from 'gatewise';
-import { Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions, type Translation } from 'gatewise/tasks';
+import { FormatError, read } from 'gatewise';
+import { Seq2Seq, type Seq2SeqExample, type Seq2SeqOptions } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { close, random, uniform } from './support/numbers.js';
@@ -73,6 +73,51 @@ test('gradients: with concatenated directions, and learned initial states', asyn
     worst = Math.max(worst, checkGradients(learned.model, lossOf(learned, EXAMPLES)));
   }
   console.log(`  worst error of all ${way + kinds.length + 4} gradients: ${worst.toExponential(1)}, bound 2e-3`);
+});
+
+const bridges: [string, Partial<Seq2SeqOptions>][] = [
+  ['affine', { bridge: 'affine', cell: 'lstm', context: 'affine' }],
+  ['none after an affine context, two layers', { bridge: 'none', context: 'affine', numLayers: 2, pass: 'both' }],
+  ['none into an LSTM', { bridge: 'none', cell: 'lstm', attention: 'dot' }],
+  [
+    'none from two directions of half the width',
+    { bridge: 'none', hiddenSize: 6, encoder: { hiddenSize: 3, bidirectional: true } },
+  ],
+  [
+    'tanh from another cell, width and number of layers',
+    {
+      cell: 'lstm',
+      attention: 'general',
+      encoder: { cell: 'gru', hiddenSize: [3, 4], bidirectional: true, merge: 'mean' },
+    },
+  ],
+];
+for (const [title, options] of bridges) {
+  test(`bridge: ${title}: gradients, files`, async () => {
+    using task = await create(options);
+    lively(task);
+    checkGradients(task.model, lossOf(task, EXAMPLES));
+    await task.fit(EXAMPLES, { epochs: 2 });
+    using again = await Seq2Seq.load(task.save());
+    equal(again.config, task.config);
+    equal(await again.evaluate(EXAMPLES), await task.evaluate(EXAMPLES));
+  });
+}
+
+test('bridge none hands c over as it is: the decoder starts from the final states of both directions', async () => {
+  const encoder = { hiddenSize: 64, bidirectional: true };
+  using task = await create({ bridge: 'none', hiddenSize: 128, encoder, cell: 'gru' });
+  ok(!task.model.parameters.some(({ name }) => name.startsWith('bridge')));
+  const { sources } = encoded(task, EXAMPLES.slice(0, 2));
+  task.model.forward((tape, layers) => {
+    const { context, state } = layers.encode(tape, sources);
+    is(context.F, 128);
+    equal(state && read(tape, state.h[0]), read(tape, context));
+  });
+  using plain = await create({ bridge: 'tanh' });
+  using usual = await create();
+  equal(plain.model.get('bridge.h0.weight'), usual.model.get('bridge.h0.weight'), 'tanh is the default');
+  equal(await plain.evaluate(EXAMPLES), await usual.evaluate(EXAMPLES));
 });
 
 for (const [kind, options, examples] of kinds) {
@@ -220,7 +265,7 @@ test('scheduled sampling: the same seed trains to the same bits', async () => {
 });
 
 for (const [kind, options, examples] of kinds) {
-  test(`saved and loaded it says the same and goes on to the same bits: ${kind}`, async () => {
+  test(`saved and loaded it says the same and resumes to the same bits: ${kind}`, async () => {
     const own = { ...options, attention: 'additive', pass: 'both', inputDropout: 0.1, outputDropout: 0.1 } as const;
     const fit = { batchSize: 3, learningRate: 1e-2, teacherForcing: { from: 1, to: 0.5, steps: 6 } };
     using whole = await create(own);
@@ -230,13 +275,14 @@ for (const [kind, options, examples] of kinds) {
     using again = await Seq2Seq.load(half.save());
     equal(again.config, half.config);
     const sources = examples.map(({ source }) => source);
-    for (const say of [{}, { beamWidth: 4 }, { sample: true, seed: 3 }]) {
+    for (const say of [{}, { beamWidth: 4 }]) {
       equal(
         await again.predict(sources, { maxLength: 9, ...say }),
         await half.predict(sources, { maxLength: 9, ...say }),
       );
     }
-    equal(again.beam(sources[0], { maxLength: 9 }), half.beam(sources[0], { maxLength: 9 }));
+    const draw = { maxLength: 9, seed: 3 };
+    equal(await again.generate(sources, draw), await half.generate(sources, draw));
     using weights = await Seq2Seq.load(half.save({ weightsOnly: true }));
     equal(await weights.evaluate(examples), await half.evaluate(examples));
     await half.fit(examples, { ...fit, epochs: 2 });
@@ -260,10 +306,10 @@ test('files of something else, or with a wrong description, are refused', async 
   };
   const quoted = (text: string) => text.replaceAll('"', '\\"');
   for (const [bytes, message] of [
-    [change('seq2seq', 'tagger'), /holds a tagger, not a seq2seq/],
+    [change('seq2seq', 'tagger'), /holds 'tagger', not 'seq2seq'/],
     [change(quoted('"hiddenSize":5'), quoted('"hiddenSize":-5')), /description: hiddenSize: .*got -5/],
     [change(quoted('"hiddenSize":5'), quoted('"hiddenSize":6')), /is \[15, 3\] and not \[18, 3\]/],
-    [change(quoted('"target":["x","y","z"]'), quoted('"target":["x","y","y"]')), /target: 'y' is there twice/],
+    [change(quoted('"target":["x","y","z"]'), quoted('"target":["x","y","y"]')), /target: duplicate 'y'/],
     [file.subarray(0, file.length - 4), /cut off/],
   ] as const) {
     let caught: unknown;
@@ -279,8 +325,8 @@ test('create says what is wrong with its options', async () => {
   const wrong: [object, RegExp][] = [
     [{ source: undefined }, /source: expected options of an input, or several by their names, got undefined/],
     [{ source: 'abc' }, /source: expected options of an input.*got 'abc'/],
-    [{ source: {} }, /source: there is none/],
-    [{ source: { '': { inputSize: 2 } } }, /source: one has no name/],
+    [{ source: {} }, /source: expected at least one/],
+    [{ source: { '': { inputSize: 2 } } }, /source: expected names that are not empty/],
     [{ source: { vocabulary: '' } }, /source.vocabulary: the text is empty/],
     [
       { source: { vocabulary: 'ab', embedingSize: 3 } },
@@ -288,17 +334,17 @@ test('create says what is wrong with its options', async () => {
     ],
     [
       { source: { vocabulary: 'ab', inputSize: 3 } },
-      /source.vocabulary, features or inputSize.*vocabulary and inputSize do not go/,
+      /source.vocabulary, features or inputSize.*vocabulary and inputSize cannot be combined/,
     ],
     [{ source: { passage: { inputSize: 0 } } }, /source.passage.inputSize: expected a positive whole number, got 0/],
     [{ source: { passage: 5 } }, /source.passage: expected an object of options, got 5/],
     [{ source: { passage: null } }, /source.passage: expected an object of options, got null/],
     [{ source: { passage: {} } }, /source.passage.vocabulary, features or inputSize.*none was given/],
     [{ source: { vocabulary: 'ab', unknown: '?' } }, /source.unknown: '\?' is not in the vocabulary/],
-    [{ source: { inputSize: 2, embeddingSize: 2 } }, /source.embeddingSize and inputSize do not go together/],
-    [{ source: { features: null, inputSize: undefined } }, /source.features: expected an object of options, got null/],
+    [{ source: { inputSize: 2, embeddingSize: 2 } }, /source.embeddingSize and inputSize cannot be combined/],
+    [{ source: { features: null, inputSize: undefined } }, /source.features: expected an object of features, got null/],
     [{ target: '' }, /target: the text is empty/],
-    [{ target: ['a', 'a'] }, /target: 'a' is there twice/],
+    [{ target: ['a', 'a'] }, /target: duplicate 'a'/],
     [{ target: ['a', 5] }, /target\[1\]: expected a string, got 5/],
     [{ target: undefined }, /target: expected a text or a list of tokens, got undefined/],
     [{ embeddingSize: 0 }, /embeddingSize: .*got 0/],
@@ -307,7 +353,19 @@ test('create says what is wrong with its options', async () => {
     [{ context: 'first' }, /context: expected 'last' or 'affine' or 'mean', got 'first'/],
     [{ pass: 'all' }, /pass: expected 'state' or 'input' or 'both', got 'all'/],
     [{ attention: 'self' }, /attention: expected 'dot' or 'general' or 'additive', got 'self'/],
-    [{ attention: 'dot', bidirectional: true }, /attention: 'dot' and bidirectional: true.*5 features, keys 10/],
+    [
+      { attention: 'dot', bidirectional: true },
+      /attention: 'dot' needs decoder and encoder of one width.*5 and 10 features/,
+    ],
+    [{ attention: 'dot', encoder: { hiddenSize: 4 } }, /attention: 'dot' needs .*5 and 4 features/],
+    [{ bridge: 'relu' }, /bridge: expected 'none' or 'affine' or 'tanh', got 'relu'/],
+    [{ bridge: 'tanh', pass: 'input' }, /bridge: needs pass: 'state' or 'both'/],
+    [{ bridge: 'none', bidirectional: true }, /bridge: 'none' needs .*c has 10 features, the layers 5/],
+    [{ bridge: 'none', hiddenSize: [4, 5] }, /bridge: 'none' needs .*c has 5 features, the layers 4 and 5/],
+    [{ encoder: { hiddenSize: 0 } }, /hiddenSize: .*got 0/],
+    [{ encoder: { units: 3 } }, /encoder: unknown option 'units'; did you mean 'hiddenSize'/],
+    [{ encoder: { reverse: true } }, /encoder: unknown option 'reverse'/],
+    [{ encoder: 5 }, /encoder: expected an object of options, got 5/],
     [{ inputDropout: 1 }, /inputDropout: expected a number below 1, got 1/],
     [{ outputDropout: -0.1 }, /outputDropout: .*got -0.1/],
     [{ reverse: true }, /unknown option 'reverse'/],
@@ -315,7 +373,7 @@ test('create says what is wrong with its options', async () => {
     [{ seed: 1.5 }, /seed: .*got 1.5/],
   ];
   for (const [options, message] of wrong) await rejects(create(options as never), message);
-  await rejects(Seq2Seq.create(null as never), /options: expected an object of options, got null/);
+  await rejects(Seq2Seq.create(null as never), /create: expected an object of options, got null/);
 });
 
 test('bad examples and options are refused before a step, and change nothing', async () => {
@@ -326,9 +384,9 @@ test('bad examples and options are refused before a step, and change nothing', a
   refuses(
     () => task.save(),
     [
-      [() => fit([]), /examples: there are none/],
+      [() => fit([]), /examples: expected at least one/],
       [() => fit('abc'), /examples: expected a list of { source, target }, got 'abc'/],
-      [() => fit([good, null]), /examples\[1\].source: expected a text or a list of tokens, got undefined/],
+      [() => fit([good, null]), /examples\[1\]: expected { source, target }, got null/],
       [() => fit([good, { source: '', target: 'x' }]), /examples\[1\].source: is empty/],
       [
         () => fit([good, { source: 'abd!', target: 'x' }]),
@@ -339,7 +397,7 @@ test('bad examples and options are refused before a step, and change nothing', a
       [() => fit([{ source: 'a' }]), /examples\[0\].target: expected a text or a list of tokens, got undefined/],
       [() => fit([good], { epochs: 0 }), /epochs: .*got 0/],
       [() => fit([good], { batchSize: -1 }), /batchSize: .*got -1/],
-      [() => fit([good], { steps: 5 }), /steps: passes over the examples are counted here; see epochs/],
+      [() => fit([good], { steps: 5 }), /fit: unknown option 'steps'; did you mean 'epochs'/],
       [() => fit([good], { teacherForcing: 1.5 }), /teacherForcing: .*got 1.5/],
       [() => fit([good], { teacherForcing: null }), /teacherForcing: expected an object of options, got null/],
       [() => fit([good], { teacherForcing: { from: 1, to: 2, steps: 5 } }), /teacherForcing.to: .*got 2/],
@@ -347,7 +405,7 @@ test('bad examples and options are refused before a step, and change nothing', a
       [() => fit([good], { learningrate: 1 }), /unknown option 'learningrate'; did you mean 'learningRate'/],
       [() => fit([good], { signal: 5 }), /signal: expected an AbortSignal, got 5/],
       [() => fit([good], null as never), /fit: expected an object of options, got null/],
-      [() => task.evaluate([]), /examples: there are none/],
+      [() => task.evaluate([]), /examples: expected at least one/],
       [() => task.evaluate([good], { maxLength: 0 }), /maxLength: .*got 0/],
       [() => task.evaluate([good], { maxlength: 5 } as never), /unknown option 'maxlength'; did you mean 'maxLength'/],
       [() => task.predict('abc' as never), /sources: expected a list of sources, got 'abc'/],
@@ -356,17 +414,21 @@ test('bad examples and options are refused before a step, and change nothing', a
       [() => task.predict(['a'], { maxLength: 1.5 }), /maxLength: .*got 1.5/],
       [() => task.predict(['a'], { beamWidth: 0 }), /beamWidth: .*got 0/],
       [() => task.predict(['a'], { lengthNormalization: -1 }), /lengthNormalization: .*got -1/],
-      [() => task.predict(['a'], { temperature: 0.5 }), /temperature: means nothing without sample: true/],
-      [() => task.predict(['a'], { seed: 1 }), /seed: means nothing without sample: true/],
-      [() => task.predict(['a'], { sample: true, beamWidth: 2 }), /sample and beamWidth do not go together/],
-      [() => task.predict(['a'], { sample: true, topP: 0 }), /topP: .*got 0/],
-      [() => task.predict(['a'], { sample: true, seed: -1 }), /seed: .*got -1/],
-      [() => task.predict(['a'], { sample: 1 } as never), /sample: expected true or false, got 1/],
+      [
+        () => task.predict(['a'], { beamWidth: 1, lengthNormalization: 1 }),
+        /lengthNormalization: needs a beamWidth above 1/,
+      ],
+      [() => task.predict(['a'], { temperature: 0.5 } as never), /predict: unknown option 'temperature'/],
       [() => task.predict(['a'], { signal: {} } as never), /signal: expected an AbortSignal/],
       [() => task.predict(['a'], { beam: 2 } as never), /unknown option 'beam'; did you mean 'beamWidth'/],
-      [() => task.beam('aq'), /source: "q" is not in the vocabulary/],
-      [() => task.beam(''), /source: is empty/],
-      [() => task.beam('a', { beamWidth: 0 }), /beamWidth: .*got 0/],
+      [() => task.generate('abc' as never), /sources: expected a list of sources, got 'abc'/],
+      [() => task.generate(['aq']), /sources\[0\]: "q" is not in the vocabulary/],
+      [() => task.generate(['a'], { beamWidth: 2 } as never), /generate: unknown option 'beamWidth'/],
+      [() => task.generate(['a'], { topP: 0 }), /topP: .*got 0/],
+      [() => task.generate(['a'], { topK: -1 }), /topK: .*got -1/],
+      [() => task.generate(['a'], { temperature: -1 }), /temperature: .*got -1/],
+      [() => task.generate(['a'], { seed: -1 }), /seed: .*got -1/],
+      [() => task.generate(['a'], { maxLength: 0 }), /maxLength: .*got 0/],
     ],
   );
 });
@@ -408,9 +470,9 @@ test('bad vectors, features, and sources of several encoders are refused', async
   );
 });
 
-test('own tokens do not go with masks that are one for all steps', async () => {
+test('own tokens cannot be combined with masks that are one for all steps', async () => {
   using task = await create({ variationalDropout: 0.2 });
-  throws(() => task.fit(EXAMPLES, { teacherForcing: 0.5 }), /teacherForcing and variationalDropout do not go together/);
+  throws(() => task.fit(EXAMPLES, { teacherForcing: 0.5 }), /teacherForcing and variationalDropout cannot be combined/);
   await task.fit(EXAMPLES, { epochs: 1 });
 });
 
@@ -452,7 +514,7 @@ test('words are joined with spaces, characters are not', async () => {
   words.model.set('head.bias', [50, 0, 0]);
   is((await words.predict(['a'], { maxLength: 3 }))[0].text, 'one one one');
   using task = await monotone([1, 0.5, 0.5, 1e-9]);
-  const [said] = (await task.predict(['a'], { maxLength: 3 })) as [Translation];
+  const [said] = await task.predict(['a'], { maxLength: 3 });
   equal([said.text, said.tokens], ['xxx', ['x', 'x', 'x']]);
 });
 

@@ -1,8 +1,8 @@
 /**
- * Sequence to class: gradients of every pooling, output and input, padding, weights of classes, figures counted by hand, streams,
+ * Sequence to class: gradients of every pooling, output and input, padding, weights of classes, metrics counted by hand, streams,
  * files, ten thousand sequences, what it says to bad input, and small tasks learned.
  */
-import { bceWithLogitsLoss, crossEntropyLoss, type Loss, mseLoss, State, type Tape } from 'gatewise';
+import { bceWithLogitsLoss, crossEntropyLoss, type Loss, saveState, type Tape } from 'gatewise';
 import {
   type ClassifierExample,
   type ClassPrediction,
@@ -27,12 +27,14 @@ import {
 
 type Layers = SequenceClassifier['model']['layers'];
 
-const SMALL = { vocabulary: 'abc', embeddingSize: 3, hiddenSize: 5, seed: 3 } satisfies SequenceClassifierOptions;
+type Given = Partial<SequenceClassifierOptions>;
+
+const SMALL = { vocabulary: 'abc', embeddingSize: 3, hiddenSize: 5, seed: 3 };
 const CLASSES = ['x', 'y', 'z'];
-const create = (options: SequenceClassifierOptions = {}) =>
-  SequenceClassifier.create({
+const create = (options: Given = {}): Promise<SequenceClassifier> =>
+  SequenceClassifier.create<string, boolean>({
     ...SMALL,
-    ...(options.outputs === undefined ? { classes: CLASSES } : {}),
+    classes: CLASSES,
     // one says what is read
     ...(options.inputSize || options.features ? { vocabulary: undefined, embeddingSize: undefined } : {}),
     ...options,
@@ -43,14 +45,15 @@ const random5 = random(5);
 const FRAMES = TEXTS.map(({ length }) => uniform(random5, 2 * length));
 const TAGGED = TEXTS.map((text) => ({ word: [...text], mark: [...text].map((c) => (c === 'a' ? '1' : '0')) }));
 
-/** What is foretold: options, and labels of the four sequences. */
-const kinds: [string, SequenceClassifierOptions, ClassifierExample['label'][]][] = [
+const labelsOf = (p: ClassPrediction) => ('label' in p ? [p.label] : p.labels);
+
+/** What is predicted: options, and labels of the four sequences. */
+const kinds: [string, Given, ClassifierExample['label'][]][] = [
   ['classes', {}, ['x', 'z', 'x', 'y']],
   ['labels', { multiLabel: true }, [['x', 'z'], [], ['y'], ['x', 'y', 'z']]],
-  ['numbers', { outputs: 2 }, [[0.5, -1], [1, 0.25], [-0.75, 1], Float32Array.of(0, -0.5)]],
 ];
 /** What is read. */
-const inputs: [string, SequenceClassifierOptions, ClassifierExample['input'][]][] = [
+const inputs: [string, Given, ClassifierExample['input'][]][] = [
   ['tokens, LSTM', {}, TEXTS],
   ['vectors, GRU in both directions', { inputSize: 2, cell: 'gru', bidirectional: true }, FRAMES],
   [
@@ -74,17 +77,11 @@ const examplesOf = (
 
 /** The loss that fit is to minimise, made of the layers. */
 function lossOf(task: SequenceClassifier, examples: readonly ClassifierExample[], weights?: ArrayLike<number>) {
-  const { classes = [], multiLabel, outputs } = task.config;
+  const { classes, multiLabel } = task.config;
   const batch = examples.map(({ input }) => task.model.layers.input.encode('input', input));
   const labels = examples.map(({ label }) => label);
   return (tape: Tape, layers: Layers): Loss => {
     const logits = layers.forward(tape, batch);
-    if (outputs)
-      return mseLoss(
-        tape,
-        logits,
-        (labels as number[][]).flatMap((own) => [...own]),
-      );
     if (multiLabel) {
       return bceWithLogitsLoss(
         tape,
@@ -97,12 +94,13 @@ function lossOf(task: SequenceClassifier, examples: readonly ClassifierExample[]
   };
 }
 
-let way = 0;
+let made = 0;
 let worst = 0;
-for (const pooling of poolings) {
-  for (const [kind, options, labels] of kinds) {
-    for (const hiddenLayers of [[], [6, 4]]) {
-      const [read, own, sequences] = inputs[way++ % inputs.length];
+for (const [p, pooling] of poolings.entries()) {
+  for (const [k, [kind, options, labels]] of kinds.entries()) {
+    for (const [l, hiddenLayers] of [[], [6, 4]].entries()) {
+      const [read, own, sequences] = inputs[(6 * p + 2 * k + l) % inputs.length];
+      made++;
       test(`gradients: ${pooling} pooling, ${kind}, ${hiddenLayers.length ? 'perceptron' : 'linear'}, ${read}`, async () => {
         using task = await create({ ...options, ...own, pooling, hiddenLayers, inputDropout: 0.1, outputDropout: 0.1 });
         scaleWeights(task.model, 2);
@@ -117,7 +115,7 @@ test('gradients: weights of classes, learned initial states', async () => {
   scaleWeights(task.model, 2);
   const examples = examplesOf(TEXTS, kinds[0][2]);
   worst = Math.max(worst, checkGradients(task.model, lossOf(task, examples, [0.5, 2, 1.5])));
-  console.log(`  worst error of all ${way + 1} gradients: ${worst.toExponential(1)}, bound 2e-3`);
+  console.log(`  worst error of all ${made + 1} gradients: ${worst.toExponential(1)}, bound 2e-3`);
 });
 
 for (const pooling of poolings) {
@@ -134,15 +132,15 @@ for (const pooling of poolings) {
         close(both.gradients[1], slopes, 1e-5, 'gradients one by one');
         const [all, one] = [await task.evaluate(examples), await task.evaluate(examples, { batchSize: 1 })];
         close([all.loss, one.loss], [want, want], 1e-6, 'loss of evaluate');
-        equal({ ...all, loss: 0, rmse: 0, mae: 0 }, { ...one, loss: 0, rmse: 0, mae: 0 });
+        equal({ ...all, loss: 0 }, { ...one, loss: 0 });
         const together = await task.predict(sequences);
         close(
-          together.flatMap(({ probabilities, values }) => [...probabilities, ...values]),
-          (await task.predict(sequences, { batchSize: 1 })).flatMap((p) => [...p.probabilities, ...p.values]),
+          together.flatMap(({ probabilities }) => [...probabilities]),
+          (await task.predict(sequences, { batchSize: 1 })).flatMap(({ probabilities }) => [...probabilities]),
           1e-6,
           'predictions',
         );
-        is(new Set(together.map(({ probabilities, values }) => `${[...probabilities, ...values]}`)).size, 4);
+        is(new Set(together.map(({ probabilities }) => `${[...probabilities]}`)).size, 4);
       }
     });
   }
@@ -151,10 +149,11 @@ for (const pooling of poolings) {
 test('weights of classes weigh the loss; balanced ones are n / (K · count)', async () => {
   using task = await create();
   const examples = examplesOf(TEXTS, kinds[0][2]);
-  const weights = [0.5, 2, 1.25];
+  const weights = [0.5, 2, 1];
+  const classWeights = { x: 0.5, y: 2 };
   const want = task.model.valueAndGrad(lossOf(task, examples, weights));
   const slopes = gradients(task.model);
-  const got = await look(task, examples, { classWeights: weights });
+  const got = await look(task, examples, { classWeights });
   close(got.losses, [want], 1e-6, 'loss');
   close(got.gradients, slopes, 1e-5, 'gradients');
   const plain = await look(task, examples);
@@ -162,24 +161,24 @@ test('weights of classes weigh the loss; balanced ones are n / (K · count)', as
   // x twice, y and z once
   equal(
     await look(task, examples, { classWeights: 'balanced' }),
-    await look(task, examples, { classWeights: [4 / 3 / 2, 4 / 3, 4 / 3] }),
+    await look(task, examples, { classWeights: { x: 4 / 3 / 2, y: 4 / 3, z: 4 / 3 } }),
   );
   const both = await batchAndSingles(task, examples, (i) => weights[CLASSES.indexOf(kinds[0][2][i] as string)], {
-    classWeights: weights,
+    classWeights,
   });
   close(both.loss.slice(0, 1), both.loss.slice(1), 1e-6, 'loss');
   close(both.gradients[0], both.gradients[1], 1e-5, 'gradients');
 });
 
 /** A model that says the same to everything. */
-async function constant(options: SequenceClassifierOptions, bias: number[]): Promise<SequenceClassifier> {
+async function constant(options: Given, bias: number[]): Promise<SequenceClassifier> {
   const task = await create(options);
   for (const { name, size } of task.model.parameters) task.model.set(name, new Float32Array(size));
   task.model.set('head.bias', bias);
   return task;
 }
 
-test('figures of evaluate are those counted by hand', async () => {
+test('metrics of evaluate are those counted by hand', async () => {
   using one = await constant({}, [Math.log(0.5), Math.log(0.3), Math.log(0.2)]);
   const examples = ['x', 'x', 'y', 'z', 'x'].map((label) => ({ input: 'ab', label }));
   const report = await one.evaluate(examples);
@@ -192,15 +191,16 @@ test('figures of evaluate are those counted by hand', async () => {
   close([report.macroF1, report.microF1], [0.25, 3 / 5], 1e-12, 'F1');
   const loss = -(3 * Math.log(0.5) + Math.log(0.3) + Math.log(0.2)) / 5;
   close([report.loss], [loss], 1e-6, 'loss');
-  ok(Number.isNaN(report.rmse) && Number.isNaN(report.mae));
   const [said] = await one.predict(['abc']);
-  equal([said.label, said.labels], ['x', ['x']]);
+  equal(labelsOf(said), ['x']);
+  equal(Object.keys(said), ['label', 'probabilities']);
   close(said.probabilities, [0.5, 0.3, 0.2], 1e-6, 'probabilities');
 
   const logit = (p: number) => Math.log(p / (1 - p));
   using several = await constant({ multiLabel: true }, [0.9, 0.5001, 0.1].map(logit));
   const [labels] = await several.predict(['abc']);
-  equal([labels.label, labels.labels], ['x', ['x', 'y']]);
+  equal(labelsOf(labels), ['x', 'y']);
+  equal(Object.keys(labels), ['labels', 'probabilities']);
   close(labels.probabilities, [0.9, 0.5001, 0.1], 1e-6, 'probabilities');
   const many = await several.evaluate([
     { input: 'a', label: ['x', 'y'] },
@@ -213,19 +213,7 @@ test('figures of evaluate are those counted by hand', async () => {
   equal(many.classes.z, { precision: 0, recall: 0, f1: 0, support: 1 });
   close([many.microF1], [10 / 14], 1e-12, 'F1 of all decisions');
   using none = await constant({ multiLabel: true }, [-1, -1, -1]);
-  equal(
-    (await none.predict(['a'])).map(({ label, labels }) => [label, labels]),
-    [['', []]],
-  );
-
-  using numbers = await constant({ outputs: 2 }, [1, -2]);
-  const errors = await numbers.evaluate([
-    { input: 'a', label: [1, -1] },
-    { input: 'ab', label: [4, -2] },
-  ]);
-  close([errors.loss, errors.rmse, errors.mae], [10 / 4, Math.sqrt(10 / 4), 1], 1e-6, 'errors');
-  ok(Number.isNaN(errors.accuracy));
-  equal([...(await numbers.predict(['a']))[0].values], [1, -2]);
+  equal((await none.predict(['a'])).map(labelsOf), [[]]);
 });
 
 for (const [read, own, sequences] of inputs.slice(0, 3)) {
@@ -237,7 +225,7 @@ for (const [read, own, sequences] of inputs.slice(0, 3)) {
       if (sequence instanceof Float32Array) return sequence.slice(2 * from, to && 2 * to);
       return Object.fromEntries(Object.entries(sequence).map(([name, list]) => [name, list.slice(from, to)]));
     };
-    const states: State[] = [];
+    const states: Uint8Array[] = [];
     // streams side by side do not disturb each other
     const streams = sequences.map(() => task.stream());
     for (let t = 0; t < 6; t++) {
@@ -245,17 +233,36 @@ for (const [read, own, sequences] of inputs.slice(0, 3)) {
         if (t >= TEXTS[i].length) continue;
         const [want] = await task.predict([cut(sequence, 0, t + 1)]);
         equal(streams[i].step(cut(sequence, t, t + 1)), want, `step ${t} of ${i}`);
-        if (i === 0) states.push(streams[i].state.clone());
+        if (i === 0) states.push(streams[i].save());
       }
     }
     const [whole] = await task.predict(sequences);
     equal(task.stream().step(sequences[0]), whole, 'several steps at once');
     equal(task.stream(states[1]).step(cut(sequences[0], 2)), whole, 'from a state that was kept');
-    const { state, step } = streams[0];
-    state.reset();
-    equal(step(sequences[0]), whole, 'after a reset');
+    const [stream] = streams;
+    stream.reset();
+    const second = stream.clone();
+    equal(stream.step(sequences[0]), whole, 'after a reset');
+    equal(second.step(sequences[0]), whole, 'a clone moves on its own');
   });
 }
+
+test('results are typed by what was asked for', async () => {
+  using one = await SequenceClassifier.create({ ...SMALL, classes: ['x', 'y'] });
+  const [{ label }] = await one.predict(['a']);
+  const either: 'x' | 'y' = label;
+  ok(either === 'x' || either === 'y');
+  using several = await SequenceClassifier.create({ ...SMALL, classes: ['x', 'y'], multiLabel: true });
+  const [{ labels }] = await several.predict(['a']);
+  const all: readonly ('x' | 'y')[] = labels;
+  ok(Array.isArray(all));
+  // @ts-expect-error there is no single label
+  is((await several.predict(['a']))[0].label, undefined);
+  const report = await one.evaluate([{ input: 'a', label: 'x' }]);
+  is(report.classes.x.support, 1);
+  // @ts-expect-error weights are of the classes
+  throws(() => one.fit([{ input: 'a', label: 'x' }], { classWeights: { w: 1 } }), /unknown option 'w'/);
+});
 
 test('streams are for models that read forward and look at the final state', async () => {
   for (const options of [
@@ -268,22 +275,21 @@ test('streams are for models that read forward and look at the final state', asy
     throws(() => task.stream(), /stream: needs a model that reads forward in time only, with pooling: 'last'/);
   }
   using task = await create();
-  const other = (h: number[], c: number[]) =>
-    new State(
-      1,
-      h.map((n) => new Float32Array(n)),
-      c.map((n) => new Float32Array(n)),
-    );
-  throws(
-    () => task.stream(other([4], [4])).step('a'),
-    /state: expected h of \[5\] features, layer by layer, got \[4\]/,
-  );
-  throws(() => task.stream(other([5], [])).step('a'), /state: expected c of \[5\] features, layer by layer, got \[\]/);
-  throws(
-    () => task.stream(other([5, 5], [5, 5])).step('a'),
-    /state: expected h of \[5\] features, layer by layer, got \[5,5\]/,
-  );
-  throws(() => task.stream(task.model.layers.rnn.state(2)).step('a'), /state: is of 2 sequences, the batch has 1/);
+  const saved = async (options: Given) => {
+    using other = await create(options);
+    return other.stream().save();
+  };
+  for (const [options, message] of [
+    [{ hiddenSize: 4 }, /the state's h has the sizes \[4\], the model's layers \[5\]/],
+    [{ numLayers: 2 }, /the state's h has the sizes \[5,5\], the model's layers \[5\]/],
+    [{ cell: 'gru' }, /expected task 'sequence-classifier', cell 'lstm' and format 2, got .*, 'gru' and 2/],
+  ] as const) {
+    const bytes = await saved(options);
+    throws(() => task.stream(bytes), message);
+  }
+  throws(() => task.stream(task.save()), /is not the state of a stream of this model/);
+  throws(() => task.stream(saveState(task.model.layers.rnn.state())), /is not the state of a stream/);
+  throws(() => task.stream({} as never), /bytes: expected a Uint8Array/);
   throws(() => task.stream().step('ad'), /input: "d" is not in the vocabulary/);
   throws(() => task.stream().step(''), /input: is empty/);
 });
@@ -357,8 +363,8 @@ test('ten thousand sequences: progress, memory that stays as it is, and a signal
   is(results.length, 10_000);
   const some = [0, 17, 4999, 9999];
   equal(
-    some.map((i) => results[i].label),
-    (await task.predict(some.map((i) => sequences[i]))).map(({ label }) => label),
+    some.map((i) => labelsOf(results[i])),
+    (await task.predict(some.map((i) => sequences[i]))).map(labelsOf),
     'in their order',
   );
 
@@ -382,14 +388,23 @@ test('ten thousand sequences: progress, memory that stays as it is, and a signal
 
 test('create says what is wrong with its options', async () => {
   const wrong: [object, RegExp][] = [
-    [{ classes: undefined }, /classes or outputs: one says what is foretold/],
-    [{ outputs: 2 }, /classes or outputs: one says what is foretold/],
-    [{ classes: undefined, outputs: 0 }, /outputs: expected a positive whole number, got 0/],
-    [{ classes: undefined, outputs: 2, multiLabel: true }, /outputs and multiLabel do not go together/],
-    [{ classes: [] }, /classes: expected a list of names, got Array of length 0/],
+    [{ classes: undefined }, /classes: expected a list of names, got undefined/],
+    [{ classes: null }, /classes: expected a list of names, got null/],
+    [{ outputs: 2 }, /unknown option 'outputs'/],
+    [{ multiLabel: null }, /multiLabel: expected true or false, got null/],
+    [{ hiddenSize: null }, /hiddenSize: .*got null/],
+    [{ merge: null }, /merge: .*got null/],
+    [{ initializers: { input: null } }, /initializers.input: .*got null/],
+    [{ seed: null }, /seed: .*got null/],
+    [{ runtime: null }, /runtime: expected a Runtime, got null/],
+    [{ module: null }, /module: .*got null/],
+    [{ lr: 1 }, /create: unknown option 'lr'; expected classes, multiLabel/],
+    [{ units: 4 }, /unknown option 'units'; did you mean 'hiddenSize'/],
+    [{ [`x${'y'.repeat(1e6)}`]: 1 }, /^create: unknown option 'xy{39}…'; expected .{0,600}$/],
+    [{ classes: [] }, /classes: expected a list of at least one name, got Array of length 0/],
     [{ classes: 'xyz' }, /classes: expected a list of names, got 'xyz'/],
-    [{ classes: ['x'] }, /classes: at least two are needed/],
-    [{ classes: ['x', 'y', 'x'] }, /classes: 'x' is there twice/],
+    [{ classes: ['x'] }, /classes: expected at least two/],
+    [{ classes: ['x', 'y', 'x'] }, /classes: duplicate 'x'/],
     [{ classes: ['x', 3] }, /classes\[1\]: expected a string, got 3/],
     [{ multiLabel: 'yes' }, /multiLabel: expected true or false, got 'yes'/],
     [{ pooling: 'min' }, /pooling: expected 'last' or 'mean' or 'max' or 'attention', got 'min'/],
@@ -397,13 +412,13 @@ test('create says what is wrong with its options', async () => {
     [{ hiddenLayers: [4, 0] }, /hiddenLayers\[1\]: expected a positive whole number, got 0/],
     [{ inputDropout: 1 }, /inputDropout: expected a number below 1, got 1/],
     [{ vocabulary: undefined, embeddingSize: undefined }, /vocabulary, features or inputSize.*none was given/],
-    [{ inputSize: 2 }, /vocabulary and inputSize do not go together/],
-    [{ vocabulary: undefined, inputSize: 2 }, /embeddingSize and inputSize do not go together/],
+    [{ inputSize: 2 }, /vocabulary and inputSize cannot be combined/],
+    [{ vocabulary: undefined, inputSize: 2 }, /embeddingSize and inputSize cannot be combined/],
     [
       { vocabulary: undefined, embeddingSize: undefined, inputSize: 2, unknown: '?' },
-      /unknown and inputSize do not go/,
+      /unknown and inputSize cannot be combined/,
     ],
-    [{ vocabulary: undefined, embeddingSize: undefined, features: {} }, /features: there are none/],
+    [{ vocabulary: undefined, embeddingSize: undefined, features: {} }, /features: expected at least one/],
     [
       { vocabulary: undefined, embeddingSize: undefined, features: { word: { vocabulary: 'ab' } } },
       /features.word.embeddingSize: .*got undefined/,
@@ -422,7 +437,7 @@ test('create says what is wrong with its options', async () => {
   for (const [options, message] of wrong) {
     await rejects(SequenceClassifier.create({ ...SMALL, classes: CLASSES, ...options } as never), message);
   }
-  await rejects(SequenceClassifier.create(undefined as never), /options: expected an object of options, got undefined/);
+  await rejects(SequenceClassifier.create(undefined as never), /create: expected an object of options, got undefined/);
 });
 
 test('bad examples and options are refused before a step, and change nothing', async () => {
@@ -433,31 +448,34 @@ test('bad examples and options are refused before a step, and change nothing', a
   refuses(
     () => task.save(),
     [
-      [() => fit([]), /examples: there are none/],
+      [() => fit([]), /examples: expected at least one/],
       [() => fit(good), /examples: expected a list of { input, label }, got an object/],
-      [() => fit([good, undefined]), /examples\[1\].input: expected a text or a list of tokens, got undefined/],
+      [() => fit([good, undefined]), /examples\[1\]: expected { input, label }, got undefined/],
+      [() => fit([good, { label: 'x' }]), /examples\[1\].input: expected a text or a list of tokens, got undefined/],
       [() => fit([good, { input: '', label: 'x' }]), /examples\[1\].input: is empty/],
       [() => fit([good, { input: 'aQbß', label: 'x' }]), /examples\[1\].input: "Q" and "ß" are not in the vocabulary/],
       [() => fit([{ input: ['a', 7], label: 'x' }]), /examples\[0\].input\[1\]: expected a token, got 7/],
       [() => fit([good, { input: 'a', label: 'w' }]), /examples\[1\].label: 'w' is not among the classes x, y and z/],
       [() => fit([good, { input: 'a' }]), /examples\[1\].label: undefined is not among the classes/],
       [() => fit([good, { input: 'a', label: 0 }]), /examples\[1\].label: 0 is not among the classes/],
-      [
-        () => fit([good], { classWeights: [1, 2] }),
-        /classWeights: expected 3 numbers or 'balanced', got Array of length 2/,
-      ],
-      [() => fit([good], { classWeights: [1, 2, 0] }), /classWeights\[2\]: expected a finite number above 0, got 0/],
-      [() => fit([good], { classWeights: [1, 2, Number.NaN] }), /classWeights\[2\]: .*got NaN/],
-      [() => fit([good], { classWeights: 'even' }), /classWeights: expected 3 numbers or 'balanced', got 'even'/],
-      [() => fit([good], { classWeights: null }), /classWeights: expected 3 numbers or 'balanced', got null/],
+      [() => fit([good], { classWeights: [1, 2] }), /classWeights: expected .* or 'balanced', got Array of length 2/],
+      [() => fit([good], { classWeights: { z: 0 } }), /classWeights.z: expected a finite number above 0, got 0/],
+      [() => fit([good], { classWeights: { y: Number.NaN } }), /classWeights.y: .*got NaN/],
+      [() => fit([good], { classWeights: { w: 1 } }), /classWeights: unknown option 'w'; expected x, y and z/],
+      [() => fit([good], { classWeights: 'even' }), /classWeights: expected .* or 'balanced', got 'even'/],
+      [() => fit([good], { classWeights: null }), /classWeights: expected .* or 'balanced', got null/],
+      [() => fit([good], { batchSize: null }), /batchSize: .*got null/],
+      [() => fit([good], { schedule: null }), /schedule: .*got null/],
+      [() => fit([good], { lr: 1 }), /fit: unknown option 'lr'; did you mean 'learningRate'/],
+      [() => fit([good], { batch_size: 1 }), /fit: unknown option 'batch_size'; did you mean 'batchSize'/],
       [() => fit([good], { epochs: 1.5 }), /epochs: .*got 1.5/],
       [() => fit([good], { batchSize: 0 }), /batchSize: .*got 0/],
-      [() => fit([good], { steps: 10 }), /steps: passes over the examples are counted here/],
+      [() => fit([good], { steps: 10 }), /unknown option 'steps'; did you mean 'epochs'/],
       [() => fit([good], { learningRate: -1 }), /learningRate: .*got -1/],
       [() => fit([good], { classweights: 'balanced' }), /unknown option 'classweights'; did you mean 'classWeights'/],
       [() => fit([good], 5 as never), /fit: expected an object of options, got 5/],
       [() => fit([good], { signal: 'stop' }), /signal: expected an AbortSignal, got 'stop'/],
-      [() => task.evaluate([]), /examples: there are none/],
+      [() => task.evaluate([]), /examples: expected at least one/],
       [() => task.evaluate([good], { batchsize: 5 } as never), /unknown option 'batchsize'; did you mean 'batchSize'/],
       [() => task.predict('abc' as never), /inputs: expected a list of sequences, got 'abc'/],
       [() => task.predict(['a', '']), /inputs\[1\]: is empty/],
@@ -469,7 +487,7 @@ test('bad examples and options are refused before a step, and change nothing', a
   );
 });
 
-test('bad labels and vectors are refused', async () => {
+test('bad labels are refused', async () => {
   using labels = await create({ multiLabel: true });
   const fit =
     (task: SequenceClassifier, input: unknown, label: unknown, options = {}) =>
@@ -481,32 +499,7 @@ test('bad labels and vectors are refused', async () => {
       [fit(labels, 'a', 'x'), /examples\[0\].label: expected a list of classes, got 'x'/],
       [fit(labels, 'a', null), /examples\[0\].label: expected a list of classes, got null/],
       [fit(labels, 'a', ['x', 'w']), /examples\[0\].label: 'w' is not among the classes x, y and z/],
-      [fit(labels, 'a', ['x'], { classWeights: 'balanced' }), /classWeights: go with classes only/],
-    ],
-  );
-  using numbers = await create({ outputs: 2, inputSize: 3 });
-  const frame = [[1, 2, 3]];
-  refuses(
-    () => numbers.save(),
-    [
-      [fit(numbers, frame, 5), /examples\[0\].label: expected 2 numbers, got 5/],
-      [fit(numbers, frame, null), /examples\[0\].label: expected 2 numbers, got null/],
-      [fit(numbers, frame, [1]), /examples\[0\].label: expected 2 numbers, got Array of length 1/],
-      [fit(numbers, frame, [1, Number.NaN]), /examples\[0\].label: expected finite numbers, got 1, NaN/],
-      [
-        fit(
-          numbers,
-          [
-            [1, 2, 3],
-            [1, 2],
-          ],
-          [1, 2],
-        ),
-        /examples\[0\].input\[1\]: expected a vector of 3 numbers, got Array of length 2/,
-      ],
-      [fit(numbers, [[1, 2, Infinity]], [1, 2]), /examples\[0\].input: number 2 is Infinity/],
-      [fit(numbers, new Float32Array(4), [1, 2]), /examples\[0\].input: expected vectors of 3 numbers, got 4 numbers/],
-      [fit(numbers, new Float32Array(0), [1, 2]), /examples\[0\].input: is empty/],
+      [fit(labels, 'a', ['x'], { classWeights: 'balanced' }), /classWeights and multiLabel cannot be combined/],
     ],
   );
 });
@@ -514,7 +507,7 @@ test('bad labels and vectors are refused', async () => {
 const data = { n: 1000, unseen: 300, shortest: 2, longest: 7 };
 const has = (text: string, letter: string) => text.includes(letter);
 /** Title, options, the label of a text, and whether a prediction is right. */
-const routes: [string, SequenceClassifierOptions, (text: string) => ClassifierExample['label'], Check?][] = [
+const routes: [string, Given, (text: string) => ClassifierExample['label'], Check?][] = [
   ['last: the first letter', { classes: [...ALPHABET] }, (text) => text[0]],
   [
     'mean: whether a is more than a third',
@@ -541,16 +534,9 @@ const routes: [string, SequenceClassifierOptions, (text: string) => ClassifierEx
     { classes: [...ALPHABET], multiLabel: true, pooling: 'max' },
     (text) => [...ALPHABET].filter((c) => has(text, c)),
   ],
-  [
-    'numbers: how many a, how many b',
-    { outputs: 2 },
-    (text) => ['a', 'b'].map((c) => text.split(c).length - 1),
-    ({ values }, label) => [...values].every((v, i) => Math.abs(v - Number(label[i])) < 0.5),
-  ],
 ];
 type Check = (said: ClassPrediction, label: ClassifierExample['label']) => boolean;
-const asSaid: Check = ({ label, labels }, truth) =>
-  Array.isArray(truth) ? labels.join() === truth.join() : label === truth;
+const asSaid: Check = (said, truth) => labelsOf(said).join() === [truth].flat().join();
 
 for (const [title, options, label, check = asSaid] of routes) {
   test(`learns ${title}`, async () => {
@@ -573,12 +559,16 @@ test('learns from vectors: whether a walk ends above where it began', async () =
 
 async function learned(
   title: string,
-  options: SequenceClassifierOptions,
+  options: Given,
   seen: ClassifierExample[],
   unseen: ClassifierExample[],
   check: Check,
 ): Promise<void> {
-  using task = await SequenceClassifier.create({ hiddenSize: 32, seed: 1, ...options });
+  using task = await SequenceClassifier.create<string, boolean>({
+    hiddenSize: 32,
+    seed: 1,
+    ...options,
+  } as SequenceClassifierOptions);
   const began = performance.now();
   const { loss, epoch } = await learn(task, seen, {
     epochs: 30,

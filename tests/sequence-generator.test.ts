@@ -1,6 +1,6 @@
 /** Vector → sequence: each way in and each kind of output, by its gradient, by what it learns, and by what it says to bad input. */
 import { FormatError, gradcheck } from 'gatewise';
-import { SequenceGenerator } from 'gatewise/tasks';
+import { type GeneratorTarget, SequenceGenerator, type SequenceGeneratorOptions } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok } from 'uvu/assert';
 import { random } from './support/numbers.js';
@@ -46,7 +46,7 @@ for (const [kind, { examples, options }] of Object.entries(kinds)) {
     for (const cell of ['gru', 'lstm'] as const) {
       test(`${kind}, X as ${pass}, ${cell}: gradcheck`, async () => {
         const shape = { cell, hiddenSize: [5, 4], pass, outputDropout: 0.2, seed: 4 };
-        using model = await SequenceGenerator.create({ ...options, ...shape });
+        using model = await SequenceGenerator.create<GeneratorTarget>({ ...options, ...shape });
         const { layers } = model.model;
         const some = [examples[37], examples[5], examples[62]];
         const inputs = some.map(({ input }) => Float32Array.from(input));
@@ -123,7 +123,7 @@ for (const pass of passes) {
   });
 }
 
-test('classes, one or several, beside numbers', async () => {
+test('classes, one or several, with numbers', async () => {
   using model = await SequenceGenerator.create({
     inputSize: 1,
     classes: ['high', 'low', 'long'],
@@ -167,12 +167,12 @@ test('a beam of 1 is greedy; the best of a beam that holds the whole tree is the
   ok(best.complete && Math.abs(best.logProbability - most) < 1e-5, `${best.logProbability}, expected ${most}`);
 });
 
-test('the same seed draws the same, another one does not, whatever the batches; the model’s own stream goes on', async () => {
+test('the same seed draws the same, another one does not, whatever the batches; the model’s own stream moves', async () => {
   using tokens = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 8 });
   using bits = await SequenceGenerator.create({ ...kinds.bits.options, hiddenSize: 8 });
   const inputs = texts.slice(0, 20).map(({ input }) => input);
   for (const model of [tokens, bits]) {
-    const draw = (options: object) => model.predict(inputs, { sample: true, maxLength: 12, ...options });
+    const draw = (options: object) => model.generate(inputs, { maxLength: 12, ...options });
     equal(await draw({ seed: 5 }), await draw({ seed: 5 }));
     const text = JSON.stringify(await draw({ seed: 5 }));
     ok(text !== JSON.stringify(await draw({ seed: 6 })));
@@ -181,15 +181,19 @@ test('the same seed draws the same, another one does not, whatever the batches; 
     const cold = await draw({ temperature: 0 });
     equal(cold, await model.predict(inputs, { maxLength: 12 }));
   }
-  const written = await tokens.predict(inputs, { sample: true, seed: 1, maxLength: 3 });
+  const written = await tokens.generate(inputs, { seed: 1, maxLength: 3 });
   ok(written.every((w) => w.tokens.length <= 3));
-  const frames = await bits.predict(inputs, { sample: true, seed: 1, maxLength: 3 });
-  ok(frames.every((w) => w.vectors.length <= 3 && w.vectors.every((v) => v.every((x) => x === 0 || x === 1))));
+  const frames = await bits.generate(inputs, { seed: 1, maxLength: 3 });
+  ok(frames.every((w) => w.frames.length <= 3 && w.frames.every((v) => v.every((x) => x === 0 || x === 1))));
+  const next = { ...bits.model.random.next };
+  await bits.generate(inputs, { seed: 1, maxLength: 3 });
+  equal(bits.model.random.next, next, 'a seed leaves the own stream where it is');
 });
 
 for (const [kind, { examples, options }] of Object.entries(kinds)) {
-  test(`${kind}: ten passes equal five, save, load, five more, to the bit`, async () => {
-    const make = () => SequenceGenerator.create({ ...options, hiddenSize: 8, inputDropout: 0.1, seed: 7 });
+  test(`${kind}: four epochs equal two, save, load, two more, to the bit`, async () => {
+    const make = (): Promise<SequenceGenerator> =>
+      SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 8, inputDropout: 0.1, seed: 7 });
     const fit = { batchSize: 10, learningRate: 1e-2 };
     using whole = await make();
     await whole.fit(examples, { ...fit, epochs: 4 });
@@ -205,13 +209,74 @@ for (const [kind, { examples, options }] of Object.entries(kinds)) {
   });
 
   test(`${kind}: sequences of a batch, of different lengths, give the loss they give one by one, to 1e-6`, async () => {
-    using model = await SequenceGenerator.create({ ...options, hiddenSize: 8, pass: 'both', seed: 7 });
+    using model = await SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 8, pass: 'both', seed: 7 });
     const together = await model.evaluate(examples, { batchSize: 64 });
     const alone = await model.evaluate(examples, { batchSize: 1 });
     ok(Math.abs(together.loss - alone.loss) <= 1e-6 * alone.loss, `${together.loss}, ${alone.loss}`);
-    if (kind !== 'tokens') ok(Math.abs(together.endLoss - alone.endLoss) <= 1e-6 * alone.endLoss);
+    is('endLoss' in together, kind !== 'tokens');
+    if ('endLoss' in together && 'endLoss' in alone)
+      ok(Math.abs(together.endLoss - alone.endLoss) <= 1e-6 * alone.endLoss);
   });
 }
+
+test('losses of frames are in nats per frame: the sum over a frame, and the end, in fit as in evaluate', async () => {
+  const log = (p: number) => -Math.log(p);
+  for (const kind of ['bits', 'vectors'] as const) {
+    const { examples, options } = kinds[kind];
+    using model: SequenceGenerator = await SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 4 });
+    // the same at every step: 0.8 for a one, 0.25 for every number, 0.3 for the end
+    for (const { name, size } of model.model.parameters) model.model.set(name, new Float32Array(size));
+    const F = examples[0].target[0].length;
+    const level = kind === 'bits' ? Math.log(4) : 0.25;
+    model.model.set('head.bias', new Float32Array(F).fill(level));
+    model.model.set('over.bias', [Math.log(0.3 / 0.7)]);
+    let [frames, numbers, ends] = [0, 0, 0];
+    for (const { target } of examples) {
+      const all = (target as number[][]).flat();
+      frames += target.length;
+      for (const v of all) numbers += kind === 'bits' ? log(v ? 0.8 : 0.2) : (v - 0.25) ** 2 / 2;
+      ends += target.length * log(0.7) + log(0.3);
+    }
+    const near = (got: number, want: number) => ok(Math.abs(got - want) < 1e-5 * want, `${got}, expected ${want}`);
+    for (const batchSize of [64, 5]) {
+      const report = await model.evaluate(examples, { batchSize });
+      near(report.loss, numbers / frames);
+      near('endLoss' in report ? report.endLoss : 0, ends / frames);
+    }
+    for await (const { loss } of model.fit(examples, { epochs: 1, batchSize: 64 }))
+      near(loss, (numbers + ends) / frames);
+  }
+});
+
+test('results have the fields that were asked for, and no others', async () => {
+  const keys = (own: object) => Object.keys(own).join(' ');
+  using tokens = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 4 });
+  using vectors = await SequenceGenerator.create({ ...kinds.vectors.options, hiddenSize: 4 });
+  using bits = await SequenceGenerator.create({ ...kinds.bits.options, hiddenSize: 4 });
+  const some = texts.slice(0, 3);
+  const inputs = some.map(({ input }) => input);
+  const [greedy] = await tokens.predict(inputs, { maxLength: 4 });
+  const [best] = await tokens.predict(inputs, { maxLength: 4, beamWidth: 2 });
+  is(keys(greedy), 'text tokens complete');
+  is(keys(best), 'text tokens complete logProbability hypotheses');
+  is(best.hypotheses[0].text, best.text);
+  // @ts-expect-error only a beam has hypotheses
+  is(greedy.hypotheses, undefined);
+  is(keys((await tokens.generate(inputs))[0]), 'text tokens complete');
+  const [swing] = await vectors.predict([[1, 0]], { maxLength: 4 });
+  is(keys(swing), 'vectors complete');
+  is(swing.vectors[0].length, 2);
+  const [turn] = await bits.predict(inputs, { maxLength: 4 });
+  is(keys(turn), 'frames complete');
+  is(turn.frames[0].length, BITS);
+  // @ts-expect-error frames are not vectors
+  is(turn.vectors, undefined);
+  is(keys(await tokens.evaluate(some)), 'loss exact');
+  is(keys(await vectors.evaluate(swings.slice(0, 3))), 'loss endLoss');
+  is(keys(await bits.evaluate(turned.slice(0, 3))), 'loss endLoss exact');
+  is(tokens.targetVocabulary.tokens.join(''), 'io');
+  is(bits.targetVocabulary, undefined);
+});
 
 test('predict shows progress and can be cancelled', async () => {
   using model = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 8 });
@@ -224,22 +289,23 @@ test('predict shows progress and can be cancelled', async () => {
 });
 
 test('bad input: each with its message, before anything is changed', async () => {
-  const make = (options: object) => SequenceGenerator.create({ inputSize: 2, target: 'ab', hiddenSize: 4, ...options });
+  const make = (options: Partial<SequenceGeneratorOptions> | Record<string, unknown>): Promise<SequenceGenerator> =>
+    SequenceGenerator.create({ inputSize: 2, target: 'ab', hiddenSize: 4, ...options } as SequenceGeneratorOptions);
   for (const [options, message] of [
     [
       { inputSize: undefined },
       /^inputSize or classes: X is made of numbers, of classes, or of both; neither was given/,
     ],
     [{ inputSize: 0 }, /^inputSize: expected a positive whole number, got 0/],
-    [{ classes: [] }, /^classes: expected a list of names/],
+    [{ classes: [] }, /^classes: expected a list of at least one name/],
     [{ target: 3 }, /^target: expected tokens, \{ vectors: features \} or \{ bits: features \}, got 3/],
     [{ target: { bits: 3, vectors: 2 } }, /^target: expected tokens/],
     [{ target: { bits: 0 } }, /^target\.bits: expected a positive whole number, got 0/],
-    [{ target: { bits: 2 }, embeddingSize: 4 }, /^embeddingSize: goes with tokens; bits are not looked up/],
+    [{ target: { bits: 2 }, embeddingSize: 4 }, /^embeddingSize: needs a target of tokens/],
     [{ pass: 'never' }, /^pass: expected 'state' or 'input' or 'both', got 'never'/],
     [{ hiddenLayers: [0] }, /^hiddenLayers\[0\]: expected a positive whole number/],
     [{ outputDropout: 1 }, /^outputDropout: expected a number below 1/],
-    [{ initialState: 'learned' }, /^initialState: 'learned' goes with pass: 'input'/],
+    [{ initialState: 'learned' }, /^initialState: 'learned' needs pass: 'input'/],
     [{ bidirectional: true }, /unknown option 'bidirectional'/],
   ] as const) {
     await rejects(make(options), message);
@@ -251,7 +317,7 @@ test('bad input: each with its message, before anything is changed', async () =>
   const before = model.save();
   const call = async (work: () => PromiseLike<unknown>) => work();
   for (const [work, message] of [
-    [() => model.fit([]), /^examples: there are none/],
+    [() => model.fit([]), /^examples: expected at least one/],
     [
       () => model.fit([{ input: [1], target: 'a' }]),
       /^examples\[0\]\.input: expected 2 numbers, got Array of length 1/,
@@ -276,9 +342,10 @@ test('bad input: each with its message, before anything is changed', async () =>
       /^examples\[0\]\.target\[0\]: expected a vector of 2 numbers/,
     ],
     [() => model.predict([[1, 2]], { maxLength: 0 }), /^maxLength: expected a positive whole number, got 0/],
-    [() => model.predict([[1, 2]], { temperature: 2 }), /^temperature: means nothing without sample: true/],
-    [() => bits.predict([[1, 2]], { beamWidth: 2 }), /^beamWidth: goes with tokens, not with bits/],
-    [() => vectors.predict([[1, 2]], { sample: true }), /^sample: vectors are not drawn/],
+    [() => model.predict([[1, 2]], { temperature: 2 } as never), /^predict: unknown option 'temperature'/],
+    [() => bits.predict([[1, 2]], { beamWidth: 2 }), /^beamWidth: needs a target of tokens, got bits/],
+    [() => bits.generate([[1, 2]], { topK: 2 }), /^topK: needs a target of tokens, got bits/],
+    [() => vectors.generate([[1, 2]]), /^generate: vectors have no probabilities to draw from/],
   ] as const) {
     await rejects(call(work), message);
   }

@@ -1,9 +1,18 @@
 /**
  * Sequence to labels: gradients with a softmax and with a CRF, several sets of labels, several features, frames, padding, the best
- * path against all paths, figures counted by hand, streams, files, what it says to bad input, and small tasks learned.
+ * path against all paths, metrics counted by hand, streams, files, what it says to bad input, and small tasks learned.
  */
 import { crossEntropyLoss, read, type Tape } from 'gatewise';
-import { type Sequence, SequenceTagger, type SequenceTaggerOptions, type TaggerExample } from 'gatewise/tasks';
+import {
+  type Classes,
+  type Sequence,
+  SequenceTagger,
+  type SequenceTaggerOptions,
+  type TaggerExample,
+  type TaggerReport,
+  type TagMetrics,
+  type TagPrediction,
+} from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
 import { close, random, uniform } from './support/numbers.js';
@@ -13,9 +22,9 @@ import { batchAndSingles, checkGradients, gradients, learn, refuses, same, scale
 
 type Layers = SequenceTagger['model']['layers'];
 
-const SMALL = { vocabulary: 'abc', embeddingSize: 3, hiddenSize: 5, labels: ['N', 'V', 'X'], seed: 3 } as const;
-const create = (options: Partial<SequenceTaggerOptions> = {}) =>
-  SequenceTagger.create({
+const SMALL = { vocabulary: 'abc', embeddingSize: 3, hiddenSize: 5, classes: ['N', 'V', 'X'], seed: 3 } as const;
+const create = (options: Partial<SequenceTaggerOptions> = {}): Promise<SequenceTagger> =>
+  SequenceTagger.create<Classes, boolean>({
     ...SMALL,
     // one says what is read
     ...(options.inputSize || options.features ? { vocabulary: undefined, embeddingSize: undefined } : {}),
@@ -33,16 +42,26 @@ const draw = (from: readonly string[], seed: number) => {
   return TEXTS.map((text) => [...text].map(() => from[Math.floor(next() * from.length)]));
 };
 const SETS = { pos: ['N', 'V', 'X'], entity: ['O', 'B-A', 'I-A', 'B-B'] };
-const one = draw(SMALL.labels, 1);
+const one = draw(SMALL.classes, 1);
 const [pos, entity] = [draw(SETS.pos, 2), draw(SETS.entity, 3)];
 const two = TEXTS.map((_, i) => ({ pos: pos[i], entity: entity[i] }));
 
-/** What is said: options, and the labels of the four sequences. */
+type Lists<T> = Readonly<Record<string, T>>;
+/** The labels of a prediction by the names of the sets, '' where there is one. */
+const setsOf = ({ labels }: TagPrediction): Lists<readonly string[]> =>
+  Array.isArray(labels) ? { '': labels } : (labels as Lists<readonly string[]>);
+const probabilitiesOf = (p: TagPrediction): Lists<Float32Array> => {
+  if (!('probabilities' in p)) return {};
+  return p.probabilities instanceof Float32Array ? { '': p.probabilities } : (p.probabilities as Lists<Float32Array>);
+};
+const metricsOf = (report: TaggerReport): Lists<TagMetrics> => ('sets' in report ? report.sets : { '': report });
+
+/** What is predicted: options, and the labels of the four sequences. */
 const kinds: [string, Partial<SequenceTaggerOptions>, TaggerExample['labels'][]][] = [
   ['softmax', {}, one],
   ['CRF', { crf: true }, one],
-  ['two sets, softmax', { labels: SETS }, two],
-  ['two sets, CRF', { labels: SETS, crf: true }, two],
+  ['two sets, softmax', { classes: SETS }, two],
+  ['two sets, CRF', { classes: SETS, crf: true }, two],
 ];
 /** What is read. */
 const inputs: [string, Partial<SequenceTaggerOptions>, Sequence[]][] = [
@@ -68,13 +87,13 @@ const examplesOf = (sequences: readonly Sequence[], labels: TaggerExample['label
 function lossOf(task: SequenceTagger, examples: readonly TaggerExample[]) {
   const { layers } = task.model;
   const batch = examples.map(({ input }) => layers.input.encode('input', input));
-  return (tape: Tape, { settings, chains }: Layers) =>
+  return (tape: Tape, { sets, chains }: Layers) =>
     layers.forward(tape, batch).map((rows, k) => {
-      const { name, labels } = settings.sets[k];
+      const { name, classes } = sets[k];
       const targets = new Int32Array(rows.T * rows.B).fill(-1);
       examples.forEach(({ labels: given }, b) => {
         const own = (name ? (given as Record<string, string[]>)[name] : given) as string[];
-        own.forEach((label, t) => (targets[t * rows.B + b] = labels.indexOf(label)));
+        own.forEach((label, t) => (targets[t * rows.B + b] = classes.indexOf(label)));
       });
       const loss = chains.length
         ? chains[k].loss(tape, rows, targets, { reduction: 'tokenMean' })
@@ -118,18 +137,19 @@ for (const [kind, options, labels] of kinds) {
       const together = await task.predict(sequences);
       const alone = await task.predict(sequences, { batchSize: 1 });
       together.forEach((p, i) => {
-        equal([p.labels, p.sets], [alone[i].labels, alone[i].sets]);
-        is(p.labels.length, TEXTS[i].length);
-        for (const [name, sure] of Object.entries(p.probabilities)) {
-          is(sure.length, options.crf ? 0 : TEXTS[i].length);
-          close(sure, alone[i].probabilities[name], 1e-6, 'probabilities');
+        equal(p.labels, alone[i].labels);
+        for (const own of Object.values(setsOf(p))) is(own.length, TEXTS[i].length);
+        is('probabilities' in p, !options.crf);
+        for (const [name, sure] of Object.entries(probabilitiesOf(p))) {
+          is(sure.length, TEXTS[i].length);
+          close(sure, probabilitiesOf(alone[i])[name], 1e-6, 'probabilities');
         }
       });
     }
   });
 }
 
-test('a softmax says the likeliest label of each step; a CRF the best path of all', async () => {
+test('a softmax predicts the most probable label of each step; a CRF the best path of all', async () => {
   for (const crf of [false, true]) {
     using task = await create({ crf, bidirectional: true });
     scaleWeights(task.model, 4);
@@ -156,7 +176,7 @@ test('a softmax says the likeliest label of each step; a CRF the best path of al
       }
       equal(
         said[i].labels,
-        best.path.map((c) => SMALL.labels[c]),
+        best.path.map((c) => SMALL.classes[c]),
       );
       const greedy = Array.from({ length: T }, (_, t) =>
         [0, 1, 2].reduce((a, c) => (x[t * K + c] > x[t * K + a] ? c : a), 0),
@@ -166,15 +186,15 @@ test('a softmax says the likeliest label of each step; a CRF the best path of al
       const e = Array.from(x, Math.exp);
       best.path.forEach((c, t) => {
         const sum = e[t * K] + e[t * K + 1] + e[t * K + 2];
-        ok(Math.abs(said[i].probabilities[''][t] - e[t * K + c] / sum) < 1e-6);
+        ok(Math.abs(probabilitiesOf(said[i])[''][t] - e[t * K + c] / sum) < 1e-6);
       });
     });
     ok(crf ? differ > 1 : differ === 0, `${differ} paths are not those of the steps`);
   }
 });
 
-test('figures of evaluate are those counted by hand', async () => {
-  using task = await create({ labels: SETS });
+test('metrics of evaluate are those counted by hand', async () => {
+  using task = await SequenceTagger.create({ ...SMALL, classes: SETS });
   for (const { name, size } of task.model.parameters) task.model.set(name, new Float32Array(size));
   // always V, and B-A
   task.model.set('head.pos.bias', [0.2, 0.5, 0.3].map(Math.log));
@@ -183,7 +203,7 @@ test('figures of evaluate are those counted by hand', async () => {
     { input: 'ab', labels: { pos: ['V', 'N'], entity: ['B-A', 'I-A'] } },
     { input: 'cab', labels: { pos: ['V', 'X', 'V'], entity: ['O', 'B-A', 'B-B'] } },
   ]);
-  is(report.accuracy, 3 / 5);
+  is(report.accuracy, (3 / 5 + 2 / 5) / 2, 'the mean over the sets');
   is(report.sets.pos.accuracy, 3 / 5);
   is(report.sets.entity.accuracy, 2 / 5);
   equal(report.sets.pos.classes.V, { precision: 3 / 5, recall: 1, f1: 0.75, support: 3 });
@@ -193,17 +213,22 @@ test('figures of evaluate are those counted by hand', async () => {
   const logs = [0.5, 0.2, 0.5, 0.3, 0.5, 0.6, 0.2, 0.1, 0.6, 0.1].map(Math.log);
   close([report.loss], [-logs.reduce((a, b) => a + b) / 5], 1e-6, 'loss, the sum over the sets');
   const [said] = await task.predict(['abc']);
-  equal(said.labels, ['V', 'V', 'V']);
-  equal(said.sets, { pos: ['V', 'V', 'V'], entity: ['B-A', 'B-A', 'B-A'] });
+  equal(said.labels, { pos: ['V', 'V', 'V'], entity: ['B-A', 'B-A', 'B-A'] });
   close(said.probabilities.entity, [0.6, 0.6, 0.6], 1e-6, 'probabilities');
-  using single = await create();
-  const [plain] = await single.predict(['ab']);
-  equal(plain.sets, { '': plain.labels });
+  using single = await SequenceTagger.create({ ...SMALL });
+  const one = await single.evaluate([{ input: 'ab', labels: ['N', 'V'] }]);
+  equal(Object.keys(one), ['loss', 'accuracy', 'classes', 'spans']);
+  const [{ labels }] = await single.predict(['ab']);
+  const typed: readonly ('N' | 'V' | 'X')[] = labels;
+  is(typed.length, 2);
+  using chain = await SequenceTagger.create({ ...SMALL, crf: true });
+  // @ts-expect-error a CRF has no probabilities of steps
+  is((await chain.predict(['ab']))[0].probabilities, undefined);
 });
 
 for (const [reads, own, sequences] of inputs.filter(([, { bidirectional, reverse }]) => !bidirectional && !reverse)) {
   test(`a stream says step by step what predict says of the whole: ${reads}`, async () => {
-    using task = await create({ ...own, labels: SETS });
+    using task = await create({ ...own, classes: SETS });
     scaleWeights(task.model, 3);
     const whole = await task.predict(sequences);
     const cut = (sequence: Sequence, from: number, to: number): Sequence =>
@@ -215,20 +240,22 @@ for (const [reads, own, sequences] of inputs.filter(([, { bidirectional, reverse
     for (let t = 0; t < 6; t++) {
       sequences.forEach((sequence, i) => {
         if (t >= TEXTS[i].length) return;
-        const { sets, probabilities } = streams[i].step(cut(sequence, t, t + 1));
+        const step = streams[i].step(cut(sequence, t, t + 1));
         for (const name of ['pos', 'entity']) {
-          equal(sets[name], [whole[i].sets[name][t]]);
-          equal([...probabilities[name]], [whole[i].probabilities[name][t]]);
+          equal(setsOf(step)[name], [setsOf(whole[i])[name][t]]);
+          equal([...probabilitiesOf(step)[name]], [probabilitiesOf(whole[i])[name][t]]);
         }
       });
     }
     const stream = task.stream();
     stream.step(cut(sequences[0], 0, 2));
-    const kept = stream.state.clone();
+    const kept = stream.save();
+    const clone = stream.clone();
     const rest = stream.step(cut(sequences[0], 2, 5));
-    equal(rest.sets.pos, whole[0].sets.pos.slice(2));
+    equal(setsOf(rest).pos, setsOf(whole[0]).pos.slice(2));
+    equal(clone.step(cut(sequences[0], 2, 5)), rest, 'a clone moves on its own');
     equal(task.stream(kept).step(cut(sequences[0], 2, 5)), rest, 'from a state that was kept');
-    stream.state.reset();
+    stream.reset();
     equal(stream.step(sequences[1]), whole[1], 'after a reset');
   });
 }
@@ -240,7 +267,8 @@ test('streams are for models that read forward, without a CRF', async () => {
   }
   using task = await create();
   throws(() => task.stream().step('ad'), /input: "d" is not in the vocabulary/);
-  throws(() => task.stream(task.model.layers.rnn.state(3)).step('a'), /state: is of 3 sequences, the batch has 1/);
+  using other = await create({ hiddenSize: 4 });
+  throws(() => task.stream(other.stream().save()), /the state's h has the sizes \[4\], the model's layers \[5\]/);
 });
 
 for (const [kind, options, labels] of kinds) {
@@ -285,31 +313,31 @@ test('ten thousand sequences: progress, memory that stays as it is, and a signal
         if (p.done === 700) stop.abort(new Error(`enough after ${p.done}`));
     })();
     await rejects(cancelled, /enough after 700/);
-    is((await task.predict(['abc']))[0].labels.length, 3);
+    is(setsOf((await task.predict(['abc']))[0])[''].length, 3);
   }
 });
 
 test('create says what is wrong with its options', async () => {
   const wrong: [object, RegExp][] = [
-    [{ labels: undefined }, /labels: expected a list of names, or lists by the names of sets, got undefined/],
-    [{ labels: null }, /labels: expected a list of names, or lists by the names of sets, got null/],
-    [{ labels: 'NVX' }, /labels: expected a list of names.*got 'NVX'/],
-    [{ labels: [] }, /labels: expected a list of names, got Array of length 0/],
-    [{ labels: {} }, /labels: there are none/],
-    [{ labels: ['N', 'V', 'N'] }, /labels: 'N' is there twice/],
-    [{ labels: { pos: ['N', 5] } }, /labels.pos\[1\]: expected a string, got 5/],
-    [{ labels: { pos: 'NV' } }, /labels.pos: expected a list of names, got 'NV'/],
-    [{ labels: { '': ['N', 'V'] } }, /labels: one set has no name/],
+    [{ classes: undefined }, /classes: expected a list of names, or lists by the names of sets, got undefined/],
+    [{ classes: null }, /classes: expected a list of names, or lists by the names of sets, got null/],
+    [{ classes: 'NVX' }, /classes: expected a list of names.*got 'NVX'/],
+    [{ classes: [] }, /classes: expected a list of at least one name, got Array of length 0/],
+    [{ classes: {} }, /classes: expected at least one/],
+    [{ classes: ['N', 'V', 'N'] }, /classes: duplicate 'N'/],
+    [{ classes: { pos: ['N', 5] } }, /classes.pos\[1\]: expected a string, got 5/],
+    [{ classes: { pos: 'NV' } }, /classes.pos: expected a list of names, got 'NV'/],
+    [{ classes: { '': ['N', 'V'] } }, /classes: expected names that are not empty/],
     [{ crf: 1 }, /crf: expected true or false, got 1/],
     [{ hiddenLayers: 4 }, /hiddenLayers: expected a list of widths, got 4/],
     [{ outputDropout: 1.5 }, /outputDropout: expected a number below 1, got 1.5/],
-    [{ classes: ['a'] }, /unknown option 'classes'/],
+    [{ labels: ['a'] }, /unknown option 'labels'; did you mean 'classes'/],
     [{ bidirectional: true, reverse: true }, /bidirectional and reverse do not go together/],
     [{ unknown: '?' }, /unknown: '\?' is not in the vocabulary/],
     [{ vocabulary: undefined }, /vocabulary, features or inputSize.*none was given/],
     [
       { vocabulary: undefined, features: { word: { vocabulary: 'ab', embeddingSize: 2 } } },
-      /embeddingSize and features do not/,
+      /embeddingSize and features cannot be combined/,
     ],
   ];
   for (const [options, message] of wrong)
@@ -324,25 +352,25 @@ test('bad examples and options are refused before a step, and change nothing', a
   refuses(
     () => task.save(),
     [
-      [() => fit([]), /examples: there are none/],
+      [() => fit([]), /examples: expected at least one/],
       [() => fit(good), /examples: expected a list of { input, labels }, got an object/],
-      [() => fit([good, null]), /examples\[1\].input: expected a text or a list of tokens, got undefined/],
+      [() => fit([good, null]), /examples\[1\]: expected { input, labels }, got null/],
       [() => fit([good, { input: '', labels: [] }]), /examples\[1\].input: is empty/],
       [() => fit([good, { input: 'ad', labels: ['N', 'V'] }]), /examples\[1\].input: "d" is not in the vocabulary/],
       [() => fit([good, { input: 'ab', labels: ['N'] }]), /examples\[1\].labels: 1 labels for 2 steps/],
       [() => fit([good, { input: 'ab', labels: ['N', 'V', 'X'] }]), /examples\[1\].labels: 3 labels for 2 steps/],
       [
         () => fit([good, { input: 'ab', labels: ['N', 'Q'] }]),
-        /examples\[1\].labels\[1\]: 'Q' is not among the labels N, V and X/,
+        /examples\[1\].labels\[1\]: 'Q' is not among the classes N, V and X/,
       ],
-      [() => fit([good, { input: 'ab', labels: [0, 1] }]), /examples\[1\].labels\[0\]: 0 is not among the labels/],
+      [() => fit([good, { input: 'ab', labels: [0, 1] }]), /examples\[1\].labels\[0\]: 0 is not among the classes/],
       [() => fit([good, { input: 'ab', labels: 'NV' }]), /examples\[1\].labels: expected a list of labels, got 'NV'/],
       [() => fit([good, { input: 'ab' }]), /examples\[1\].labels: expected a list of labels, got undefined/],
       [() => fit([good], { epochs: -1 }), /epochs: .*got -1/],
       [() => fit([good], { batchSize: 0.5 }), /batchSize: .*got 0.5/],
       [() => fit([good], { classWeights: [1] }), /unknown option 'classWeights'/],
       [() => fit([good], { signal: 1 }), /signal: expected an AbortSignal, got 1/],
-      [() => task.evaluate([]), /examples: there are none/],
+      [() => task.evaluate([]), /examples: expected at least one/],
       [() => task.evaluate([good], { batchSize: 0 }), /batchSize: .*got 0/],
       [() => task.predict('ab' as never), /inputs: expected a list of sequences, got 'ab'/],
       [() => task.predict(['a', '']), /inputs\[1\]: is empty/],
@@ -350,7 +378,7 @@ test('bad examples and options are refused before a step, and change nothing', a
       [() => task.predict(['a'], { signal: 'x' } as never), /signal: expected an AbortSignal/],
     ],
   );
-  using sets = await create({ labels: SETS, inputSize: 2 });
+  using sets = await create({ classes: SETS, inputSize: 2 });
   const frame = [[1, 2]];
   const with2 = (input: unknown, labels: unknown) => () => sets.fit([{ input, labels } as never]);
   refuses(
@@ -359,7 +387,7 @@ test('bad examples and options are refused before a step, and change nothing', a
       [with2(frame, { pos: ['N'] }), /examples\[0\].labels.entity: expected a list of labels, got undefined/],
       [
         with2(frame, { pos: ['N'], entity: ['B-C'] }),
-        /examples\[0\].labels.entity\[0\]: 'B-C' is not among the labels O/,
+        /examples\[0\].labels.entity\[0\]: 'B-C' is not among the classes O/,
       ],
       [with2(frame, { pos: ['N', 'V'], entity: ['O'] }), /examples\[0\].labels.pos: 2 labels for 1 steps/],
       [with2(frame, { pos: ['N'], entity: ['O'], mood: ['x'] }), /examples\[0\].labels: unknown option 'mood'/],
@@ -383,26 +411,26 @@ const routes: [
 ][] = [
   [
     'softmax, forward: the letter before',
-    { labels: ['-', ...ALPHABET] },
+    { classes: ['-', ...ALPHABET] },
     (text) => text,
     (text) => [...`-${text}`.slice(0, -1)],
   ],
   [
     'softmax, both directions: whether the same letter comes again or was there',
-    { labels: ['once', 'more'], bidirectional: true, cell: 'gru' },
+    { classes: ['once', 'more'], bidirectional: true, cell: 'gru' },
     (text) => text,
     (text) => [...text].map((c) => (text.split(c).length > 2 ? 'more' : 'once')),
   ],
   [
     'CRF: stretches of a and b, begun anew after each a',
-    { labels: ['O', 'B-x', 'I-x'], crf: true, bidirectional: true },
+    { classes: ['O', 'B-x', 'I-x'], crf: true, bidirectional: true },
     (text) => text,
     (text) => [...text].map((c, t) => (c > 'b' ? 'O' : c === 'a' || !/[ab]/.test(text[t - 1] ?? '') ? 'B-x' : 'I-x')),
   ],
   [
     'two sets over two features: the word before, and whether word and mark are both even',
     {
-      labels: { before: ['-', ...ALPHABET], same: ['yes', 'no'] },
+      classes: { before: ['-', ...ALPHABET], same: ['yes', 'no'] },
       features: {
         word: { vocabulary: ALPHABET, embeddingSize: 8 },
         mark: { vocabulary: '01', embeddingSize: 4 },
@@ -416,7 +444,7 @@ const routes: [
   ],
   [
     'frames: whether the sum so far is above 0',
-    { labels: ['above', 'below'], inputSize: 2 },
+    { classes: ['above', 'below'], inputSize: 2 },
     (text) => [...text].map((c) => [ALPHABET.indexOf(c) - 1.75, text.length / 8]),
     (text) => {
       let sum = 0;
@@ -433,7 +461,12 @@ for (const [title, options, inputOf, labelsOf] of routes) {
     const texts = drawTexts(data);
     const examples = (list: string[]) => list.map((text) => ({ input: inputOf(text), labels: labelsOf(text) }));
     const read = options.inputSize || options.features ? {} : { vocabulary: ALPHABET, embeddingSize: 8 };
-    using task = await SequenceTagger.create({ hiddenSize: 24, seed: 1, ...read, ...options } as SequenceTaggerOptions);
+    using task = await SequenceTagger.create<Classes, boolean>({
+      hiddenSize: 24,
+      seed: 1,
+      ...read,
+      ...options,
+    } as SequenceTaggerOptions);
     const began = performance.now();
     const { loss, epoch } = await learn(task, examples(texts.seen), {
       epochs: 30,
@@ -442,7 +475,7 @@ for (const [title, options, inputOf, labelsOf] of routes) {
       schedule: { kind: 'cosine', steps: 960 },
       enough: 0.003,
     });
-    const { sets } = await task.evaluate(examples(texts.unseen));
+    const sets = metricsOf(await task.evaluate(examples(texts.unseen)));
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const shares = Object.values(sets).map(({ accuracy }) => accuracy);
     const shown = shares.map((share) => `${(100 * share).toFixed(1)} %`).join(' and ');

@@ -132,7 +132,7 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
   const before = readdirSync(folder).sort().join();
   const wrong: [string[], RegExp][] = [
     [['train', 'nowhere.txt'], /nowhere\.txt: there is no such file/],
-    [['train', 'short.txt'], /text: its 8 tokens are too few/],
+    [['train', 'short.txt'], /text: expected at least 1025 tokens/],
     [['train', 'empty.txt'], /vocabulary: the text is empty/],
     [['train', 'binary.txt'], /binary\.txt: is not UTF-8 text/],
     [['train', 'text.txt', '--hidden', 'many'], /--hidden: expected a number, got 'many'/],

@@ -56,7 +56,7 @@ function run(bin, args) {
   });
 }
 
-/** Bytes as `decode` in bindings/core/runtime.ts reads them. */
+/** Bytes as `decode` in bindings/core/start.ts reads them. */
 function asText(bytes) {
   return Array.from(bytes, (byte) => {
     const code = 40 + (byte % 86);
@@ -66,31 +66,52 @@ function asText(bytes) {
 
 /** The entries as few files, which a process loads three times as fast: the first two share what both need. */
 async function bundle() {
-  await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, [], {});
-  // no step back is recorded, no parameter initialised, and nothing asks whether it trains: what only these reach is left out
-  const transform = (code) => code.replace(/(?:tape|this)\.training(?! =)/g, 'false');
+  await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
+  await entries({ quantized: 'dist/bindings/quantized.js' }, {}, (code) => code);
+  // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
-  await entries({ quantized: 'dist/bindings/quantized.js' }, [], {});
-  await entries({ infer: 'dist/bindings/infer.js' }, [{ name: 'infer', transform }], { manualPureFunctions: pure });
+  await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
+  thirdParty();
 }
 
-async function entries(entry, plugins, treeshake) {
+/** What the entry for inference does without, by file: initializers, other libraries' names, the guess which name was meant. */
+const LEFT_OUT = {
+  'nn/initializer.js': [
+    /.*/s,
+    'export const checkInitializer = (_, value) => value;\nexport const initialize = () => {};\n',
+  ],
+  'bindings/check.js': [/if \(word\.length > 40\).*?return best === undefined \? all : .*?;\n/s, 'return all;\n'],
+  'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
+};
+
+/** Nothing asks whether it trains. What is replaced keeps its length, for the source maps. */
+function inferenceOnly(code, id) {
+  const inferred = code.replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length));
+  const file = Object.keys(LEFT_OUT).find((name) => id.endsWith(`/${name}`));
+  if (!file) return inferred;
+  const [part, instead] = LEFT_OUT[file];
+  if (!part.test(inferred)) throw new Error(`${file}: what gatewise/infer leaves out of it is not found`);
+  return inferred.replace(part, (what) => instead + what.slice(instead.length).replace(/[^\n]/g, ' '));
+}
+
+async function entries(entry, treeshake, change) {
   const { build } = await import('vite');
   await build({
     root,
     configFile: false,
     logLevel: 'error',
-    plugins,
+    plugins: [compiled(change), loader()],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,
       target: 'es2022',
       minify: false,
+      sourcemap: true,
       lib: { entry, formats: ['es'] },
       rollupOptions: {
         treeshake,
-        external: ['@assemblyscript/loader'],
         output: {
+          sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
           chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : 'core.js'),
         },
@@ -99,12 +120,77 @@ async function entries(entry, plugins, treeshake) {
   });
 }
 
+/**
+ * What tsc wrote, with its source maps, so that those of the bundles lead to TypeScript, which is packed next to them; a module as text
+ * has no source to show.
+ *
+ * @param change changes code and keeps the length of every line
+ */
+function compiled(change) {
+  return {
+    name: 'compiled',
+    load(id) {
+      if (!id.startsWith(join(root, 'dist'))) return null;
+      const code = change(readFileSync(id, 'utf8'), id).replace(/^\/\/# sourceMappingURL=.*$/m, '');
+      const map = id.includes('/core/wasm/') ? { mappings: '' } : JSON.parse(readFileSync(`${id}.map`, 'utf8'));
+      return { code, map };
+    },
+  };
+}
+
+/**
+ * The loader without what it does when it is loaded: it makes a TextDecoder, which an AudioWorklet lacks, and adds to a global. The
+ * decoder reads long strings of a module; without it the loader's own fallback does.
+ */
+function loader() {
+  const changes = [
+    [/^const utf16 = new TextDecoder\(.*$/m, 'const utf16 = null;'],
+    [/^Object\.hasOwn = Object\.hasOwn \|\| function[^}]*\};$/m, ''],
+    [/Object\.hasOwn\(/g, 'Object.prototype.hasOwnProperty.call('],
+  ];
+  return {
+    name: 'loader',
+    transform(code, id) {
+      if (!id.includes('@assemblyscript/loader')) return null;
+      for (const [from, to] of changes) {
+        if (code.search(from) < 0) throw new Error(`@assemblyscript/loader has changed: no ${from} in it`);
+        code = code.replace(from, to);
+      }
+      return { code, map: { mappings: '' } }; // its source is not in the package
+    },
+  };
+}
+
+/** The licence of what is bundled, and the notice that it asks to pass on. */
+function thirdParty() {
+  const text = (name) => readFileSync(join(root, 'node_modules/assemblyscript', name), 'utf8');
+  const { name, version, license } = JSON.parse(
+    readFileSync(join(root, 'node_modules/@assemblyscript/loader/package.json'), 'utf8'),
+  );
+  writeFileSync(
+    join(root, 'dist/THIRD-PARTY-LICENSES'),
+    `The file core.js contains ${name} ${version} (${license}), https://github.com/AssemblyScript/assemblyscript,
+without its line that makes a TextDecoder and its line that defines Object.hasOwn. Its licence and notice:
+
+${text('LICENSE')}
+${text('NOTICE')}`,
+  );
+}
+
+/** What an engine that takes compiled modules gives for `import module from 'gatewise/simd.wasm'`. */
+const WASM_TYPES = `import type { WasmModule } from './bindings/platform.js';
+
+declare const module: WasmModule;
+export default module;
+`;
+
 /** The declarations that asc writes, as one interface. */
 function coreInterface(source, declarations) {
   const lines = [...declarations.matchAll(/export function (\w+)\(([^)]*)\): (\w+);/g)].map(
     ([, name, parameters, result]) => `  ${name}(${parameters}): ${result};`,
   );
-  return `/** Generated from ${source}. */\nexport interface Core {\n  readonly memory: WebAssembly.Memory;\n${lines.join('\n')}\n}\n`;
+  const head = `/** Generated from ${source}. */\nimport type { WasmMemory } from '../../platform.js';\n`;
+  return `${head}\nexport interface Core {\n  readonly memory: WasmMemory;\n${lines.join('\n')}\n}\n`;
 }
 
 async function main() {
@@ -114,7 +200,7 @@ async function main() {
   const todo = wanted.filter((target) => stale([`build/wasm/${target}.wasm`], assembly));
   const worker = async () => {
     for (let target = todo.shift(); target; target = todo.shift()) {
-      // bench-simd is assembly/bench.ts, infer assembly/infer.ts, simd the core itself
+      // bench-simd is assembly/bench.ts, quantized-relaxed assembly/quantized/index.ts, simd the core itself
       const entry =
         ['bench', 'infer', 'quantized/index'].find((path) => path.startsWith(target.split('-')[0])) ?? 'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
@@ -133,7 +219,7 @@ async function main() {
     ...Object.fromEntries(
       AS_TEXT.map((build) => [
         `${build}.ts`,
-        `/** Generated: build/wasm/${build}.wasm as text, see decode in ../runtime.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
+        `/** Generated: build/wasm/${build}.wasm as text, see decode in ../start.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
       ]),
     ),
   };
@@ -149,6 +235,7 @@ async function main() {
     for (const build of PACKAGED) {
       copyFileSync(join(root, `build/wasm/${build}.wasm`), join(root, `dist/${build}.wasm`));
     }
+    writeFileSync(join(root, 'dist/wasm.d.ts'), WASM_TYPES);
     await bundle();
   }
   if (existsSync(join(root, 'tests/tsconfig.json'))) {
@@ -165,6 +252,7 @@ try {
   await main();
 } catch (error) {
   if (error.output) process.stderr.write(error.output);
+  if (!error.output && error.message.includes('\n')) console.error(error.message);
   console.error(`build failed: ${error.message.split('\n')[0]}`);
   process.exit(1);
 }

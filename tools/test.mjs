@@ -1,16 +1,21 @@
 /**
- * Builds, lints and runs the tests, each file in a process of its own, two at a time. The last line counts them.
+ * Builds, lints, checks the types of the kernels and runs the tests, each file in a process of its own, two at a time. All of them together
+ * print the coverage of bindings/. The last line counts the tests.
  *
  *     npm test [-- NAME...]    only files whose name contains one of the names
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { coverage } from './coverage.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const names = process.argv.slice(2);
+const covered = join(root, 'build/coverage');
+/** Tests that measure memory, which coverage takes part of. */
+const UNCOVERED = ['memory'];
 let passed = 0;
 let failed = 0;
 
@@ -42,7 +47,9 @@ function report(title, result, began, details) {
 
 async function testFile(file) {
   const began = performance.now();
-  const { code, output } = await run([join('build/tests', file)], { FORCE_COLOR: '0' });
+  const measured = !names.length && !UNCOVERED.some((name) => file.startsWith(name));
+  const env = { FORCE_COLOR: '0', ...(measured ? { NODE_V8_COVERAGE: covered } : {}) };
+  const { code, output } = await run([join('build/tests', file)], env);
   const count = (word) => Number(new RegExp(`^\\s*${word}:\\s+(\\d+)`, 'm').exec(output)?.[1] ?? Number.NaN);
   const total = count('Total');
   // a file that dies on the way counts as a failure, whatever it had passed
@@ -64,7 +71,11 @@ async function testFile(file) {
 }
 
 if (await step('build', ['tools/build.mjs', '--quiet'])) {
-  if (!names.length) await step('lint', ['node_modules/@biomejs/biome/bin/biome', 'check', '.']);
+  if (!names.length) {
+    await step('lint', ['node_modules/@biomejs/biome/bin/biome', 'check', '.']);
+    await step('types of the kernels', ['node_modules/typescript/bin/tsc', '-p', 'assembly']);
+    rmSync(covered, { recursive: true, force: true });
+  }
   const files = readdirSync(join(root, 'build/tests'))
     .filter((file) => file.endsWith('.test.js') && (!names.length || names.some((name) => file.includes(name))))
     .sort();
@@ -72,6 +83,12 @@ if (await step('build', ['tools/build.mjs', '--quiet'])) {
     for (let file = files.shift(); file; file = files.shift()) await testFile(file);
   });
   await Promise.all(workers);
+  if (!names.length) {
+    const { lines, branches, functions, files: least } = await coverage(covered);
+    console.log(`coverage of bindings/: ${lines} % of lines, ${branches} % of branches, ${functions} % of functions`);
+    const shown = least.slice(0, 3).map(({ file, percent }) => `${file} ${percent} %`);
+    console.log(`  least: ${shown.join(', ')}`);
+  }
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;

@@ -1,13 +1,14 @@
 import { activation, activationArray } from '../activation';
-import { at } from '../at';
+import { at, lines, own, panelsOf, rowBytes } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
 import { sigmoidArray } from '../math';
 import { simd } from '../simd';
+import { Gru } from './layout';
 
 /** Bytes of the columns that `gates` interleaved gates of H units take. */
 function columns(H: i32, gates: i32): usize {
-  return (<usize>((((H + 3) >> 2) * gates + 3) >> 2)) << 6;
+  return lines((((H + 3) >> 2) * gates + 3) >> 2);
 }
 
 /**
@@ -25,18 +26,18 @@ function columns(H: i32, gates: i32): usize {
  */
 export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: usize, e: usize): void {
   const H = at.i32(s, Seq.H);
-  const f = at.i32(s, Seq.activation);
-  const before = at.i32(s, Seq.resetBefore) !== 0;
+  const f = own.i32(s, Gru.activation);
+  const before = own.i32(s, Gru.resetBefore) !== 0;
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const gates = columns(H, 1);
   const candidate = gates + columns(H, 2);
   const units = <i32>(width >> 2);
   for (let row: usize = 0; row < <usize>rows; row++)
     sigmoidArray(z + row * ldz + gates, z + row * ldz + gates, 2 * units);
   if (before) {
-    const lde = at.ptr(s, Seq.lde);
+    const lde = at.ptr(s, Seq.ldextra);
     for (let row: usize = 0; row < <usize>rows; row++) {
       const r = z + row * ldz + gates;
       const to = e + row * lde;
@@ -45,7 +46,7 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
         v128.store(to + q, f32x4.mul(v128.load(r + 2 * q), v128.load(from + q)));
     }
     const wn = at.ptr(s, Seq.wr);
-    gemm(z, ldz, z, ldz, e, lde, wn, (<usize>H) << 6, rows, <i32>(gates >> 6), H);
+    gemm(z, ldz, z, ldz, e, lde, wn, lines(H), rows, <i32>(gates >> 6), H);
   }
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
@@ -87,12 +88,12 @@ export function gruStepBackward(
   du: usize,
 ): void {
   const H = at.i32(s, Seq.H);
-  const f = at.i32(s, Seq.activation);
-  const before = at.i32(s, Seq.resetBefore) !== 0;
+  const f = own.i32(s, Gru.activation);
+  const before = own.i32(s, Gru.resetBefore) !== 0;
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lddy = at.ptr(s, Seq.lddy);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const gates = columns(H, 1);
   const candidate = gates + columns(H, 2);
   const one = f32x4.splat(1);
@@ -123,10 +124,10 @@ export function gruStepBackward(
     }
   }
   if (!before) return;
-  const ds = at.ptr(s, Seq.dm);
+  const ds = at.ptr(s, Seq.scratch);
   const K = <i32>(gates >> 2);
   memory.fill(ds, 0, <usize>rows * ldh);
-  gemm(ds, ldh, ds, ldh, z, ldz, at.ptr(s, Seq.wrT), (<usize>K) << 6, rows, (H + 15) >> 4, K);
+  gemm(ds, ldh, ds, ldh, z, ldz, at.ptr(s, Seq.wrT), lines(K), rows, panelsOf(H), K);
   for (let row: usize = 0; row < <usize>rows; row++) {
     const g = z + row * ldz + gates;
     const o = row * ldh;

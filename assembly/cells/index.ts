@@ -1,9 +1,9 @@
 /**
- * The cells: one line each way. A step finds the net input in z, products included, and leaves there what its way back needs; backward
- * it leaves there the gradient of the net input. What else cells share is in `recurrence.ts`.
+ * The cells: one line for the step, one for its backward pass. A step finds the net input in z, products included, and leaves there
+ * what its backward pass needs, which leaves there the gradient of the net input. What else cells share is in `recurrent.ts`.
  */
-import { Cell } from '../layout';
 import { gruStep, gruStepBackward } from './gru';
+import { Cell } from './layout';
 import { lstmStep, lstmStepBackward } from './lstm';
 import { residualStep, residualStepBackward } from './residual';
 import { rnnStep, rnnStepBackward } from './rnn';

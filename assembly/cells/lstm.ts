@@ -1,9 +1,10 @@
-import { at } from '../at';
+import { at, lines, own, panelsOf, rowBytes } from '../at';
 import { gemm } from '../gemm';
 import { Seq } from '../layout';
 import { sigmoidArray, tanhArray, vmath } from '../math';
 import { normalizeRow, normalizeRowBackward } from '../norm';
 import { simd } from '../simd';
+import { Lstm } from './layout';
 
 const ONE = memory.data<f32>([1]);
 
@@ -19,8 +20,8 @@ const ONE = memory.data<f32>([1]);
  * arXiv:1402.1128v1; coupling: Greff et al. 2017, arXiv:1503.04069v2. Gate order is PyTorch's.
  *
  *     z  [rows, i f g o]  in: a; out: the gates. Coupled: i g o
- *     e  [rows, …]        overwritten: tanh(c₁) [H]; with a projection o ⊙ tanh(c₁) [H] and room for [P]; normalised, c₁ so [H],
- *                         room for [H], 1/σ
+ *     e  [rows, …]        overwritten: tanh(c₁) [H]; with a projection o ⊙ tanh(c₁), normalised the normalised c₁ and 1/σ, each at
+ *                         its offset (see `Lstm`)
  */
 export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1: usize, e: usize): void {
   const H = at.i32(s, Seq.H);
@@ -28,22 +29,22 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const ldc = at.ptr(s, Seq.ldc);
-  const lde = at.ptr(s, Seq.lde);
-  const peephole = at.ptr(s, Seq.peephole);
-  const clip = at.f32(s, Seq.clip);
+  const lde = at.ptr(s, Seq.ldextra);
+  const peephole = own.ptr(s, Lstm.peephole);
+  const clip = own.f32(s, Lstm.clip);
   const wr = at.ptr(s, Seq.wr);
-  const coupled = at.i32(s, Seq.coupled) !== 0;
+  const coupled = own.i32(s, Lstm.coupled) !== 0;
   const one = simd.splat(ONE);
   const limit = f32x4.splat(clip);
   const lower = f32x4.neg(limit);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const next: usize = coupled ? 48 : 64; // bytes from one quad of units to the next
   const zo = next - 16;
   const zg = next - 32;
 
-  const out = wr ? e + width : h1;
+  const out = wr ? e + own.ptr(s, Lstm.projected) : h1;
   const ldo = wr ? lde : ldh;
-  const norm = at.ptr(s, Seq.normC);
+  const norm = own.ptr(s, Lstm.norm);
 
   for (let row = 0; row < rows; row++) {
     let a = z + <usize>row * ldz;
@@ -79,8 +80,8 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
     }
     const t = e + <usize>row * lde;
     if (norm) {
-      const hat = t + normOffset(width, wr, P);
-      store<f32>(hat + 2 * width, normalizeRow(hat, to, norm + 2 * ldc, H, width));
+      const hat = t + own.ptr(s, Lstm.hat);
+      store<f32>(t + own.ptr(s, Lstm.root), normalizeRow(hat, to, norm + 2 * ldc, H, width));
       for (let q: usize = 0; q < width; q += 16)
         v128.store(t + q, simd.fma(v128.load(hat + q), v128.load(norm + q), v128.load(norm + ldc + q)));
     }
@@ -90,9 +91,9 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
       v128.store(h + q, simd.flush(f32x4.mul(v128.load(o), v128.load(t + q))));
   }
   if (wr) {
-    const panels = (P + 15) >> 4;
+    const panels = panelsOf(P);
     for (let row = 0; row < rows; row++) memory.fill(h1 + <usize>row * ldh, 0, ldh);
-    gemm(h1, ldh, h1, ldh, out, lde, wr, (<usize>H) << 6, rows, panels, H);
+    gemm(h1, ldh, h1, ldh, out, lde, wr, lines(H), rows, panels, H);
   }
 }
 
@@ -129,16 +130,16 @@ export function lstmStepBackward(
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const ldc = at.ptr(s, Seq.ldc);
-  const lde = at.ptr(s, Seq.lde);
+  const lde = at.ptr(s, Seq.ldextra);
   const lddy = at.ptr(s, Seq.lddy);
   const wrT = at.ptr(s, Seq.wrT);
-  const peephole = at.ptr(s, Seq.peephole);
-  const dp = at.ptr(s, Seq.dpeephole);
-  const clip = at.f32(s, Seq.clip);
-  const coupled = at.i32(s, Seq.coupled) !== 0;
+  const peephole = own.ptr(s, Lstm.peephole);
+  const dp = own.ptr(s, Lstm.dpeephole);
+  const clip = own.f32(s, Lstm.clip);
+  const coupled = own.i32(s, Lstm.coupled) !== 0;
   const one = simd.splat(ONE);
   const limit = f32x4.splat(clip);
-  const width = (<usize>((H + 3) & ~3)) << 2;
+  const width = rowBytes(H);
   const next: usize = coupled ? 48 : 64;
   const zo = next - 16;
   const zg = next - 32;
@@ -147,9 +148,9 @@ export function lstmStepBackward(
   let lddm = ldh;
 
   if (wrT) {
-    dm = at.ptr(s, Seq.dm);
+    dm = at.ptr(s, Seq.scratch);
     lddm = ldc;
-    const kept = e + 2 * width; // the gradient of h₁, which the gradient of Wr wants
+    const kept = e + own.ptr(s, Lstm.dprojected); // the gradient of h₁, which the gradient of Wr reads
     for (let row = 0; row < rows; row++) {
       const r = <usize>row;
       for (let q: usize = 0; q < (<usize>P) << 2; q += 16) {
@@ -160,11 +161,11 @@ export function lstmStepBackward(
       }
       memory.fill(dm + r * lddm, 0, lddm);
     }
-    gemm(dm, lddm, dm, lddm, kept, lde, wrT, (<usize>((P + 15) & ~15)) << 6, rows, (H + 15) >> 4, P);
+    gemm(dm, lddm, dm, lddm, kept, lde, wrT, lines((P + 15) & ~15), rows, panelsOf(H), P);
     dy = 0;
   }
 
-  const norm = at.ptr(s, Seq.normC);
+  const norm = own.ptr(s, Lstm.norm);
   for (let row = 0; row < rows; row++) {
     const r = <usize>row;
     let a = z + r * ldz;
@@ -173,8 +174,8 @@ export function lstmStepBackward(
     const dcr = dc + r * ldc;
     const cr = c0 + r * ldc;
     const er = e + r * lde;
-    const hat = er + normOffset(width, wrT, P);
-    if (norm) normalizedBackward(s, norm, hat, a + zo, next, er, dyr * <usize>(dy !== 0), dhr, width);
+    const hat = er + own.ptr(s, Lstm.hat);
+    if (norm) normalizedBackward(s, norm, er, a + zo, next, dyr * usize(dy !== 0), dhr, width);
     for (let q: usize = 0; q < width; q += 16, a += next) {
       const i = v128.load(a);
       const g = v128.load(a + zg);
@@ -219,36 +220,32 @@ export function lstmStepBackward(
   }
 }
 
-/** Where in a row of e the normalised cell state begins. */
-function normOffset(width: usize, projection: usize, P: i32): usize {
-  return projection ? 2 * width + ((<usize>((P + 3) & ~3)) << 2) : width;
-}
-
-/** The way back through tanh and normalisation for one row: `hat`, the normalised cell state, becomes the gradient of c₁. */
+/** Backward through tanh and normalisation for one row of e: the normalised cell state becomes the gradient of c₁. */
 function normalizedBackward(
   s: usize,
   norm: usize,
-  hat: usize,
+  e: usize,
   o: usize,
   next: usize,
-  tc: usize,
   dy: usize,
   dh: usize,
   width: usize,
 ): void {
   const ldc = at.ptr(s, Seq.ldc);
-  const dnorm = at.ptr(s, Seq.dnormC);
+  const dnorm = own.ptr(s, Lstm.dnorm);
+  const hat = e + own.ptr(s, Lstm.hat);
+  const dhat = e + own.ptr(s, Lstm.dhat);
   const one = simd.splat(ONE);
   for (let q: usize = 0; q < width; q += 16, o += next) {
-    const t = v128.load(tc + q);
+    const t = v128.load(e + q);
     let d = v128.load(dh + q);
     if (dy) d = f32x4.add(d, v128.load(dy + q));
     d = f32x4.mul(f32x4.mul(d, v128.load(o)), simd.fnma(t, t, one));
-    v128.store(hat + width + q, d);
+    v128.store(dhat + q, d);
     v128.store(dnorm + ldc + q, f32x4.add(v128.load(dnorm + ldc + q), d));
   }
-  const root = load<f32>(hat + 2 * width);
-  normalizeRowBackward(hat, dnorm, hat + width, hat, norm, norm + 2 * ldc, root, at.i32(s, Seq.H), width);
+  const root = load<f32>(e + own.ptr(s, Lstm.root));
+  normalizeRowBackward(hat, dnorm, dhat, hat, norm, norm + 2 * ldc, root, at.i32(s, Seq.H), width);
 }
 
 /** sum += a ⊙ b */

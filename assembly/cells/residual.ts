@@ -1,21 +1,22 @@
-import { at } from '../at';
+import { at, rowBytes } from '../at';
 import { Seq } from '../layout';
 import { tanhArray } from '../math';
 import { simd } from '../simd';
 
+// <step>
 /**
- * Residual recurrence, one step of `rows` sequences: what keeps gradients from vanishing is that h₁ depends on h₀ with slope one.
+ * Residual recurrence, one step of `rows` sequences. Gradients do not vanish, because h₁ depends on h₀ with slope one.
  *
  *     a = x Wxᵀ + u Whᵀ + b          h₁ = h₀ + tanh(a)          without feedback: a = x Wxᵀ + b
  *
- * He et al. 2016, arXiv:1512.03385v1, in time.
+ * He et al. 2016, arXiv:1512.03385v1, over time instead of depth.
  *
  *     z  [rows, H]  in: a; out: tanh(a)
  */
 export function residualStep(s: usize, rows: i32, z: usize, h0: usize, h1: usize): void {
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const from = h0 + row * ldh;
@@ -26,7 +27,9 @@ export function residualStep(s: usize, rows: i32, z: usize, h0: usize, h1: usize
     }
   }
 }
+// </step>
 
+// <backward>
 /**
  *     d = dy + dh          da = d ⊙ (1 - g²)          dh₀ = d
  *
@@ -37,7 +40,7 @@ export function residualStepBackward(s: usize, rows: i32, z: usize, dy: usize, d
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lddy = at.ptr(s, Seq.lddy);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const dhr = dh + row * ldh;
@@ -51,3 +54,4 @@ export function residualStepBackward(s: usize, rows: i32, z: usize, dy: usize, d
     }
   }
 }
+// </backward>

@@ -1,7 +1,8 @@
 import { activation, activationArray } from '../activation';
-import { at } from '../at';
+import { at, own, rowBytes } from '../at';
 import { Seq } from '../layout';
 import { simd } from '../simd';
+import { Rnn } from './layout';
 
 /**
  * Elman's network, one step of `rows` sequences.
@@ -13,10 +14,10 @@ import { simd } from '../simd';
  *     z  [rows, H]  in: a; out: h₁
  */
 export function rnnStep(s: usize, rows: i32, z: usize, h1: usize): void {
-  const f = at.i32(s, Seq.activation);
+  const f = own.i32(s, Rnn.activation);
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const h = h1 + row * ldh;
@@ -36,11 +37,11 @@ export function rnnStep(s: usize, rows: i32, z: usize, h1: usize): void {
  *     dh  out: 0
  */
 export function rnnStepBackward(s: usize, rows: i32, z: usize, dy: usize, dh: usize): void {
-  const f = at.i32(s, Seq.activation);
+  const f = own.i32(s, Rnn.activation);
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lddy = at.ptr(s, Seq.lddy);
-  const width = (<usize>((at.i32(s, Seq.H) + 3) & ~3)) << 2;
+  const width = rowBytes(at.i32(s, Seq.H));
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const dhr = dh + row * ldh;

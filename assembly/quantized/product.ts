@@ -5,9 +5,7 @@
  *
  * One instruction, `i32x4.dot_i16x8_s`, multiplies four columns with two numbers of the input and adds the two products.
  */
-
-/** Columns of a panel. */
-const WIDTH = 32;
+import { WIDTH } from './layout';
 
 /** Bytes of a pair of 16-bit rows of a panel. */
 const LINE16 = 4 * WIDTH;

@@ -1,4 +1,4 @@
-/** A recurrent layer in one direction over a whole sequence, of integers; see ../recurrence.ts. */
+/** A recurrent layer in one direction over a whole sequence, of integers; see ../recurrent.ts. */
 import { at } from '../at';
 import { gruRow, lstmRow, rnnRow } from './cells';
 import { quantizeRows } from './integers';

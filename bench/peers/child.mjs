@@ -1,7 +1,7 @@
 /** One peer at one workload in a process of its own: checked, warmed, then timed whenever it is asked. */
 import { readFileSync } from 'node:fs';
 import { deserialize } from 'node:v8';
-import { clock } from '../../build/bench/measure.js';
+import { clock } from '../../build/bench/clock.js';
 import { disagreement } from '../../build/bench/peers/workloads.js';
 
 /** Relative to the largest number. */
@@ -13,8 +13,9 @@ const [adapter, options, file] = process.argv.slice(2);
 let work;
 let count = 1;
 
-/** Of the processor: on a busy machine the turns would not be alike by the clock on the wall. */
+/** Of the processor: on a busy machine the turns would not be alike by the clock on the wall. Another process tells its own. */
 async function time(n) {
+  if (work.time) return work.time(n);
   const began = clock();
   await work.run(n);
   return clock() - began;
@@ -35,7 +36,7 @@ async function start() {
     spent += took;
   }
   count = Math.max(1, Math.ceil(SAMPLE_MS / ms));
-  return { note: work.note ?? '' };
+  return { note: work.note ?? '', engine: work.engine };
 }
 
 /** A sample, after a few runs that bring the caches back. */
@@ -51,6 +52,6 @@ process.on('message', async (question) => {
   } catch (error) {
     answer = { error: error?.message ?? String(error) };
   }
-  process.send({ ...answer, maxRss: process.resourceUsage().maxRSS });
+  process.send({ ...answer, maxRss: work?.maxRss?.() ?? process.resourceUsage().maxRSS });
 });
 process.on('disconnect', () => process.exit());

@@ -2,21 +2,27 @@
  * `npm run peers`: the same work done by gatewise and by others, each in a process of its own, which take turns.
  */
 import { execFileSync, fork } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { engine, median } from '../../build/bench/measure.js';
-import { count, optionsOf } from '../../build/bench/options.js';
-import { workloads } from '../../build/bench/peers/workloads.js';
+import { median } from '../../build/bench/clock.js';
+import { engine, machine } from '../../build/bench/machine.js';
+import { count, optionsOf, refuse } from '../../build/bench/options.js';
+import { between, tables } from '../../build/bench/peers/tables.js';
+import { C_FLAGS, workloads } from '../../build/bench/peers/workloads.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '../..');
 const START_MS = 180_000;
 const SAMPLE_MS = 60_000;
 
+const DOCS = join(root, 'docs/peers.md');
+const C_MODULE = join(root, 'build/peers/network.wasm');
+const C_SOURCE = join(here, 'clang/network.c');
+
 /**
- * `before`: its GRU resets before the product with the state, so that it is held to that, and compared with gatewise doing the same.
- * `package`: what has to be installed.
+ * `before`: its GRU resets before the product with the state, so that it is compared with gatewise doing the same.
+ * `package`: what has to be installed. `native`: no page runs it.
  */
 const PEERS = [
   { peer: 'gatewise simd', adapter: 'gatewise', options: { build: 'simd' } },
@@ -35,31 +41,39 @@ const PEERS = [
     adapter: 'onnxruntime',
     package: 'onnxruntime-node',
     options: { name: 'onnxruntime-node' },
+    native: true,
   },
   { peer: 'jax-js', adapter: 'jax', package: '@jax-js/jax' },
   { peer: 'brain.js', adapter: 'brain', package: 'brain.js', before: true, all: true },
 ];
 
-const HELP = `npm run peers -- [--json] [--only TEXT] [--all] [--rounds N]
+const HELP = `npm run peers -- [--json] [--only TEXT] [--all] [--rounds N] [--write]
+                 [--torch PYTHON [--threads N]] [--clang PATH]
 
-Gives gatewise and others the same weights and inputs, compares what comes out with double precision,
-then times them: each in a process of its own with one thread, warmed up, taking turns in rounds.
+Gives gatewise and others the same weights and inputs, compares the results with double precision, then times them
+on the CPU: each in a process of its own with one thread, warmed up, taking turns in rounds.
 A peer that differs by more than 1e-4 of the largest number is not timed.
 
-  --json         one object a line: id, peer, ms, ratio, maxRss, engine, note
-  --only TEXT    workloads whose id contains TEXT
-  --all          brain.js too
-  --rounds N     turns of each, default 7
+  --json           one object a line: id, peer, native, ms, ratio, maxRss, engine, note
+  --only TEXT      workloads whose id contains TEXT
+  --all            brain.js too
+  --rounds N       turns of each, default 7
+  --write          writes the tables of docs/peers.md, once all workloads have run
+  --torch PYTHON   PyTorch too: the path of a Python that can import torch
+  --threads N      PyTorch with N threads too, by the clock on the wall
+  --clang PATH     a plain C implementation too, compiled to WebAssembly with this clang (Debian: clang and lld):
+                   ${C_FLAGS.join(' ')}
 
 ms is the median over the rounds, by the processor's time; ratio the median of the ratios to gatewise simd in
 the same round, above 1 where the peer is slower; maxRss the peak memory of the process in KiB. The peers are
-installed into bench/peers/node_modules on first use; onnxruntime-node is native code, all others run in a page too.
+installed into bench/peers/node_modules on first use. onnxruntime-node and PyTorch are native code, all others
+run in a page too.
 
 ${workloads.map(({ id, task, B, T, I, H, L, V }) => `  ${id.padEnd(18)} ${task}, B=${B} T=${T} I=${I} H=${H}${L > 1 ? ` L=${L}` : ''}${V ? ` V=${V}` : ''}`).join('\n')}
 
   step        one step, its state handed over; numbers in, numbers out
   sequence    all steps forward; numbers in, numbers out
-  characters  a training step: embedding, stack, softmax, cross-entropy, back, Adam; tokens in, the loss out
+  characters  a training step: embedding, stack, softmax, cross-entropy, backward pass, Adam; tokens in, the loss out
   classes     the same of a bidirectional classifier of the final states
 `;
 
@@ -68,7 +82,17 @@ const values = optionsOf(HELP, {
   only: { type: 'string', default: '' },
   all: { type: 'boolean', default: false },
   rounds: { type: 'string', default: '7' },
+  write: { type: 'boolean', default: false },
+  torch: { type: 'string' },
+  threads: { type: 'string' },
+  clang: { type: 'string' },
 });
+const rounds = count('--rounds', values.rounds);
+const threads = count('--threads', values.threads ?? '1');
+const chosen = workloads.filter(({ id }) => id.includes(values.only));
+if (chosen.length === 0) refuse(`--only ${values.only}: there is no such workload, see --help`);
+if (values.write && values.only) refuse('--write: the tables have all workloads; leave out --only');
+if (values.threads && !values.torch) refuse('--threads: the number of threads of PyTorch; give --torch PYTHON too');
 
 function say(text) {
   (values.json ? process.stderr : process.stdout).write(`${text}\n`);
@@ -131,30 +155,75 @@ class Peer {
   }
 }
 
+/** PyTorch's version. */
+function torchVersion(python) {
+  try {
+    const print = 'import torch; print(torch.__version__)';
+    const stdio = ['ignore', 'pipe', 'pipe'];
+    return `PyTorch ${execFileSync(python, ['-c', print], { encoding: 'utf8', stdio }).trim()}`;
+  } catch (error) {
+    const [line] = (error.stderr || error.message).trim().split('\n').slice(-1);
+    refuse(`--torch ${python}: expected a Python that can import torch: ${line}`);
+  }
+}
+
+/** Compiles the plain C; clang's version. */
+function compile(clang) {
+  try {
+    const stdio = ['ignore', 'pipe', 'pipe'];
+    execFileSync(clang, [...C_FLAGS, '-o', C_MODULE, C_SOURCE], { encoding: 'utf8', stdio });
+    return execFileSync(clang, ['--version'], { encoding: 'utf8' }).split('\n')[0];
+  } catch (error) {
+    refuse(
+      `--clang ${clang}: expected a clang that links wasm32 (Debian: clang and lld): ${short(error.stderr || error.message)}`,
+    );
+  }
+}
+
+/** The peers that were asked for, and their versions. */
+function chosenPeers() {
+  const { dependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
+  const versions = Object.entries(dependencies).map(([name, version]) => `${name} ${version}`);
+  const peers = PEERS.filter(({ all }) => values.all || !all);
+  if (values.clang) {
+    versions.push(compile(values.clang));
+    const own = { peer: 'C by clang', adapter: 'clang', options: { module: C_MODULE } };
+    peers.splice(peers.findIndex(({ adapter }) => adapter === 'plain') + 1, 0, own);
+  }
+  if (values.torch) {
+    versions.push(torchVersion(values.torch));
+    for (const n of new Set([1, threads])) {
+      const peer = n === 1 ? 'PyTorch' : `PyTorch, ${n} threads`;
+      peers.push({ peer, adapter: 'torch', native: true, options: { python: values.torch, threads: n } });
+    }
+  }
+  return { peers, versions };
+}
+
 function relaxedRuns() {
   return WebAssembly.validate(readFileSync(join(root, 'build/wasm/relaxed.wasm')));
 }
 
 /** Rows of one workload. */
-async function compare(workload, missing, rounds) {
+async function compare(workload, peers, missing) {
   const files = {};
   for (const cell of workload.cell === 'gru' ? ['gru', 'gru-before'] : [workload.cell]) {
     files[cell] = join(root, `build/peers/${workload.id}-${cell}.bin`);
     execFileSync(process.execPath, [join(here, 'numbers.mjs'), workload.id, cell, files[cell]]);
   }
   const rows = [];
-  for (const entry of PEERS) {
-    if (entry.all && !values.all) continue;
+  for (const entry of peers) {
     const before = Boolean(entry.before && workload.cell === 'gru');
     if (entry.options?.reset && !before) continue;
-    const row = { peer: entry.peer, before, note: '', times: [] };
+    const row = { peer: entry.peer, native: Boolean(entry.native), engine, before, note: '', times: [] };
     rows.push(row);
     if (missing && entry.package) row.note = `not installed: ${missing}`;
     else if (entry.options?.build === 'relaxed' && !relaxedRuns()) row.note = 'this engine has no relaxed SIMD';
     else {
       const child = new Peer(entry, files[before ? 'gru-before' : workload.cell]);
-      const { error, note, maxRss } = await child.ask('start', START_MS);
+      const { error, note, maxRss, engine: own } = await child.ask('start', START_MS);
       row.maxRss = maxRss;
+      row.engine = own ?? engine;
       row.note = error ? short(error) : note;
       if (error) child.end();
       else row.child = child;
@@ -174,12 +243,13 @@ async function compare(workload, missing, rounds) {
     }
   }
   for (const { child } of rows) child?.end();
-  return rows.map(({ peer, before, note, times, maxRss }) => {
+  return rows.map(({ peer, native, engine, before, note, times, maxRss }) => {
     const own = rows.find((row) => row.peer === (before ? 'gatewise simd, reset before' : 'gatewise simd')).times;
     const timed = times.length > 0;
     return {
       id: workload.id,
       peer,
+      native,
       ms: timed ? Number(median(times).toPrecision(4)) : null,
       ratio: timed && own.length ? Number(median(times.map((ms, i) => ms / own[i])).toPrecision(3)) : null,
       maxRss: maxRss ?? null,
@@ -198,26 +268,24 @@ function print({ peer, ms, ratio, maxRss, note }) {
 }
 
 async function main() {
-  const rounds = count('--rounds', values.rounds);
-  const chosen = workloads.filter(({ id }) => id.includes(values.only));
-  if (chosen.length === 0) throw new Error(`--only ${values.only}: there is no such workload, see --help`);
+  mkdirSync(join(root, 'build/peers'), { recursive: true });
+  const { peers, versions } = chosenPeers();
   const missing = install();
   if (missing) say(`the peers could not be installed: ${missing}`);
-  mkdirSync(join(root, 'build/peers'), { recursive: true });
-  const { dependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
-  if (!values.json) {
-    console.log(
-      `${engine}; ${Object.entries(dependencies)
-        .map(([name, version]) => `${name} ${version}`)
-        .join(', ')}`,
-    );
-  }
+  if (!values.json) console.log([machine(), ...versions].join('; '));
+  const all = [];
   for (const workload of chosen) {
     if (!values.json) console.log(`\n${workload.id.padEnd(34)}ms   ratio     MB`);
-    for (const row of await compare(workload, missing, rounds)) {
+    for (const row of await compare(workload, peers, missing)) {
+      all.push(row);
       if (values.json) console.log(JSON.stringify(row));
       else print(row);
     }
+  }
+  if (values.write) {
+    const content = tables(all, { machine: machine(), versions, rounds });
+    writeFileSync(DOCS, between(readFileSync(DOCS, 'utf8'), 'peers', content));
+    say('wrote docs/peers.md');
   }
 }
 

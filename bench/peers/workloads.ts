@@ -44,6 +44,17 @@ export const STEPS = 8;
 /** Different inputs that are taken in turns. */
 const INPUTS = 8;
 
+/** How the plain C is compiled to WebAssembly; its output and source follow. */
+export const C_FLAGS = [
+  '--target=wasm32',
+  '-O3',
+  '-msimd128',
+  '-mbulk-memory',
+  '-fno-math-errno',
+  '-nostdlib',
+  '-Wl,--no-entry',
+];
+
 export interface Numbers {
   /** By PyTorch's names. */
   readonly weights: Record<string, Float32Array>;

@@ -25,7 +25,7 @@ export const pos: Reference = {
           suffix: { vocabulary: often('suffix'), embeddingSize: 32, unknown: UNKNOWN },
           shape: { vocabulary: SHAPES, embeddingSize: 8 },
         },
-        labels: [...new Set(training.flatMap(({ labels }) => labels))].sort(),
+        classes: [...new Set(training.flatMap(({ labels }) => labels))].sort(),
         hiddenSize: 64,
         bidirectional: true,
         seed,

@@ -44,7 +44,7 @@ export const wnut17: Reference = {
       for (const seed of SEEDS) {
         const model = await SequenceTagger.create({
           features,
-          labels,
+          classes: labels,
           crf,
           hiddenSize: 64,
           bidirectional: true,
@@ -60,7 +60,7 @@ export const wnut17: Reference = {
           schedule: { kind: 'cosine', steps },
         } as const;
         await follow(model.fit(training, recipe), report, `${name}, seed ${seed}`);
-        const f1 = async (part: readonly Sentence[]) => (await model.evaluate(part)).sets[''].spans.f1;
+        const f1 = async (part: readonly Sentence[]) => (await model.evaluate(part)).spans.f1;
         report.note(`${name}, seed ${seed}: entity F1 on the dev part`, await f1(dev));
         scores.push(await f1(test));
         report.note(`${name}, seed ${seed}: entity F1 on the test part`, scores[scores.length - 1]);

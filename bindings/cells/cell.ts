@@ -1,13 +1,15 @@
 /**
- * What there is to say of a cell. From this come its parameters, their names and shapes, their packing, the gradients of its
- * weights, memory, checks, files and the table in the README.
+ * What is known of a cell, and where it is declared: from it follow the parameters, their names and shapes, their packing, the
+ * gradients of the weights, memory, options, checks, files and the table in the README.
  */
-import type { Cell, Seq } from '../../assembly/layout.js';
+import type { Cell } from '../../assembly/cells/layout.js';
+import type { Fields } from '../core/block.js';
+import type { Schema, Settings } from '../options.js';
 
 /**
- * A run of columns of z: `gates` consecutive gates from number `first` on, interleaved by four units, rounded up to whole panels.
- * Columns that x feeds come first. `h` says what becomes of the product with the state: `'product'`, it is made before the cell's own
- * arithmetic, and those columns are neighbours; `'cell'`, the cell makes it itself, of what it keeps in e; false, there is none.
+ * A run of columns of z: `gates` consecutive gates, the first of them number `first`, interleaved by four units and rounded up to
+ * whole panels. Columns that x feeds come first. `h` says how the product with the state is computed: `'product'`, before the cell's
+ * own step, and those columns are adjacent; `'cell'`, by the cell itself, from the first part of what it keeps; false, not at all.
  */
 export interface Segment {
   readonly first: number;
@@ -16,58 +18,67 @@ export interface Segment {
   readonly h: 'product' | 'cell' | false;
 }
 
-/** Options of single cells. */
-export interface CellOptions {
-  /** rnn: the function f. gru: `'tanh'` or `'relu'`, of the candidate. Default `'tanh'`. */
-  activation?: 'tanh' | 'sigmoid' | 'relu' | 'identity' | undefined;
-  /** gru: whether the reset gate acts after the product with the state (PyTorch, the default) or before it. */
-  reset?: 'after' | 'before' | undefined;
-  /** lstm: the state that is fed back and put out is a linear map of this size; 0, the default: it is h itself. */
-  projectionSize?: number | undefined;
-  /** lstm: the gates see the cell state. */
-  peepholes?: boolean | undefined;
-  /** lstm: one gate for input and forgetting, f = 1 - i. */
-  coupled?: boolean | undefined;
-  /** lstm: c is clamped to ± this after each step; 0, the default: it is not. */
-  cellClip?: number | undefined;
-  /** lstm: what the bias of the forget gate starts with, beside its random part. Default 0. */
-  forgetBias?: number | undefined;
-  /** residual: whether the state takes part in its own increment, default true. */
-  feedback?: boolean | undefined;
+/** Floats that a cell keeps for each row in addition to states and gates, and its own field for their offset, if it reads one. */
+export interface Kept {
+  readonly floats: number;
+  readonly field?: number;
 }
 
-/** The same with every default filled in. */
-export type CellSettings = Required<{ [K in keyof CellOptions]: NonNullable<CellOptions[K]> }>;
+/** Vectors of H weights that a cell reads in addition to its gates, packed as rows of H; `field` and `gradient` are its own fields. */
+export interface Extra {
+  /** Parameters of `parts`·H numbers. They start uniform as the weights do, or with a constant. */
+  readonly parameters: readonly { readonly name: string; readonly parts: number; readonly start: 'uniform' | number }[];
+  /** The packed rows: a part of a parameter, ones (and zeros up to the end of the row), or nothing. */
+  readonly rows: readonly (readonly [name: string, part: number] | 'ones' | null)[];
+  readonly field: number;
+  readonly gradient: number;
+  /** Whether they belong to the layer normalisation: they exist with it alone. */
+  readonly normalization?: boolean;
+}
 
-export const CELL_DEFAULTS: CellSettings = {
-  activation: 'tanh',
-  reset: 'after',
-  projectionSize: 0,
-  peepholes: false,
-  coupled: false,
-  cellClip: 0,
-  forgetBias: 0,
-  feedback: true,
-};
+/** A linear map [size,H], `weight_hr`, from one kept part to the state; into another the kernel writes the gradient of the state. */
+export interface Projection {
+  readonly size: number;
+  readonly from: number;
+  readonly gradient: number;
+}
+
+/** Options of the layer that can be invalid in combination with options of a cell. */
+export interface LayerOptions {
+  readonly widths: readonly number[];
+  readonly bias: boolean;
+  readonly layerNorm: boolean;
+  readonly weightDrop: number;
+  readonly initializers: { readonly recurrent?: { readonly kind: string } | undefined };
+}
+
+/** Two options that cannot be combined, if `wrong`, and the reason. */
+export type Clash = readonly [wrong: unknown, a: string, b: string, why: string];
+
+/** @typeParam S the schema of the cell's own options */
+export interface CellDescription<S extends Schema = Schema> {
+  readonly code: Cell;
+  readonly options: S;
+  /** Gates in the order of their rows in the weights. */
+  gates(settings: Settings<S>): readonly string[];
+  /** Whether there is a state c in addition to h. */
+  readonly hasC: boolean;
+  segments(settings: Settings<S>): readonly Segment[];
+  /** `normalized`: with layer normalisation. */
+  kept?(shape: { readonly H: number; readonly normalized: boolean }, settings: Settings<S>): readonly Kept[];
+  extras?(settings: Settings<S>): readonly Extra[];
+  projection?(settings: Settings<S>): Projection | undefined;
+  /** What is added to the initial bias of a gate. */
+  biasOffset?(settings: Settings<S>): { readonly gate: string; readonly value: number } | undefined;
+  /** The cell's own fields in the block of a call: whole numbers, and floats. */
+  fields?(settings: Settings<S>): Fields;
+  floats?(settings: Settings<S>): Fields;
+  clashes?(settings: Settings<S>, layer: LayerOptions): readonly Clash[];
+}
 
 /** What the README says of it. */
 export interface CellAbout {
   readonly title: string;
   readonly formula: string;
   readonly source: string;
-}
-
-export interface CellDescription {
-  readonly code: Cell;
-  /** The options that mean something to it. */
-  readonly options: readonly (keyof CellOptions)[];
-  /** Gates in the order of their rows in the weights. */
-  readonly gates: (settings: CellSettings) => readonly string[];
-  /** Whether there is a state c beside h. */
-  readonly hasC: boolean;
-  readonly segments: (settings: CellSettings) => readonly Segment[];
-  /** Floats per row that it keeps beside states and gates; `normalized`: with layer normalisation. */
-  readonly kept?: (shape: { H: number; P: number; normalized: boolean }, settings: CellSettings) => number;
-  /** Fields of its own in the block of a call. */
-  readonly fields?: (settings: CellSettings) => readonly (readonly [Seq, number])[];
 }

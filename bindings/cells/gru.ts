@@ -1,4 +1,6 @@
-import { Activation, Cell, Seq } from '../../assembly/layout.js';
+import { Cell, Gru } from '../../assembly/cells/layout.js';
+import { Activation } from '../../assembly/layout.js';
+import { oneOf, option } from '../options.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 export const about: CellAbout = {
@@ -7,9 +9,16 @@ export const about: CellAbout = {
   source: "Cho et al. 2014, arXiv:1406.1078v1; reset: 'before': arXiv:1406.1078v3, n = tanh(W x + U (r ⊙ h) + b)",
 };
 
-export const gru: CellDescription = {
+const OPTIONS = {
+  /** gru: whether the reset gate acts after the product with the state, as in PyTorch, or before it. Default `'after'`. */
+  reset: option(oneOf('after', 'before'), 'after'),
+  /** gru: the function of the candidate. Default `'tanh'`. */
+  activation: option(oneOf('tanh', 'relu'), 'tanh'),
+};
+
+export const gru: CellDescription<typeof OPTIONS> = {
   code: Cell.gru,
-  options: ['reset', 'activation'],
+  options: OPTIONS,
   gates: () => ['r', 'z', 'n'],
   hasC: false,
   segments: ({ reset }) =>
@@ -23,10 +32,18 @@ export const gru: CellDescription = {
           { first: 2, gates: 1, x: true, h: 'cell' },
           { first: 0, gates: 2, x: true, h: 'product' },
         ],
-  // reset before the product: r ⊙ h
-  kept: ({ H }, { reset }) => (reset === 'before' ? H : 0),
-  fields: ({ reset, activation }) => [
-    [Seq.resetBefore, reset === 'before' ? 1 : 0],
-    [Seq.activation, activation === 'relu' ? Activation.relu : Activation.tanh],
+  // r ⊙ h
+  kept: ({ H }, { reset }) => (reset === 'before' ? [{ floats: H }] : []),
+  fields: ({ reset, activation }) => ({
+    [Gru.resetBefore]: reset === 'before' ? 1 : 0,
+    [Gru.activation]: activation === 'relu' ? Activation.relu : Activation.tanh,
+  }),
+  clashes: ({ reset }, { layerNorm }) => [
+    [
+      layerNorm && reset === 'before',
+      'layerNorm',
+      "reset: 'before'",
+      'the product with the state is computed in two parts',
+    ],
   ],
 };

@@ -1,4 +1,5 @@
-/** The cells, one line each. */
+/** The cells and their options, one line each. */
+import { readOptions } from '../options.js';
 import type { CellDescription } from './cell.js';
 import { gru } from './gru.js';
 import { lstm } from './lstm.js';
@@ -7,6 +8,15 @@ import { rnn } from './rnn.js';
 
 export const cells = { rnn, lstm, gru, residual } satisfies Record<string, CellDescription>;
 
+/** The options of all cells. Where several cells have one, the last here is to accept what any of them does. */
+export const CELL_OPTIONS = { ...gru.options, ...lstm.options, ...residual.options, ...rnn.options };
+
 export type CellName = keyof typeof cells;
 
 export const CELL_NAMES = Object.keys(cells) as CellName[];
+
+/** The gates of a cell with its default options, in the order of their rows in the weights. */
+export function gatesOf(name: CellName): readonly string[] {
+  const cell: CellDescription = cells[name];
+  return cell.gates(readOptions(name, cell.options, {}));
+}

@@ -1,7 +1,7 @@
-import { Cell, Seq } from '../../assembly/layout.js';
-import type { CellAbout, CellDescription } from './cell.js';
-
-const whole = (n: number) => Math.ceil(n / 4) * 4;
+import { Cell, Lstm } from '../../assembly/cells/layout.js';
+import * as check from '../check.js';
+import { option, real, whole } from '../options.js';
+import type { CellAbout, CellDescription, Extra } from './cell.js';
 
 export const about: CellAbout = {
   title: 'long short-term memory',
@@ -10,14 +10,86 @@ export const about: CellAbout = {
     'Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735; forget gate: Gers et al. 2000, doi:10.1162/089976600300015015',
 };
 
-export const lstm: CellDescription = {
+const OPTIONS = {
+  /** lstm: the state that is fed back and output is a linear map to this size; 0: it is h itself. Default 0. */
+  projectionSize: option(whole(0), 0),
+  /** lstm: whether the gates see the cell state, default false. */
+  peepholes: option(check.flag, false),
+  /** lstm: whether input and forget gate are one, f = 1 - i, default false. */
+  coupled: option(check.flag, false),
+  /** lstm: c is clamped to ± this after each step; 0: it is not. Default 0. */
+  cellClip: option(real(0), 0),
+  /** lstm: what is added to the random initial bias of the forget gate, default 0. */
+  forgetBias: option(real(), 0),
+};
+
+const norm: Extra = {
+  parameters: [
+    { name: 'norm_c', parts: 1, start: 1 },
+    { name: 'norm_c_bias', parts: 1, start: 0 },
+  ],
+  rows: [['norm_c', 0], ['norm_c_bias', 0], 'ones'],
+  field: Lstm.norm,
+  gradient: Lstm.dnorm,
+  normalization: true,
+};
+
+/** Rows i f o; coupled gates have no f. */
+function peephole(coupled: boolean): Extra {
+  const name = 'weight_peephole';
+  return {
+    parameters: [{ name, parts: coupled ? 2 : 3, start: 'uniform' }],
+    rows: [[name, 0], coupled ? null : [name, 1], [name, coupled ? 1 : 2]],
+    field: Lstm.peephole,
+    gradient: Lstm.dpeephole,
+  };
+}
+
+export const lstm: CellDescription<typeof OPTIONS> = {
   code: Cell.lstm,
-  options: ['projectionSize', 'peepholes', 'coupled', 'cellClip', 'forgetBias'],
+  options: OPTIONS,
   gates: ({ coupled }) => (coupled ? ['i', 'g', 'o'] : ['i', 'f', 'g', 'o']),
   hasC: true,
   segments: ({ coupled }) => [{ first: 0, gates: coupled ? 3 : 4, x: true, h: 'product' }],
-  // tanh c; projected: the state before and the gradient after; normalised: c, room for its gradient, 1/σ
-  kept: ({ H, P, normalized }, { projectionSize }) =>
-    whole(H) + (projectionSize ? whole(H) + whole(P) : 0) + (normalized ? 2 * whole(H) + 4 : 0),
-  fields: ({ coupled }) => [[Seq.coupled, coupled ? 1 : 0]],
+  kept: ({ H, normalized }, { projectionSize: P }) => [
+    // tanh c, which the kernel expects first
+    { floats: H },
+    // o ⊙ tanh c; the gradient of the state
+    ...(P
+      ? [
+          { floats: H, field: Lstm.projected },
+          { floats: P, field: Lstm.dprojected },
+        ]
+      : []),
+    // the normalised c, its gradient, 1/σ
+    ...(normalized
+      ? [
+          { floats: H, field: Lstm.hat },
+          { floats: H, field: Lstm.dhat },
+          { floats: 1, field: Lstm.root },
+        ]
+      : []),
+  ],
+  extras: ({ peepholes, coupled }) => [...(peepholes ? [peephole(coupled)] : []), norm],
+  projection: ({ projectionSize: size }) =>
+    size ? { size, from: Lstm.projected, gradient: Lstm.dprojected } : undefined,
+  biasOffset: ({ forgetBias: value }) => (value ? { gate: 'f', value } : undefined),
+  fields: ({ coupled }) => ({ [Lstm.coupled]: coupled ? 1 : 0 }),
+  floats: ({ cellClip }) => ({ [Lstm.clip]: cellClip }),
+  clashes: ({ projectionSize, coupled, forgetBias }, { widths, bias, initializers }) => [
+    [
+      projectionSize && widths.some((H) => projectionSize >= H),
+      'projectionSize',
+      'hiddenSize',
+      'a projection is smaller, as in PyTorch',
+    ],
+    [coupled && forgetBias, 'coupled', 'forgetBias', 'there is no separate forget gate'],
+    [forgetBias && !bias, 'forgetBias', 'bias: false', 'there is no bias'],
+    [
+      projectionSize && initializers.recurrent?.kind === 'identity',
+      "initializers.recurrent: { kind: 'identity' }",
+      'projectionSize',
+      'the recurrent weights are not square',
+    ],
+  ],
 };

@@ -1,4 +1,6 @@
-import { Cell } from '../../assembly/layout.js';
+import { Cell } from '../../assembly/cells/layout.js';
+import * as check from '../check.js';
+import { option } from '../options.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 export const about: CellAbout = {
@@ -7,10 +9,26 @@ export const about: CellAbout = {
   source: 'the identity path of He et al. 2016, arXiv:1512.03385v1, through time',
 };
 
-export const residual: CellDescription = {
+// <description>
+const OPTIONS = {
+  /** residual: whether the state takes part in its own increment, default true. */
+  feedback: option(check.flag, true),
+};
+
+export const residual: CellDescription<typeof OPTIONS> = {
   code: Cell.residual,
-  options: ['feedback'],
+  options: OPTIONS,
   gates: () => ['h'],
   hasC: false,
   segments: ({ feedback }) => [{ first: 0, gates: 1, x: true, h: feedback ? 'product' : false }],
+  clashes: ({ feedback }, { weightDrop, initializers }) => [
+    [!feedback && weightDrop, 'weightDrop', 'feedback: false', 'there are no recurrent weights'],
+    [
+      !feedback && initializers.recurrent,
+      'initializers.recurrent',
+      'feedback: false',
+      'there are no recurrent weights',
+    ],
+  ],
 };
+// </description>

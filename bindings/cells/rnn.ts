@@ -1,4 +1,6 @@
-import { Activation, Cell, Seq } from '../../assembly/layout.js';
+import { Cell, Rnn } from '../../assembly/cells/layout.js';
+import { Activation } from '../../assembly/layout.js';
+import { oneOf, option } from '../options.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 export const about: CellAbout = {
@@ -7,18 +9,23 @@ export const about: CellAbout = {
   source: 'Elman 1990, doi:10.1207/s15516709cog1402_1',
 };
 
-export const rnn: CellDescription = {
+const FUNCTIONS = {
+  tanh: Activation.tanh,
+  sigmoid: Activation.sigmoid,
+  relu: Activation.relu,
+  identity: Activation.identity,
+};
+
+const OPTIONS = {
+  /** rnn: the function f. gru: `'tanh'` or `'relu'`, of the candidate. Default `'tanh'`. */
+  activation: option(oneOf('tanh', 'sigmoid', 'relu', 'identity'), 'tanh'),
+};
+
+export const rnn: CellDescription<typeof OPTIONS> = {
   code: Cell.rnn,
-  options: ['activation'],
+  options: OPTIONS,
   gates: () => ['h'],
   hasC: false,
   segments: () => [{ first: 0, gates: 1, x: true, h: 'product' }],
-  fields: ({ activation }) => [
-    [
-      Seq.activation,
-      { tanh: Activation.tanh, sigmoid: Activation.sigmoid, relu: Activation.relu, identity: Activation.identity }[
-        activation
-      ],
-    ],
-  ],
+  fields: ({ activation }) => ({ [Rnn.activation]: FUNCTIONS[activation] }),
 };

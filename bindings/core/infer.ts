@@ -1,5 +1,6 @@
 /** Starts cores that infer only: what `gatewise/infer` brings with it. They import nothing, so nothing needs to link them. */
-import { type Runtime as Running, runtimes } from './runtime.js';
+import type { Runtime as Running } from './runtime.js';
+import { runtimes } from './start.js';
 import infer from './wasm/infer.js';
 
 export const Runtime = /* @__PURE__ */ runtimes(infer, null, {

@@ -1,19 +1,21 @@
 /**
  * The boundary of quantized models: an instance of the quantized module, its memory and the views over it.
  *
- *     | static data | weights, scales, blocks of calls: for good |  scratch of one call |
+ *     | static data | weights, scales, blocks of calls: permanent |  scratch of one call |
  *
- * A model has an instance of its own. What it is made of is allocated once; every call lays its scratch out from the same address on.
+ * Each model has its own instance. Its parts are allocated once; the scratch of every call begins at the same address.
  */
 import { QUANTIZED_ABI } from '../../assembly/quantized/layout.js';
 import * as check from '../check.js';
 import { MemoryError, UnsupportedError } from '../errors.js';
-import { align, decode, explained } from './runtime.js';
+import type { Bytes, WasmModule } from '../platform.js';
+import { align } from './runtime.js';
+import { decode, explained } from './start.js';
 import simd from './wasm/quantized.js';
 import type { Core } from './wasm/quantized-core.js';
 
 /** The quantized module, compiled, or its bytes (`gatewise/quantized.wasm`), for engines that forbid compiling at run time. */
-export type QuantizedModule = WebAssembly.Module | BufferSource;
+export type QuantizedModule = WasmModule | Bytes;
 
 const PAGE = 65536;
 
@@ -68,12 +70,12 @@ export class QuantizedCore {
     return at;
   }
 
-  /** Begins a call: what the last one took is free. */
+  /** Begins a call: the scratch of the previous one is free again. */
   begin(): void {
     this.#scratch = this.#end;
   }
 
-  /** Scratch of this call, on a cache line, holding anything. */
+  /** Scratch of this call, on a cache line, not zeroed. */
   take(bytes: number): number {
     const at = this.#scratch;
     this.#ensure(at + align(bytes) + READABLE);
@@ -81,7 +83,7 @@ export class QuantizedCore {
     return at;
   }
 
-  /** Copies numbers of any kind to an address. */
+  /** Copies numbers to an address. */
   write(at: number, values: Int8Array | Int16Array | Float32Array): void {
     const { buffer, byteOffset, byteLength } = values;
     new Uint8Array(this.kernels.memory.buffer).set(new Uint8Array(buffer, byteOffset, byteLength), at);
@@ -104,13 +106,13 @@ export class QuantizedCore {
       this.kernels.memory.grow(Math.ceil((end - have) / PAGE));
     } catch {
       throw new MemoryError(
-        `the engine refused ${(end - have).toLocaleString('en')} bytes more than the ${have.toLocaleString('en')} it gave`,
+        `the engine refused ${(end - have).toLocaleString('en')} bytes more than the ${have.toLocaleString('en')} of this model`,
       );
     }
     this.#view();
   }
 
-  /** Bytes of the model, and bytes that the engine has given. */
+  /** Bytes of the model, and bytes of the instance's memory. */
   memory(): { bytesInUse: number; bytesReserved: number } {
     return { bytesInUse: this.#end, bytesReserved: this.#f32.byteLength };
   }
@@ -135,7 +137,7 @@ function checked(module: QuantizedModule | undefined): void {
   }
 }
 
-/** An instance of its own. Throws UnsupportedError where the engine has no WebAssembly, no SIMD, or may not compile. */
+/** A new instance. Throws UnsupportedError where the engine has no WebAssembly, no SIMD, or may not compile. */
 export async function startQuantized(module?: QuantizedModule): Promise<QuantizedCore> {
   checked(module);
   try {
@@ -151,7 +153,7 @@ export async function startQuantized(module?: QuantizedModule): Promise<Quantize
   }
 }
 
-/** The same at once, for workers, worklets and scripts. */
+/** The same synchronously, for workers, worklets and scripts. */
 export function startQuantizedSync(module?: QuantizedModule): QuantizedCore {
   checked(module);
   try {

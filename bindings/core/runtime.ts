@@ -1,44 +1,29 @@
 /**
- * The boundary: nothing else knows that there is WebAssembly. It instantiates a build of the core, owns its memory and makes the
- * views over it.
+ * The memory of one instance of the core, and the views over it. Together with start.ts, which makes instances, this is the boundary:
+ * nothing else knows that there is WebAssembly.
  *
  *     | static data | heap: parameters, gradients, optimizer state, packed weights … |  arena: activations of one step  |
  *                                                                                    ↑ where every scope returns to
  *
- * The heap gives blocks that last; the arena is a stack that a scope takes from and gives back as a whole. A step allocates
- * nothing but from the arena, so it cannot leak. Nothing grows while a kernel runs; views are made anew once the memory has grown.
+ * The heap gives blocks that last; the arena is a stack that a scope takes from and gives back as a whole. A step allocates from the
+ * arena only, so it cannot leak. Nothing grows while a kernel runs; after growth the views are made again.
  */
-import { ABI, Activation, GRAD_BLOCK, GRAD_PANELS } from '../../assembly/layout.js';
-import * as check from '../check.js';
-import { MemoryError, UnsupportedError } from '../errors.js';
+import { LINE } from '../../assembly/layout.js';
+import { MemoryError } from '../errors.js';
 import type { Core } from './wasm/core.js';
 
 export type { Core };
 
-/** What a runtime can be asked for. */
-export interface RuntimeOptions {
-  /**
-   * `'simd'`, the default, gives the same bits on every engine and processor. `'relaxed'` uses fused multiply-add where the
-   * processor has it: faster, equal within rounding only.
-   */
-  build?: 'simd' | 'relaxed' | undefined;
-  /** The core as a compiled module or as bytes (`gatewise/simd.wasm`), for engines that forbid compiling at run time. */
-  module?: WebAssembly.Module | BufferSource | undefined;
-}
-
-export const RUNTIME_OPTIONS = ['build', 'module'] as const;
-
 const BUILDS = ['simd', 'relaxed', 'debug'] as const;
-const LINE = 64;
 const PAGE = 65536;
-/** What an address of 32 bits reaches. */
+/** What 32-bit addresses reach. */
 const MAX_BYTES = 2 ** 32;
 
 export class Runtime {
   /** Which build runs: `'simd'`, `'relaxed'`, or `'debug'` (simd with assertions; not in the package). */
   readonly build: (typeof BUILDS)[number];
   #core: Core | null;
-  /** Views of all of memory. It grows in `#ensure` only, so they are made anew there only. */
+  /** Views of all of memory. It grows in `#ensure` only, so they are made again there only. */
   #f32 = new Float32Array();
   #i32 = new Int32Array();
   /** The heap's blocks in use, bytes by address, and the free ones, in the order of their addresses. */
@@ -49,16 +34,13 @@ export class Runtime {
   #top: number;
   #depth = 0;
 
-  /** @param exports those of an instance of the core; see core/train.ts and core/infer.ts */
+  /** @param exports those of an instance of the core, checked: see start.ts */
   constructor(exports: object) {
     const core = exports as Core;
-    if (core.abi?.() !== ABI)
-      throw new UnsupportedError(`module: not the core of this version of gatewise (interface ${ABI})`);
     this.#core = core;
     this.build = BUILDS[core.build()] ?? 'simd';
     this.#heapEnd = this.#top = align(core.heapBase());
     this.#view();
-    selfCheck(this);
   }
 
   /** The kernels. */
@@ -107,7 +89,7 @@ export class Runtime {
 
   /** A block of the heap, zeroed, on a cache line. `what` names it where memory runs out. */
   alloc(bytes: number, what: string): number {
-    if (this.#depth > 0) throw new Error(`${what}: cannot be made while a step runs`);
+    if (this.#depth > 0) throw new Error(`${what}: cannot be allocated while a step runs`);
     bytes = align(Math.max(bytes, 1));
     let at: number;
     const fit = this.#free.findIndex((block) => block.bytes >= bytes);
@@ -149,7 +131,7 @@ export class Runtime {
     this.#free = merged;
   }
 
-  /** Runs `work`, then gives back what it took. Scopes nest; they cannot wait. */
+  /** Runs `work`, then gives back what it took. Scopes nest; they cannot be asynchronous. */
   scope<T>(work: () => T): T {
     const mark = this.#top;
     this.#depth++;
@@ -161,9 +143,9 @@ export class Runtime {
     }
   }
 
-  /** Bytes from the arena, on a cache line, holding anything. Only within a scope. */
+  /** Bytes from the arena, on a cache line, with undefined contents. Only within a scope. */
   take(bytes: number, what = 'activations'): number {
-    if (this.#depth === 0) throw new Error(`${what}: a step is needed around this call`);
+    if (this.#depth === 0) throw new Error(`${what}: this call works only inside of a step`);
     const at = this.#top;
     const end = at + align(bytes);
     this.#ensure(end, bytes, what);
@@ -215,168 +197,7 @@ export class Runtime {
   }
 }
 
+/** Bytes rounded up to whole cache lines. */
 export function align(bytes: number): number {
   return Math.ceil(bytes / LINE) * LINE;
-}
-
-/** Bytes of scratch that `weightGrad` wants for R rows of dz, of so many columns, and of x, of F features. */
-export function gradScratch(R: number, columns: number, F: number): number {
-  const panels = Math.min(GRAD_PANELS, align(4 * columns) / LINE) + align(4 * F) / LINE;
-  return LINE * (2 + Math.min(R, GRAD_BLOCK) * panels);
-}
-
-/** How a module becomes an instance. */
-export interface Linker {
-  instantiate(module: WebAssembly.Module): Promise<{ exports: object }>;
-  instantiateSync(module: WebAssembly.Module): { exports: object };
-}
-
-/** What starts runtimes, for an entry of the package that brings a build with it. */
-export interface Runtimes {
-  /**
-   * Starts a core of its own.
-   *
-   * @throws UnsupportedError where the engine has no WebAssembly, no SIMD, or may not compile
-   */
-  create(options?: RuntimeOptions): Promise<Runtime>;
-  /** The same at once, for workers, worklets and scripts. A build that is loaded on demand needs its `module` given. */
-  createSync(options?: RuntimeOptions): Runtime;
-}
-
-/**
- * @param simd the simd build, as `decode` below reads it
- * @param relaxed loads the other; null where it can only be given as `module`
- */
-export function runtimes(simd: string, relaxed: (() => Promise<string>) | null, linker: Linker): Runtimes {
-  const compiled = new Map<string, WebAssembly.Module>();
-  return {
-    async create(options = {}) {
-      const { build, module } = checked(options, relaxed !== null);
-      try {
-        let ready = module ? await asModule(module) : compiled.get(build);
-        if (!ready) {
-          const text = build === 'relaxed' && relaxed ? await relaxed() : simd;
-          ready = await WebAssembly.compile(decode(text));
-          compiled.set(build, ready);
-        }
-        return new Runtime((await linker.instantiate(ready)).exports);
-      } catch (error) {
-        throw explained(error, module ? 'given' : build);
-      }
-    },
-    createSync(options = {}) {
-      const { build, module } = checked(options, false);
-      try {
-        let ready = module instanceof WebAssembly.Module ? module : compiled.get(build);
-        if (module && module !== ready) ready = new WebAssembly.Module(module as BufferSource);
-        if (!ready) {
-          ready = new WebAssembly.Module(decode(simd));
-          compiled.set(build, ready);
-        }
-        return new Runtime(linker.instantiateSync(ready).exports);
-      } catch (error) {
-        throw explained(error, module ? 'given' : build);
-      }
-    },
-  };
-}
-
-function checked(options: RuntimeOptions, onDemand: boolean): { build: string; module: RuntimeOptions['module'] } {
-  check.options('runtime', options, RUNTIME_OPTIONS);
-  const { build = 'simd', module } = options;
-  check.oneOf('build', build, ['simd', 'relaxed']);
-  if (typeof WebAssembly !== 'object') throw new UnsupportedError('this engine has no WebAssembly');
-  if (
-    module !== undefined &&
-    !(module instanceof WebAssembly.Module || module instanceof ArrayBuffer || ArrayBuffer.isView(module))
-  ) {
-    check.fail('module', 'a WebAssembly.Module or its bytes', module);
-  }
-  if (!module && build !== 'simd' && !onDemand) {
-    throw new TypeError("build: 'relaxed' is not in this entry at once; give its bytes or module as `module`");
-  }
-  return { build, module };
-}
-
-async function asModule(module: WebAssembly.Module | BufferSource): Promise<WebAssembly.Module> {
-  return module instanceof WebAssembly.Module ? module : WebAssembly.compile(module);
-}
-
-/** What an engine says when it cannot start a build, or a module that was given, in words that help. */
-export function explained(error: unknown, build: string): unknown {
-  if (error instanceof WebAssembly.LinkError)
-    return new UnsupportedError(`module: not a core of gatewise (${error.message})`);
-  if (!(error instanceof WebAssembly.CompileError)) {
-    return error instanceof RangeError && /memory/i.test(error.message)
-      ? new MemoryError(
-          `the engine has no memory for another WebAssembly instance (${error.message}); dispose models that are done`,
-        )
-      : error;
-  }
-  const why = /policy|unsafe-eval|disallowed|not allowed/i.test(error.message)
-    ? "the page's content security policy wants 'wasm-unsafe-eval' in script-src, or the engine a precompiled `module`"
-    : {
-        given: 'are the bytes whole, and of this version?',
-        simd: 'this engine has no SIMD; it is there from Chrome 91, Firefox 89, Safari 16.4 and Node 16.4 on',
-        relaxed: "this engine has no relaxed SIMD for build: 'relaxed'; 'simd' runs everywhere",
-      }[build];
-  return new UnsupportedError(`WebAssembly could not be compiled: ${why} (${error.message})`);
-}
-
-/**
- * The bytes of a module from text that any file can carry: characters from ( to ~ but the backslash are the bytes 0 to 85; one after %
- * is 86 more, one after & 172. Most bytes of a module are small, and text that keeps to whole bytes compresses almost as they do.
- */
-export function decode(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(text.length);
-  let n = 0;
-  let base = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 40) base = 86 * (code - 36);
-    else {
-      bytes[n++] = base + code - (code > 92 ? 41 : 40);
-      base = 0;
-    }
-  }
-  return bytes.subarray(0, n);
-}
-
-/**
- * A computed known answer, since some engines accept SIMD and get it wrong: a product of small whole numbers, which is exact in
- * any order, and the activations at points where they are known.
- */
-function selfCheck(runtime: Runtime): void {
-  const { core } = runtime;
-  const M = 3;
-  const N = 20;
-  const K = 5;
-  const wrong = runtime.scope(() => {
-    const a = runtime.take(M * LINE);
-    const b = runtime.take(2 * K * LINE);
-    const w = runtime.take(N * K * 4);
-    const c = runtime.takeZeroed(M * 2 * LINE);
-    const zero = runtime.takeZeroed(2 * LINE);
-    const { f32 } = runtime;
-    const x = (m: number, k: number) => ((m * 7 + k * 3) % 11) - 5;
-    const y = (n: number, k: number) => ((n * 5 + k * 2) % 13) - 6;
-    for (let m = 0; m < M; m++) for (let k = 0; k < K; k++) f32[(a >> 2) + m * 16 + k] = x(m, k);
-    for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) f32[(w >> 2) + n * K + k] = y(n, k);
-    core.packWeights(b, w, 4 * K, K, N, 1);
-    core.gemm(c, 2 * LINE, zero, 0, a, LINE, b, K * LINE, M, 2, K);
-    for (let m = 0; m < M; m++) {
-      for (let n = 0; n < N; n++) {
-        let sum = 0;
-        for (let k = 0; k < K; k++) sum += x(m, k) * y(n, k);
-        if (f32[(c >> 2) + m * 32 + n] !== sum) return true;
-      }
-    }
-    f32.set([0, 1, -30, 9.5], a >> 2);
-    core.activationForward(b, a, LINE, 1, 4, Activation.sigmoid);
-    core.activationForward(c, a, LINE, 1, 4, Activation.tanh);
-    const near = (at: number, want: number[]) =>
-      want.every((v, i) => Math.abs(f32[(at >> 2) + i] - v) <= 1e-6 * Math.abs(v));
-    return !near(b, [0.5, 0.7310585786, 9.357622969e-14, 0.9999251538]) || !near(c, [0, 0.7615941559, -1, 1]);
-  });
-  if (wrong) throw new UnsupportedError('this engine computes WebAssembly SIMD wrongly (iOS before 17 does)');
 }

@@ -1,6 +1,7 @@
 /** Starts cores that train and infer: what `gatewise` and `gatewise/tasks` bring with them. */
 import * as loader from '@assemblyscript/loader';
-import { type Runtime as Running, runtimes } from './runtime.js';
+import type { Runtime as Running } from './runtime.js';
+import { runtimes } from './start.js';
 import simd from './wasm/simd.js';
 
 export const Runtime = /* @__PURE__ */ runtimes(simd, async () => (await import('./wasm/relaxed.js')).default, {

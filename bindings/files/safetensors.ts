@@ -28,7 +28,7 @@ export function encode(
     header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
   }
-  let text = new TextEncoder().encode(JSON.stringify(header));
+  let text = encodeText(JSON.stringify(header));
   const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
   padded.set(text);
   text = padded;
@@ -43,10 +43,28 @@ export function encode(
   return bytes;
 }
 
+/** Text as UTF-8. An AudioWorklet has no TextEncoder; there the language's own percent-encoding does, which is slower. */
+export function encodeText(text: string): Uint8Array {
+  if (globalThis.TextEncoder) return new TextEncoder().encode(text);
+  const bytes = encodeURIComponent(text).replace(/%(..)/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Uint8Array.from(bytes, (char) => char.charCodeAt(0));
+}
+
+/** The text of UTF-8 bytes; throws where they are invalid. Without a TextDecoder as above. */
+export function decodeText(bytes: Uint8Array): string {
+  return globalThis.TextDecoder
+    ? new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    : decodeURIComponent(bytes.reduce((text, byte) => `${text}%${(byte + 256).toString(16).slice(1)}`, ''));
+}
+
 /** Reads a file and holds it to its word. Throws FormatError. */
 export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
-  const file = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
-  if (!(file instanceof Uint8Array)) throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+  // by their tags: buffers of another realm, say of an iframe, are welcome
+  const tag = Object.prototype.toString.call(bytes);
+  const whole = tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]';
+  if (!whole && tag !== '[object Uint8Array]') throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+  const { buffer, byteOffset, byteLength } = bytes as Uint8Array;
+  const file = whole ? new Uint8Array(bytes as ArrayBuffer) : new Uint8Array(buffer, byteOffset, byteLength);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (file.length < 8) throw new FormatError(`the file has ${file.length} bytes; a safetensors file has at least 8`);
   const length = Number(view.getBigUint64(0, true));
@@ -56,16 +74,16 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
         ? '; it looks like a zip file, which PyTorch writes: save it as safetensors there'
         : '';
     throw new FormatError(
-      `the file is cut off or no safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
+      `the file is cut off or not a safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
     );
   }
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(8, 8 + length)));
+    header = JSON.parse(decodeText(file.subarray(8, 8 + length)));
   } catch {
-    throw new FormatError('the header of the file is no JSON');
+    throw new FormatError('the header of the file is not valid JSON');
   }
-  if (!isRecord(header)) throw new FormatError('the header of the file is no JSON object');
+  if (!isRecord(header)) throw new FormatError('the header of the file is not a JSON object');
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || !Object.values(metadata).every((v) => typeof v === 'string')) {
     throw new FormatError('the metadata of the file are not all strings');
@@ -92,13 +110,13 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
 }
 
 function checkEntry(name: string, entry: unknown, size: number): { shape: number[]; from: number; to: number } {
-  if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is no object`);
+  if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (dtype !== 'F32') throw new FormatError(`${name}: expected numbers of type F32, got ${String(dtype)}`);
   const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
-  if (!Array.isArray(shape) || !shape.every(isSize)) throw new FormatError(`${name}: its shape is no list of sizes`);
+  if (!Array.isArray(shape) || !shape.every(isSize)) throw new FormatError(`${name}: its shape is not a list of sizes`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    throw new FormatError(`${name}: its data_offsets are no pair of sizes`);
+    throw new FormatError(`${name}: its data_offsets are not a pair of sizes`);
   }
   const [from, to] = offsets as [number, number];
   const bytes = shape.reduce((n: number, d: number) => n * d, 4);
@@ -129,28 +147,23 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Finds each expected tensor in a file: missing ones, those left over and wrong shapes are all named. The names may be written with
- * one of `aliases` in place of a prefix.
+ * Finds each expected tensor in a file: missing ones, those left over and wrong shapes are all named.
  */
 export function match(
   tensors: ReadonlyMap<string, Tensor>,
   expected: readonly { name: string; shape: readonly number[] }[],
-  aliases: Readonly<Record<string, readonly string[]>> = {},
 ): Map<string, Float32Array> {
   const found = new Map<string, Float32Array>();
   const rest = new Set(tensors.keys());
   const missing: string[] = [];
   const wrong: string[] = [];
   for (const { name, shape } of expected) {
-    const prefix = name.slice(0, name.indexOf('.') + 1);
-    const names = [name, ...(aliases[prefix] ?? []).map((alias) => alias + name.slice(prefix.length))];
-    const key = names.find((n) => tensors.has(n));
-    const tensor = key === undefined ? undefined : tensors.get(key);
-    if (key === undefined || !tensor) {
+    const tensor = tensors.get(name);
+    if (!tensor) {
       missing.push(name);
       continue;
     }
-    rest.delete(key);
+    rest.delete(name);
     if (tensor.shape.join() === shape.join()) found.set(name, tensor.data);
     else wrong.push(`${name} is [${tensor.shape.join(', ')}] and not [${shape.join(', ')}]`);
   }

@@ -1,9 +1,22 @@
 /** Where a stream stands, as a safetensors file: `h.0`, `h.1` … and `c.0` … [B,F], layer by layer. */
 import { FormatError } from '../errors.js';
-import { State } from '../nn/recurrent.js';
+import { State } from '../nn/recurrent/state.js';
 import { decode, encode, type Tensor } from './safetensors.js';
 
 export function saveState(state: State): Uint8Array<ArrayBuffer> {
+  return encode(stateTensors(state), {});
+}
+
+/**
+ * Whether the state fits some layers is checked when they are given it.
+ *
+ * @throws FormatError for a file that is damaged or holds something else
+ */
+export function loadState(bytes: Uint8Array | ArrayBuffer): State {
+  return stateOf(decode(bytes).tensors);
+}
+
+export function stateTensors(state: State): Map<string, Tensor> {
   const { batch } = state;
   const tensors = new Map<string, Tensor>();
   for (const kind of ['h', 'c'] as const) {
@@ -11,16 +24,11 @@ export function saveState(state: State): Uint8Array<ArrayBuffer> {
       tensors.set(`${kind}.${l}`, { shape: [batch, data.length / batch], data });
     });
   }
-  return encode(tensors, {});
+  return tensors;
 }
 
-/**
- * Whether it is a state of some layers, those that it is given to will say.
- *
- * @throws FormatError for a file that is damaged or holds something else
- */
-export function loadState(bytes: Uint8Array | ArrayBuffer): State {
-  const { tensors } = decode(bytes);
+/** @throws FormatError for tensors that are not those of a state */
+export function stateOf(tensors: ReadonlyMap<string, Tensor>): State {
   const of = (kind: string) => {
     const list: Float32Array[] = [];
     for (let t = tensors.get(`${kind}.0`); t; t = tensors.get(`${kind}.${list.length}`)) list.push(t.data);
@@ -29,6 +37,8 @@ export function loadState(bytes: Uint8Array | ArrayBuffer): State {
   const [h, c] = [of('h'), of('c')];
   const batch = tensors.get('h.0')?.shape[0] ?? 0;
   const alike = [...tensors.values()].every(({ shape }) => shape.length === 2 && shape[0] === batch);
-  if (batch === 0 || h.length + c.length !== tensors.size || !alike) throw new FormatError('the file holds no state');
+  if (batch === 0 || h.length + c.length !== tensors.size || !alike) {
+    throw new FormatError('the file does not hold a state');
+  }
   return new State(batch, h, c);
 }

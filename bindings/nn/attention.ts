@@ -1,33 +1,35 @@
 /** Attention over the steps of another sequence. */
-import { Attend, PANEL, Score } from '../../assembly/layout.js';
+import { Attend, LINE, PANEL, Score } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import { gradScratch } from '../core/runtime.js';
-import type { Rows, Tape } from '../tape.js';
+import { type Options, oneOf, option, optional, readOptions, required, type Settings } from '../options.js';
+import { checkRows, type Rows, type Tape } from '../tape.js';
 import { Linear } from './linear.js';
-import type { Builder, Parameter } from './model.js';
+import { type Builder, type Parameter, trains } from './model.js';
+import { gradientAt } from './padding.js';
 import { activation, concat } from './rows.js';
 
-export interface AttentionOptions {
+const OPTIONS = {
   /**
    * How a query is compared with a key: `'dot'` q·k, where both have the same size; `'general'` q·(Wa k) (Luong et al. 2015,
    * arXiv:1508.04025v5); `'additive'` v·tanh(Wq q + Wk k + b) (Bahdanau et al. 2015, arXiv:1409.0473v7).
    */
-  score: 'dot' | 'general' | 'additive';
+  score: required(oneOf('dot', 'general', 'additive')),
   /** Fq: features of a query. */
-  querySize: number;
+  querySize: required(check.whole),
   /** Fk: features of a key. */
-  keySize: number;
+  keySize: required(check.whole),
   /** Fv: features of a value, default as of a key. */
-  valueSize?: number | undefined;
+  valueSize: optional(check.whole),
   /** A, for `'additive'`. */
-  attentionSize?: number | undefined;
+  attentionSize: optional(check.whole),
   /** Scores are divided by √Fq (Vaswani et al. 2017, arXiv:1706.03762v5). Default false; not for `'additive'`. */
-  scaled?: boolean | undefined;
-  /** n: puts out tanh(Wc [context; query]) of n features as well (Luong et al. 2015). */
-  output?: number | undefined;
-}
+  scaled: option(check.flag, false),
+  /** n: also outputs tanh(Wc [context; query]) with n features (Luong et al. 2015). Default: no output. */
+  output: optional(check.whole),
+};
 
-const OPTIONS = ['score', 'querySize', 'keySize', 'valueSize', 'attentionSize', 'scaled', 'output'] as const;
+/** What `new Attention` takes. */
+export interface AttentionOptions extends Options<typeof OPTIONS> {}
 
 /** Keys and values as `prepare` leaves them: what many queries share is computed once. */
 export interface AttentionMemory {
@@ -35,7 +37,26 @@ export interface AttentionMemory {
   readonly values: Rows;
 }
 
+/**
+ * Attention over the steps of another sequence: weights = softmax(score(query, keys)), context = Σ weights·values. Query [Tq,B,Fq],
+ * keys [Tk,B,Fk], values [Tk,B,Fv].
+ *
+ * @example
+ * ```js
+ * import { Attention, input, Model, read, Runtime } from 'gatewise';
+ *
+ * const options = { score: 'dot', querySize: 2, keySize: 2 };
+ * const model = new Model(await Runtime.create(), 1, (b) => new Attention(b, 'attention', options));
+ * const weights = model.forward((tape, attention) => {
+ *   const query = input(tape, [1, 0], { T: 1, B: 1, F: 2 });
+ *   const keys = input(tape, [0, 1, 50, 0, 0, 0], { T: 3, B: 1, F: 2 });
+ *   return read(tape, attention.forward(tape, query, keys).weights);
+ * });
+ * console.log(Array.from(weights, (w) => w.toFixed(2)).join(' ')); // 0.00 1.00 0.00
+ * ```
+ */
 export class Attention {
+  readonly options: Settings<typeof OPTIONS>;
   readonly #query: Linear | undefined;
   readonly #keys: Linear | undefined;
   readonly #v: Parameter | undefined;
@@ -45,28 +66,24 @@ export class Attention {
   /**
    * @param name prefix of the parameters: `Wa` [Fq,Fk] of `'general'`; `Wq` [A,Fq], `Wk` [A,Fk], `b` [A], `v` [A] of `'additive'`;
    *   `Wc` [n,Fv+Fq] of the output. All are uniform within 1/√columns
+   * @throws TypeError, RangeError for invalid options
    */
   constructor(
-    builder: Builder,
+    readonly builder: Builder,
     name: string,
-    readonly options: AttentionOptions,
+    options: AttentionOptions,
   ) {
-    check.options(name, options, OPTIONS);
-    const { scaled = false, attentionSize, output } = options;
-    const score = check.oneOf('score', options.score, ['dot', 'general', 'additive']);
-    const Fq = check.whole('querySize', options.querySize);
-    const Fk = check.whole('keySize', options.keySize);
-    const Fv = check.whole('valueSize', options.valueSize ?? Fk);
-    check.flag('scaled', scaled);
+    this.options = readOptions(name, OPTIONS, options);
+    const { score, querySize: Fq, keySize: Fk, valueSize: Fv = Fk, scaled, attentionSize, output } = this.options;
     const additive = score === 'additive';
     if (score === 'dot' && Fq !== Fk) {
       throw new RangeError(`keySize: expected ${Fq} features as in querySize, since score is 'dot', got ${Fk}`);
     }
     if (attentionSize !== undefined && !additive) {
-      throw new RangeError(`attentionSize and score: '${score}' do not go together: nothing has that size`);
+      throw new RangeError(`attentionSize and score: '${score}' cannot be combined: no array has that size`);
     }
     if (scaled && additive) {
-      throw new RangeError("scaled and score: 'additive' do not go together: there is no product to scale");
+      throw new RangeError("scaled and score: 'additive' cannot be combined: the score has no product to scale");
     }
     const usual = (columns: number) => ({ kind: 'uniform', bound: 1 / Math.sqrt(columns) }) as const;
     const project = (tensor: string, rows: number, columns: number, bias: Parameter | false = false) => {
@@ -80,7 +97,7 @@ export class Attention {
       this.#keys = project('Wk', A, Fk, builder.parameter(`${name}.b`, [A], usual(Fk)));
       this.#v = builder.parameter(`${name}.v`, [A], usual(A));
     }
-    if (output !== undefined) this.#output = project('Wc', check.whole('output', output), Fv + Fq);
+    if (output !== undefined) this.#output = project('Wc', output, Fv + Fq);
     this.#factor = scaled ? 1 / Math.sqrt(Fq) : 1;
   }
 
@@ -92,7 +109,8 @@ export class Attention {
    */
   prepare(tape: Tape, keys: Rows, values: Rows = keys): AttentionMemory {
     const { keySize, valueSize } = this.options;
-    if (keys.F !== keySize) throw new RangeError(`keys: expected ${keySize} features, got ${keys.F}`);
+    this.builder.accept(tape, keys, keySize, 'keys');
+    checkRows(tape, 'values', values);
     if (values.T !== keys.T || values.B !== keys.B) {
       throw new RangeError(
         `values: expected T=${keys.T} steps of B=${keys.B} sequences as of the keys, got T=${values.T}, B=${values.B}`,
@@ -104,8 +122,8 @@ export class Attention {
   }
 
   /**
-   * @param query [Tq,B,Fq]; steps behind a sequence's end look at nothing
-   * @param keys [Tk,B,Fk], of which steps behind a sequence's end are not looked at; or what `prepare` made of keys and values
+   * @param query [Tq,B,Fq]; steps past the end of a sequence get weights and a context of zero
+   * @param keys [Tk,B,Fk], whose steps past the end of a sequence get no weight; or what `prepare` returned for keys and values
    * @param values [Tk,B,Fv]
    * @returns context [Tq,B,Fv], the weights [Tq,B,Tk] of the keys, and the output [Tq,B,n] if there is one
    */
@@ -116,10 +134,12 @@ export class Attention {
     values?: Rows,
   ): { context: Rows; weights: Rows; output: Rows | undefined } {
     const { querySize } = this.options;
-    if (query.F !== querySize) throw new RangeError(`query: expected ${querySize} features, got ${query.F}`);
-    const B = 'projected' in keys ? keys.values.B : keys.B;
-    if (query.B !== B) throw new RangeError(`query: expected B=${B} sequences as of the keys, got ${query.B}`);
+    this.builder.accept(tape, query, querySize, 'query');
     const memory = 'projected' in keys ? keys : this.prepare(tape, keys, values);
+    checkRows(tape, 'keys', memory.projected);
+    checkRows(tape, 'values', memory.values);
+    const { B } = memory.values;
+    if (query.B !== B) throw new RangeError(`query: expected B=${B} sequences as of the keys, got ${query.B}`);
     const { context, weights } = attend(tape, {
       score: this.#v ? Score.additive : Score.dot,
       query: this.#query?.forward(tape, query) ?? query,
@@ -143,11 +163,12 @@ export function attend(
   const { T: Tq, B, F } = query;
   const { T: Tk } = keys;
   const { F: V } = values;
-  const weights = tape.rows(Tq, B, Tk, true, query.lengths);
-  const context = tape.rows(Tq, B, V, true, query.lengths);
+  const wanted = query.grad !== 0 || keys.grad !== 0 || values.grad !== 0 || trains(v);
+  const weights = tape.rows(Tq, B, Tk, wanted, query.lengths);
+  const context = tape.rows(Tq, B, V, wanted, query.lengths);
   const widest = Math.max(F, V);
   const lines = Math.ceil(Tk / PANEL) * Math.max(widest, Math.ceil(widest / PANEL) * PANEL);
-  const panels = runtime.take(lines * 4 * PANEL);
+  const panels = runtime.take(lines * LINE);
   const a = runtime.take(4 * Attend.fields);
   const { i32, f32 } = runtime;
   const f = a >>> 2;
@@ -174,15 +195,17 @@ export function attend(
   f32[f + Attend.factor] = factor;
   i32[f + Attend.panels] = panels;
   runtime.core.attentionForward(a);
+  if (!wanted) return { context, weights };
   tape.record(() => {
-    const scratch = runtime.take(gradScratch(query.T, keys.T, widest));
+    const dv = v ? gradientAt(tape, v) : 0;
+    const scratch = runtime.take(runtime.core.weightGradScratch(query.T, Math.ceil(keys.T / PANEL), widest));
     const { i32 } = runtime;
     i32[f + Attend.dweights] = weights.grad;
     i32[f + Attend.dcontext] = context.grad;
     i32[f + Attend.dquery] = query.grad;
     i32[f + Attend.dkeys] = keys.grad;
     i32[f + Attend.dvalues] = values.grad;
-    i32[f + Attend.dv] = v?.grad ?? 0;
+    i32[f + Attend.dv] = dv;
     i32[f + Attend.scratch] = scratch;
     runtime.core.attentionBackward(a);
   });

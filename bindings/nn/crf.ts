@@ -1,38 +1,65 @@
 import * as check from '../check.js';
-import type { Loss, Rows, Tape } from '../tape.js';
-import type { Builder, Parameter } from './model.js';
+import { type Options, oneOf, option, readOptions, required } from '../options.js';
+import { type Loss, lossOf, type Rows, type Tape } from '../tape.js';
+import { type Builder, type Parameter, trains } from './model.js';
+import { gradientAt, live } from './padding.js';
 
-export interface CrfLossOptions {
-  /** Sum over the batch, mean over its sequences, the default, or over all their steps. */
-  reduction?: 'mean' | 'sum' | 'tokenMean' | undefined;
-}
+const OPTIONS = {
+  /** K: number of labels. */
+  numClasses: required(check.whole),
+};
 
-/** Labels of each sequence, as many as it has steps, and their scores. */
+/** What `new Crf` takes. */
+export interface CrfOptions extends Options<typeof OPTIONS> {}
+
+const LOSS = {
+  /** The sum over the batch, the mean over its sequences, or the mean over all their steps. Default `'mean'`. */
+  reduction: option(oneOf('mean', 'sum', 'tokenMean'), 'mean'),
+};
+
+/** What the loss takes. */
+export interface CrfLossOptions extends Options<typeof LOSS> {}
+
+/** The labels of each sequence, one per step, and their scores. */
 export interface CrfDecoded {
   readonly tags: Int32Array[];
   readonly scores: Float32Array;
 }
 
 /**
- * Labels that know their neighbours: a linear-chain conditional random field (Lafferty, McCallum & Pereira 2001). A sequence of
- * labels scores start[y₀] + Σ emissions + Σ transitions[from][to] + end[y_T]. Very negative numbers, or -∞, forbid a move.
+ * A linear-chain conditional random field (Lafferty, McCallum & Pereira 2001): labels that depend on their neighbours. A sequence of
+ * labels scores start[y₁] + Σ emissions + Σ transitions[from][to] + end[y_T]. Very negative parameters, down to -1e30, forbid a label
+ * or a move.
+ *
+ * @example
+ * ```js
+ * import { Crf, input, Model, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Crf(b, 'crf', { numClasses: 2 }));
+ * model.set('crf.transitions', [0, -1e30, 0, 0]); // no move from label 0 to label 1
+ * const { tags } = model.forward((tape, crf) =>
+ *   crf.decode(tape, input(tape, [1, 0, 0, 9, 1, 0], { T: 3, B: 1, F: 2 })),
+ * );
+ * console.log(tags[0].join(' ')); // 1 1 0
+ * ```
  */
 export class Crf {
-  readonly labels: number;
+  readonly numClasses: number;
   readonly start: Parameter;
   readonly end: Parameter;
   readonly transitions: Parameter;
+  readonly #builder: Builder;
 
   /**
    * @param name prefix of the parameters: `start_transitions` [K], `end_transitions` [K], `transitions` [K,K] from i to j, uniform
    *   within 0.1, as in pytorch-crf
-   * @param options `labels`: K
+   * @throws TypeError, RangeError for invalid options
    */
-  constructor(builder: Builder, name: string, options: { labels: number }) {
-    check.options(name, options, ['labels']);
-    const K = check.whole('labels', options.labels);
+  constructor(builder: Builder, name: string, options: CrfOptions) {
+    const { numClasses: K } = readOptions(name, OPTIONS, options);
     const initializer = { kind: 'uniform', bound: 0.1 } as const;
-    this.labels = K;
+    this.#builder = builder;
+    this.numClasses = K;
     this.start = builder.parameter(`${name}.start_transitions`, [K], initializer);
     this.end = builder.parameter(`${name}.end_transitions`, [K], initializer);
     this.transitions = builder.parameter(`${name}.transitions`, [K, K], initializer);
@@ -42,15 +69,13 @@ export class Crf {
    * -ln of the probability of the tags.
    *
    * @param emissions [T,B,K]
-   * @param tags [T,B] whole numbers in 0…K-1; what stands behind an end does not matter
+   * @param tags [T,B] whole numbers in 0…K-1; those past the end of a sequence are not read
+   * @throws TypeError, RangeError for tags of another number or out of range, or invalid options
    */
   loss(tape: Tape, emissions: Rows, tags: ArrayLike<number>, options: CrfLossOptions = {}): Loss {
-    check.options('loss', options, ['reduction']);
-    const reduction = check.oneOf('reduction', options.reduction ?? 'mean', ['mean', 'sum', 'tokenMean']);
-    const { T, B, F: K, ld, lengths } = this.#checked(emissions);
-    if (tags.length !== T * B) {
-      throw new RangeError(`tags: expected [T=${T}, B=${B}] = ${T * B} numbers, got ${tags.length}`);
-    }
+    const { reduction } = readOptions('loss', LOSS, options);
+    const { T, B, F: K, ld, lengths } = this.#checked(tape, emissions);
+    check.numbers('tags', tags, T * B, `[T=${T}, B=${B}]`, (i) => !live(emissions, i));
     let tokens = 0;
     for (let i = 0; i < T * B; i++) {
       const [t, b] = [Math.floor(i / B), i % B];
@@ -75,27 +100,23 @@ export class Crf {
     const x = emissions.at;
     const own = [transitions.at, start.at, end.at] as const;
     const value = core.crfForward(w, alpha, stride, x, ld, ids, ends, ...own, T, B, K);
-    let scale = 0;
-    tape.record(() => {
+    const wanted = emissions.grad !== 0 || trains(transitions, start, end);
+    const back = (scale: number) => {
       const scratch = runtime.take((K + 6) * row);
-      const to = [emissions.grad, transitions.grad, start.grad, end.grad] as const;
+      const parameters = [gradientAt(tape, transitions), gradientAt(tape, start), gradientAt(tape, end)] as const;
+      const to = [emissions.grad, ...parameters] as const;
       core.crfBackward(...to, scratch, w, alpha, stride, x, ld, ids, ends, T, B, K, scale / count);
-    });
-    return {
-      value: value / count,
-      addGradient: (s) => {
-        scale += s;
-      },
     };
+    return lossOf(tape, value / count, wanted ? back : null);
   }
 
   /**
-   * The labels with the largest score; of equal ones the lowest.
+   * The labels with the highest score (Viterbi); of equal ones the lowest.
    *
    * @param emissions [T,B,K]
    */
   decode(tape: Tape, emissions: Rows): CrfDecoded {
-    const { at, ld, T, B, F: K, lengths } = this.#checked(emissions);
+    const { at, ld, T, B, F: K, lengths } = this.#checked(tape, emissions);
     const { runtime } = tape;
     const row = rowOf(K);
     const out = runtime.take(4 * T * B);
@@ -114,10 +135,8 @@ export class Crf {
     };
   }
 
-  #checked(emissions: Rows): Rows {
-    if (emissions.F !== this.labels) {
-      throw new RangeError(`emissions: expected ${this.labels} features, one for each label, got ${emissions.F}`);
-    }
+  #checked(tape: Tape, emissions: Rows): Rows {
+    this.#builder.accept(tape, emissions, this.numClasses, 'emissions');
     return emissions;
   }
 }

@@ -1,24 +1,38 @@
-/** Connectionist temporal classification: training without knowing when which label is said, and reading off what is said. */
+/** Connectionist temporal classification: learning labels of which only the order is known, and decoding them. */
 import { BEAM_NODE, BEAM_PREFIX } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { align } from '../core/runtime.js';
-import type { Loss, Rows, Tape } from '../tape.js';
+import { type Options, oneOf, option, readOptions, required, whole } from '../options.js';
+import { checkRows, type Loss, lossOf, type Rows, type Tape } from '../tape.js';
 
-export interface CtcOptions {
+/** What decoding takes. */
+const DECODING = {
   /** The class that stands for no label. Default 0. */
-  blank?: number | undefined;
-  /** `'mean'`, the default, divides the loss of each sequence by its number of labels, and averages over the batch. */
-  reduction?: 'mean' | 'sum' | undefined;
-}
+  blank: option(whole(0), 0),
+};
 
-export interface BeamSearchOptions {
-  /** The class that stands for no label. Default 0. */
-  blank?: number | undefined;
-  /** How many prefixes stay at each step. Default 8. */
-  beamWidth?: number | undefined;
-}
+const LOSS = {
+  ...DECODING,
+  /** `'mean'` divides the loss of each sequence by its number of labels, and averages over the batch. Default `'mean'`. */
+  reduction: option(oneOf('mean', 'sum'), 'mean'),
+};
 
-/** A labelling, and the logarithm of the probability that the beam found for it. */
+const BEAM = {
+  ...DECODING,
+  /** How many prefixes are kept at each step. */
+  beamWidth: required(check.whole),
+};
+
+/** What `ctcLoss` takes. */
+export interface CtcOptions extends Options<typeof LOSS> {}
+
+/** What `ctcBestPath` takes. */
+export interface BestPathOptions extends Options<typeof DECODING> {}
+
+/** What `ctcBeamSearch` takes. */
+export interface BeamSearchOptions extends Options<typeof BEAM> {}
+
+/** A labelling, and the natural logarithm of the probability that the beam found for it. */
 export interface Labelling {
   readonly labels: number[];
   readonly logProbability: number;
@@ -29,7 +43,18 @@ export interface Labelling {
  * are the labels once repeats, then blanks, are dropped (Graves et al. 2006, https://doi.org/10.1145/1143844.1143891).
  *
  * @param logits [T,B,C]
- * @param targets labels of each sequence, whole numbers in 0…C-1, not the blank; there may be none
+ * @param targets labels of each sequence, whole numbers in 0…C-1 except the blank; a list may be empty
+ * @throws TypeError, RangeError for labels that are out of range or do not fit into the steps, or invalid options
+ *
+ * @example
+ * ```js
+ * import { ctcLoss, input, Model, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * // two steps, all classes as probable: 3 of the 4 paths spell [1], -ln(3/4) is
+ * const loss = model.forward((tape) => ctcLoss(tape, input(tape, [0, 0, 0, 0], { T: 2, B: 1, F: 2 }), [[1]]).value);
+ * console.log(loss.toFixed(4)); // 0.2877
+ * ```
  */
 export function ctcLoss(
   tape: Tape,
@@ -37,12 +62,12 @@ export function ctcLoss(
   targets: readonly ArrayLike<number>[],
   options: CtcOptions = {},
 ): Loss {
-  check.options('ctcLoss', options, ['blank', 'reduction']);
-  const { T, B, F: C, ld, lengths } = logits;
-  const blank = checkBlank(options.blank, C);
-  const mean = check.oneOf('reduction', options.reduction ?? 'mean', ['mean', 'sum']) === 'mean';
-  if (targets.length !== B) {
-    throw new RangeError(`targets: expected ${B} lists of labels, one for each sequence, got ${targets.length}`);
+  const { T, B, F: C, ld, lengths } = checkRows(tape, 'logits', logits);
+  const { blank, reduction } = readOptions('ctcLoss', LOSS, options);
+  check.whole('blank', blank, 0, C - 1);
+  const mean = reduction === 'mean';
+  if (targets?.length !== B) {
+    throw new RangeError(`targets: expected ${B} lists of labels, one per sequence, got ${targets?.length}`);
   }
   for (let b = 0; b < B; b++) checkTarget(`targets[${b}]`, targets[b], C, blank, lengths?.values[b] ?? T);
 
@@ -65,33 +90,36 @@ export function ctcLoss(
   const shape = [labels, sizesAt, ends, T, B, C, blank, mean ? 1 : 0] as const;
   const value = core.ctcForward(norms, alpha, stride, logits.at, ld, ...shape);
   const count = mean ? B : 1;
-  let scale = 0;
-  if (logits.grad) {
-    tape.record(() => {
-      const beta = runtime.take(16 * (pairs + 1));
-      const shares = runtime.take(16 * Math.ceil(C / 2));
-      core.ctcBackward(logits.grad, beta, shares, norms, alpha, stride, logits.at, ld, ...shape, scale / count);
-    });
-  }
-  return {
-    value: value / count,
-    addGradient: (s) => {
-      scale += s;
-    },
+  const back = (scale: number) => {
+    const beta = runtime.take(16 * (pairs + 1));
+    const shares = runtime.take(16 * Math.ceil(C / 2));
+    core.ctcBackward(logits.grad, beta, shares, norms, alpha, stride, logits.at, ld, ...shape, scale / count);
   };
+  return lossOf(tape, value / count, logits.grad ? back : null);
 }
 
 /**
- * What the best path says: the most probable class of each step, without repeats and blanks.
+ * The best path: the most probable class of each step, without repeats and blanks (Graves et al. 2006).
  *
  * @param logits [T,B,C]
  * @returns labels of each sequence
+ * @throws TypeError, RangeError for invalid options
+ *
+ * @example
+ * ```js
+ * import { ctcBestPath, input, Model, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const logits = [0, 9, 0, 9, 0, 0, 0, 0, 9]; // class 1, the blank, class 2
+ * const [labels] = model.forward((tape) => ctcBestPath(tape, input(tape, logits, { T: 3, B: 1, F: 3 })));
+ * console.log(labels.join(' ')); // 1 2
+ * ```
  */
-export function ctcBestPath(tape: Tape, logits: Rows, options: { blank?: number | undefined } = {}): number[][] {
-  check.options('ctcBestPath', options, ['blank']);
+export function ctcBestPath(tape: Tape, logits: Rows, options: BestPathOptions = {}): number[][] {
   const { runtime } = tape;
-  const { at, ld, T, B, F: C, lengths } = logits;
-  const blank = checkBlank(options.blank, C);
+  const { at, ld, T, B, F: C, lengths } = checkRows(tape, 'logits', logits);
+  const { blank } = readOptions('ctcBestPath', DECODING, options);
+  check.whole('blank', blank, 0, C - 1);
   const out = runtime.take(4 * B * T);
   const sizes = runtime.take(4 * B);
   runtime.core.ctcBestPath(out, sizes, at, ld, lengths?.at ?? 0, T, B, C, blank);
@@ -100,17 +128,29 @@ export function ctcBestPath(tape: Tape, logits: Rows, options: { blank?: number 
 
 /**
  * The most probable labellings that a prefix beam search finds (Hannun et al. 2014, arXiv:1408.2873v2), without a language model.
- * Their probabilities are exact where the beam holds every prefix there is, and too low else.
+ * Their probabilities are exact where the beam holds all possible prefixes; otherwise they are lower bounds.
  *
  * @param logits [T,B,C]
  * @returns for each sequence at most `beamWidth` labellings, best first
+ * @throws TypeError, RangeError for invalid options
+ *
+ * @example
+ * ```js
+ * import { ctcBeamSearch, input, Model, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const logits = [0, 9, 0, 9, 0, 0, 0, 9, 0]; // class 1, the blank, class 1
+ * const [[best]] = model.forward((tape) =>
+ *   ctcBeamSearch(tape, input(tape, logits, { T: 3, B: 1, F: 3 }), { beamWidth: 4 }),
+ * );
+ * console.log(best.labels.join(' ')); // 1 1
+ * ```
  */
-export function ctcBeamSearch(tape: Tape, logits: Rows, options: BeamSearchOptions = {}): Labelling[][] {
-  check.options('ctcBeamSearch', options, ['blank', 'beamWidth']);
+export function ctcBeamSearch(tape: Tape, logits: Rows, options: BeamSearchOptions): Labelling[][] {
   const { runtime } = tape;
-  const { at, ld, T, B, F: C, lengths } = logits;
-  const blank = checkBlank(options.blank, C);
-  const W = check.whole('beamWidth', options.beamWidth ?? 8);
+  const { at, ld, T, B, F: C, lengths } = checkRows(tape, 'logits', logits);
+  const { blank, beamWidth: W } = readOptions('ctcBeamSearch', BEAM, options);
+  check.whole('blank', blank, 0, C - 1);
   const out = runtime.take(4 * W * T, 'beam');
   const sizes = runtime.take(4 * W, 'beam');
   const scores = runtime.take(4 * W, 'beam');
@@ -133,15 +173,9 @@ function ints(tape: Tape, address: number, n: number): number[] {
   return Array.from(tape.runtime.i32.subarray(address >>> 2, (address >>> 2) + n));
 }
 
-function checkBlank(blank: number | undefined, C: number): number {
-  return check.whole('blank', blank ?? 0, 0, C - 1);
-}
-
-/** That a path of so many steps can be these labels. */
+/** That a path of this number of steps can spell these labels. */
 function checkTarget(name: string, target: ArrayLike<number>, C: number, blank: number, steps: number): void {
-  if (typeof target !== 'object' || target === null || typeof target.length !== 'number') {
-    check.fail(name, 'a list of labels', target);
-  }
+  check.whole(`${name}.length`, target?.length, 0);
   let repeats = 0;
   for (let i = 0; i < target.length; i++) {
     const label = target[i];
@@ -153,7 +187,7 @@ function checkTarget(name: string, target: ArrayLike<number>, C: number, blank: 
   const needed = target.length + repeats;
   if (needed > steps) {
     throw new RangeError(
-      `${name}: ${target.length} labels, ${repeats} of them like the one before, need ${needed} steps; the sequence has ${steps}`,
+      `${name}: ${target.length} labels, ${repeats} of them equal to the one before, need ${needed} steps; the sequence has ${steps}`,
     );
   }
 }

@@ -1,43 +1,37 @@
 /** How parameters start. */
 import * as check from '../check.js';
 import { align, type Runtime } from '../core/runtime.js';
+import { type Options, option, readOptions, real, required } from '../options.js';
 import type { Random } from '../random.js';
 
-export type Initializer =
-  /** Uniform within ± bound. */
-  | { readonly kind: 'uniform'; readonly bound: number }
-  | { readonly kind: 'normal'; readonly deviation: number }
-  | { readonly kind: 'constant'; readonly value: number }
+const KINDS = {
+  /** Uniform from -bound to bound. */
+  uniform: { bound: required(real()) },
+  /** Normal with mean 0 and standard deviation `std`. */
+  normal: { std: required(real(0)) },
+  constant: { value: required(real()) },
   /** Uniform within ±√(6 / (inputs + outputs)): Glorot & Bengio 2010. */
-  | { readonly kind: 'glorot' }
-  /** Normal with deviation √(2 / inputs): He et al. 2015, arXiv:1502.01852v1. */
-  | { readonly kind: 'he' }
-  /** Rows, or columns where there are more rows, that are orthonormal times `gain`: Saxe et al. 2014, arXiv:1312.6120v3. */
-  | { readonly kind: 'orthogonal'; readonly gain?: number }
-  /** `scale` on the diagonal: Le, Jaitly & Hinton 2015, arXiv:1504.00941v2. */
-  | { readonly kind: 'identity'; readonly scale?: number };
-
-const FIELDS: Record<Initializer['kind'], readonly string[]> = {
-  uniform: ['bound'],
-  normal: ['deviation'],
-  constant: ['value'],
-  glorot: [],
-  he: [],
-  orthogonal: ['gain'],
-  identity: ['scale'],
+  glorot: {},
+  /** Normal with standard deviation √(2 / inputs): He et al. 2015, arXiv:1502.01852v1. */
+  he: {},
+  /** Orthonormal rows, or columns where there are more rows, times `gain`, default 1: Saxe et al. 2014, arXiv:1312.6120v3. */
+  orthogonal: { gain: option(real(), 1) },
+  /** `scale`, default 1, on the diagonal: Le, Jaitly & Hinton 2015, arXiv:1504.00941v2. */
+  identity: { scale: option(real(), 1) },
 };
 
+type Kind = keyof typeof KINDS;
+
+/** How a parameter starts, for example `{ kind: 'orthogonal' }`. */
+export type Initializer = { [K in Kind]: { readonly kind: K } & Readonly<Options<(typeof KINDS)[K]>> }[Kind];
+
 export function checkInitializer(name: string, value: unknown): Initializer {
-  if (typeof value !== 'object' || value === null)
+  if (typeof value !== 'object' || value === null) {
     check.fail(name, "an initializer such as { kind: 'orthogonal' }", value);
-  const { kind, ...rest } = value as Record<string, unknown>;
-  const fields = FIELDS[check.oneOf(`${name}.kind`, kind, Object.keys(FIELDS) as Initializer['kind'][])];
-  check.options(name, rest, fields);
-  for (const field of fields) {
-    const optional = field === 'gain' || field === 'scale';
-    if (!(optional && rest[field] === undefined)) check.number(`${name}.${field}`, rest[field]);
   }
-  return value as Initializer;
+  const { kind, ...rest } = value as Record<string, unknown>;
+  const known = check.oneOf(`${name}.kind`, kind, Object.keys(KINDS) as Kind[]);
+  return Object.freeze({ kind: known, ...readOptions(name, KINDS[known], rest, `${name}.`) }) as Initializer;
 }
 
 /** How a parameter starts: as one matrix, or block by block of as many rows, to which an offset may be added. */
@@ -70,13 +64,13 @@ function fill(runtime: Runtime, random: Random, at: number, rows: number, column
   const { core } = runtime;
   const n = rows * columns;
   const uniform = (bound: number) => random.use('initialise', (...r) => core.fillUniform(at, n, -bound, bound, ...r));
-  const normal = (to: number, count: number, deviation: number) =>
-    random.use('initialise', (...r) => core.fillNormal(to, count, 0, deviation, ...r));
+  const normal = (to: number, count: number, std: number) =>
+    random.use('initialise', (...r) => core.fillNormal(to, count, 0, std, ...r));
   switch (how.kind) {
     case 'uniform':
       return uniform(how.bound);
     case 'normal':
-      return normal(at, n, how.deviation);
+      return normal(at, n, how.std);
     case 'constant':
       runtime.f32.fill(how.value, at >>> 2, (at >>> 2) + n);
       return;

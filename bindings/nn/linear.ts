@@ -1,45 +1,70 @@
-import { PANEL } from '../../assembly/layout.js';
+import { LINE, PANEL } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import { gradScratch } from '../core/runtime.js';
+import { type Options, object, option, optional, type Reader, readOptions, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
-import { checkInitializer, type Initializer } from './initializer.js';
-import { type Builder, Parameter } from './model.js';
+import { checkInitializer } from './initializer.js';
+import { type Builder, Parameter, trains } from './model.js';
 import { clearPadding, finish } from './padding.js';
 
-export interface LinearOptions {
-  /** I: features of the input. */
-  inputSize: number;
-  /** O: features of the output. */
-  outputSize: number;
-  /** Whether there is a bias, default true; or the bias [O] of another layer. */
-  bias?: boolean | Parameter | undefined;
-  /** The weights [O,I] of another layer, say an embedding's: both work with one parameter, and its gradient is the sum of theirs. */
-  weight?: Parameter | undefined;
-  /** How weights and bias start; default: as in PyTorch, uniform within 1/√I. */
-  initializers?: { weight?: Initializer; bias?: Initializer } | undefined;
-}
+const parameter: Reader<Parameter> = (name, value) =>
+  value instanceof Parameter ? value : check.fail(name, 'a parameter of another layer', value);
 
-/** y = x Wᵀ + b. */
+const OPTIONS = {
+  /** I: features of the input. */
+  inputSize: required(check.whole),
+  /** O: features of the output. */
+  outputSize: required(check.whole),
+  /** Whether there is a bias, default true; or the bias [O] of another layer. */
+  bias: option<boolean | Parameter>(
+    (name, value) => (typeof value === 'object' ? parameter : check.flag)(name, value),
+    true,
+  ),
+  /** The weight [O,I] of another layer, for example of an embedding: both use one parameter, and its gradient is the sum of theirs. */
+  weight: optional(parameter),
+  /** How weight and bias start. Without one as in PyTorch: uniform within 1/√I. Default `{}`. */
+  initializers: option(object({ weight: optional(checkInitializer), bias: optional(checkInitializer) }), {}),
+};
+
+/** What `new Linear` takes. */
+export interface LinearOptions extends Options<typeof OPTIONS> {}
+
+/**
+ * y = x Wᵀ + b, for x [T,B,I] and y [T,B,O].
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, read, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'head', { inputSize: 2, outputSize: 1 }));
+ * model.set('head.weight', [3, 4]);
+ * model.set('head.bias', [0.5]);
+ * const y = model.forward((tape, head) => read(tape, head.forward(tape, input(tape, [1, 2], { T: 1, B: 1, F: 2 }))));
+ * console.log(y[0]); // 11.5
+ * ```
+ */
 export class Linear {
+  readonly inputSize: number;
+  readonly outputSize: number;
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
+  /** For authors of layers: panels of the packed weight. */
   readonly panels: number;
   readonly #packedWeight: number;
   readonly #packedBias: number;
   #packed = -1;
 
-  /** @param name prefix of the parameters: `weight` [O,I] and `bias` [O] */
+  /**
+   * @param name prefix of the parameters: `weight` [O,I] and `bias` [O]
+   * @throws TypeError, RangeError for invalid options
+   */
   constructor(
     readonly builder: Builder,
     name: string,
-    readonly options: LinearOptions,
+    options: LinearOptions,
   ) {
-    check.options(name, options, ['inputSize', 'outputSize', 'bias', 'weight', 'initializers']);
-    const I = check.whole('inputSize', options.inputSize);
-    const O = check.whole('outputSize', options.outputSize);
-    const { bias = true, weight, initializers = {} } = options;
-    check.options('initializers', initializers, ['weight', 'bias']);
-    for (const [key, value] of Object.entries(initializers)) checkInitializer(`initializers.${key}`, value);
+    const { inputSize: I, outputSize: O, bias, weight, initializers } = readOptions(name, OPTIONS, options);
+    this.inputSize = I;
+    this.outputSize = O;
     const make = (tensor: 'weight' | 'bias', given: Parameter | undefined, shape: readonly number[]) => {
       if (given === undefined) {
         const usual = { kind: 'uniform', bound: 1 / Math.sqrt(I) } as const;
@@ -47,28 +72,27 @@ export class Linear {
       }
       if (initializers[tensor]) {
         throw new RangeError(
-          `initializers.${tensor} and ${tensor} do not go together: the layer that made it fills it`,
+          `initializers.${tensor} and ${tensor} cannot be combined: the layer that made the parameter initializes it`,
         );
       }
       return shared(builder, tensor, given, shape);
     };
     this.weight = make('weight', weight, [O, I]);
-    if (typeof bias === 'object') this.bias = make('bias', bias, [O]);
-    else if (check.flag('bias', bias)) this.bias = make('bias', undefined, [O]);
+    if (bias) this.bias = make('bias', bias === true ? undefined : bias, [O]);
     else if (initializers.bias) {
-      throw new RangeError('bias: false and initializers.bias do not go together: there is no bias');
+      throw new RangeError('initializers.bias and bias: false cannot be combined: the layer has no bias');
     }
     this.panels = Math.ceil(O / PANEL);
-    this.#packedWeight = builder.alloc(this.panels * I * 4 * PANEL, `${name}.weight`);
-    this.#packedBias = builder.alloc(this.panels * 4 * PANEL, `${name}.bias`);
+    this.#packedWeight = builder.alloc(this.panels * I * LINE, `${name}.weight`);
+    this.#packedBias = builder.alloc(this.panels * LINE, `${name}.bias`);
   }
 
-  /** Addresses of the packed weights, packed anew if they have changed; a bias that is not there is packed as zeros. */
+  /** For authors of layers: addresses of the packed weight and bias, packed again if they have changed. Without a bias, it is zeros. */
   packed(): { weight: number; bias: number } {
     if (this.#packed !== this.builder.version) {
       this.#packed = this.builder.version;
       const { core } = this.builder.runtime;
-      const { inputSize: I, outputSize: O } = this.options;
+      const { inputSize: I, outputSize: O } = this;
       core.packWeights(this.#packedWeight, this.weight.at, 4 * I, I, O, 1);
       core.packBias(this.#packedBias, this.bias?.at ?? 0, 0, O, 1);
     }
@@ -77,29 +101,33 @@ export class Linear {
 
   /**
    * @param x [T,B,I]
-   * @returns [T,B,O]
+   * @returns [T,B,O], with zeros past the end of a sequence
    */
   forward(tape: Tape, x: Rows): Rows {
     const { runtime } = tape;
     const { core } = runtime;
-    const { inputSize: I, outputSize: O } = this.options;
-    if (x.F !== I) throw new RangeError(`x: expected ${I} features, got ${x.F}`);
+    const { inputSize: I, outputSize: O } = this;
+    this.builder.accept(tape, x, I);
     const R = x.T * x.B;
-    const y = tape.rows(x.T, x.B, O, true, x.lengths);
+    const wanted = x.grad !== 0 || trains(this.weight, this.bias);
+    const y = tape.rows(x.T, x.B, O, wanted, x.lengths);
     const { weight, bias } = this.packed();
     clearPadding(tape, x, x.at); // it enters the gradient of the weights, times zero
-    core.gemm(y.at, y.ld, bias, 0, x.at, x.ld, weight, I * 4 * PANEL, R, this.panels, I);
+    core.gemm(y.at, y.ld, bias, 0, x.at, x.ld, weight, I * LINE, R, this.panels, I);
+    if (!wanted) return finish(tape, y);
     tape.record(() => {
       const K = this.panels * PANEL;
       if (x.grad) {
         const panels = Math.ceil(I / PANEL);
-        const transposed = runtime.take(panels * K * 4 * PANEL);
-        core.packTransposed(transposed, K * 4 * PANEL, this.weight.at, 4 * I, I, O, 1);
-        core.gemm(x.grad, x.ld, x.grad, x.ld, y.grad, y.ld, transposed, K * 4 * PANEL, R, panels, K);
+        const transposed = runtime.take(panels * K * LINE);
+        core.packTransposed(transposed, K * LINE, this.weight.at, 4 * I, I, O, 1);
+        core.gemm(x.grad, x.ld, x.grad, x.ld, y.grad, y.ld, transposed, K * LINE, R, panels, K);
       }
-      const scratch = runtime.take(gradScratch(R, O, I));
-      core.weightGrad(this.weight.grad, 4 * I, scratch, y.grad, y.ld, x.at, x.ld, R, I, O, 1);
-      if (this.bias) core.biasGrad(this.bias.grad, 0, y.grad, y.ld, R, O, 1);
+      if (this.weight.trained) {
+        const scratch = runtime.take(core.weightGradScratch(R, this.panels, I));
+        core.weightGrad(this.weight.grad, 4 * I, scratch, y.grad, y.ld, x.at, x.ld, R, I, O, 1);
+      }
+      if (this.bias?.trained) core.biasGrad(this.bias.grad, 0, y.grad, y.ld, R, O, 1);
     });
     return finish(tape, y);
   }
@@ -107,8 +135,7 @@ export class Linear {
 
 /** A parameter that another layer of the same model made. */
 function shared(builder: Builder, name: string, given: Parameter, shape: readonly number[]): Parameter {
-  if (!(given instanceof Parameter)) check.fail(name, 'a parameter of another layer', given);
-  if (!builder.parameters.includes(given)) throw new RangeError(`${name}: '${given.name}' is of another model`);
+  if (builder.find(given.name) !== given) throw new RangeError(`${name}: '${given.name}' belongs to another model`);
   if (given.shape.join() !== shape.join()) {
     throw new RangeError(`${name}: expected [${shape.join(', ')}], got '${given.name}' [${given.shape.join(', ')}]`);
   }

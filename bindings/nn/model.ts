@@ -1,19 +1,24 @@
 /**
- * A model is its arrays: named parameters in one slab, their gradients in another of the same layout, so that clipping, optimizers
- * and files are single loops.
+ * A model is its parameters: named arrays in one block of memory, and their gradients in another with the same layout, so that
+ * clipping, optimizers and files are single loops.
  */
 import * as check from '../check.js';
 import { align, type Runtime } from '../core/runtime.js';
 import { UnsupportedError } from '../errors.js';
 import { Random } from '../random.js';
-import { type Loss, Tape } from '../tape.js';
+import { checkRows, checkTape, lossesOf, type Minimised, pass, type Rows, Tape } from '../tape.js';
 import { type Initializer, initialize, type Start } from './initializer.js';
 
+/** A named array of a model. Read it with `model.get(name)`, write it with `model.set(name, values)`. */
 export class Parameter {
-  /** Address of the values and of their gradient, once there are any. */
+  /** For authors of layers: the address of the values. */
   at = 0;
-  grad = 0;
   readonly size: number;
+  /** Whether `model.freeze` named it. */
+  frozen = false;
+  /** For authors of layers: whether the running pass computes its gradient. */
+  trained = false;
+  #grad = 0;
 
   constructor(
     readonly name: string,
@@ -22,50 +27,133 @@ export class Parameter {
   ) {
     this.size = shape.reduce((n, d) => n * d, 1);
   }
+
+  /** For authors of layers: the address of the gradient, which exists where `trained` is true. */
+  get grad(): number {
+    if (this.#grad) return this.#grad;
+    throw new Error(`${this.name}: has no gradient, its model is not trained in this pass`);
+  }
+
+  set grad(address: number) {
+    this.#grad = address;
+  }
 }
 
-/** What layers are built with: it collects their parameters and their memory. */
+/** Whether the running pass computes the gradient of at least one of these parameters. */
+export function trains(...parameters: readonly (Parameter | undefined)[]): boolean {
+  return parameters.some((parameter) => parameter?.trained);
+}
+
+/** What layers are built with: it collects their parameters and their memory. `new Model` makes it. */
 export class Builder {
-  readonly parameters: Parameter[] = [];
+  readonly #parameters = new Map<string, Parameter>();
   readonly blocks: number[] = [];
-  /** Grows with every change of the parameters; packed copies are made anew when it has. */
+  /** Grows with every change of the parameters; packed copies are then made again. */
   version = 0;
+  disposed = false;
 
   constructor(
     readonly runtime: Runtime,
     readonly random: Random,
   ) {}
 
+  /**
+   * A new parameter.
+   *
+   * @param name its name in files; no other parameter of the model has it
+   * @throws RangeError if the name is taken
+   */
   parameter(name: string, shape: readonly number[], start: Initializer | Start): Parameter {
-    if (this.parameters.some((p) => p.name === name)) throw new RangeError(`name: there are two parameters '${name}'`);
+    if (this.find(name)) throw new RangeError(`name: duplicate parameter '${name}'`);
     const parameter = new Parameter(name, shape, 'kind' in start ? { initializer: start } : start);
-    this.parameters.push(parameter);
+    this.#parameters.set(name, parameter);
     return parameter;
   }
 
+  /** The parameter of that name, if there is one. */
+  find(name: string): Parameter | undefined {
+    return this.#parameters.get(name);
+  }
+
+  /** All of them, in the order in which they were made. */
+  get parameters(): Parameter[] {
+    return [...this.#parameters.values()];
+  }
+
+  /** A block of memory that lives as long as the model. */
   alloc(bytes: number, what: string): number {
+    this.alive();
     const at = this.runtime.alloc(bytes, what);
     this.blocks.push(at);
     return at;
   }
 
+  /** Throws if the model has been disposed. */
+  alive(): void {
+    if (this.disposed) throw new Error('this model has been disposed');
+  }
+
+  /** What each layer checks first: its model is alive and on the runtime of the tape, its input is of this pass and has F features. */
+  accept(tape: Tape, x?: Rows, F?: number, name = 'x'): void {
+    this.alive();
+    if (x) checkRows(tape, name, x, F);
+    else checkTape(tape);
+    if (tape.runtime !== this.runtime) throw new RangeError('tape: is on another runtime than the layer');
+  }
+
   /** Runs layers forward. What `work` returns must not lie in the arena. */
   forward<T>(work: (tape: Tape) => T): T {
-    return this.runtime.scope(() => work(new Tape(this.runtime, false)));
+    this.alive();
+    return pass(new Tape(this.runtime, false), work);
   }
 }
 
+function untrained(): never {
+  throw new UnsupportedError('gatewise/infer cannot train; gatewise can');
+}
+
+/**
+ * Layers with their parameters, on a runtime. `forward` runs them, `valueAndGrad` computes gradients for an optimizer, and `dispose`
+ * gives the memory back.
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, mseLoss, Optimizer, read, Recurrent, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => ({
+ *   rnn: new Recurrent(b, 'rnn', { cell: 'gru', inputSize: 1, hiddenSize: 8 }),
+ *   head: new Linear(b, 'head', { inputSize: 8, outputSize: 1 }),
+ * }));
+ * // what was two steps ago, at each of 6 steps
+ * const [x, y] = [[1, 0, 0, 1, 1, 0], [0, 0, 1, 0, 0, 1]];
+ * const predict = (tape, { rnn, head }) => head.forward(tape, rnn.forward(tape, input(tape, x, { T: 6, B: 1, F: 1 })).output);
+ * const optimizer = new Optimizer(model, { learningRate: 0.02 });
+ * for (let i = 0; i < 300; i++) {
+ *   model.valueAndGrad((tape, layers) => mseLoss(tape, predict(tape, layers), y));
+ *   model.clipGradNorm(1);
+ *   optimizer.step();
+ * }
+ * const predicted = model.forward((tape, layers) => read(tape, predict(tape, layers)));
+ * console.log(Array.from(predicted, Math.round).join(' ')); // 0 0 1 0 0 1
+ * model.dispose();
+ * ```
+ */
 export class Model<L> {
-  /** Address and bytes of the slab of parameters; that of the gradients comes with the first training step. */
+  readonly layers: L;
+  readonly #builder: Builder;
+  readonly #parameters: readonly Parameter[];
+  /** For authors of optimizers: address and bytes of all parameters. */
   readonly slab: number;
   readonly slabBytes: number;
+  /** For authors of optimizers: address of the gradients, which have the same layout; 0 before the first training step. */
   gradients = 0;
-  readonly #builder: Builder;
+  #training = false;
 
   /**
    * Builds layers on a runtime.
    *
-   * @param seed whole number; with it initialisation, dropout, shuffling and sampling repeat
+   * @param seed whole number; initialization, dropout, shuffling and sampling are the same for the same seed
+   * @param build makes the layers; what it returns becomes `layers`
    * @param initialise false where weights will be loaded anyway
    */
   constructor(
@@ -79,46 +167,51 @@ export class Model<L> {
     this.#builder = builder;
     try {
       this.layers = build(builder);
-      this.slabBytes = builder.parameters.reduce((n, p) => n + align(4 * p.size), 0);
+      this.#parameters = builder.parameters;
+      this.slabBytes = this.#parameters.reduce((n, p) => n + align(4 * p.size), 0);
       this.slab = builder.alloc(this.slabBytes, 'parameters');
     } catch (error) {
       this.dispose();
       throw error;
     }
     let at = this.slab;
-    for (const parameter of builder.parameters) {
+    for (const parameter of this.#parameters) {
       parameter.at = at;
       at += align(4 * parameter.size);
     }
-    if (initialise) for (const parameter of builder.parameters) initialize(runtime, builder.random, parameter);
+    if (initialise) for (const parameter of this.#parameters) initialize(runtime, builder.random, parameter);
   }
 
-  readonly layers: L;
-
+  /** All parameters, in the order in which the layers made them. */
   get parameters(): readonly Parameter[] {
-    return this.#builder.parameters;
+    this.#builder.alive();
+    return this.#parameters;
   }
 
+  /** The random streams of dropout, shuffling and sampling. */
   get random(): Random {
     return this.#builder.random;
   }
 
-  /** To be called after the parameters have changed. */
+  /** For authors of optimizers: to be called after the parameters have changed. */
   changed(): void {
     this.#builder.version++;
   }
 
-  /** A parameter by its name. */
+  /**
+   * A parameter by its name.
+   *
+   * @throws RangeError if there is no such parameter
+   */
   parameter(name: string): Parameter {
-    const found = this.parameters.find((p) => p.name === name);
-    if (!found)
-      throw new RangeError(
-        `name: there is no parameter '${name}'; there are ${check.list(
-          this.parameters.map((p) => p.name),
-          20,
-        )}`,
-      );
-    return found;
+    this.#builder.alive();
+    const found = this.#builder.find(name);
+    if (found) return found;
+    const names = check.list(
+      this.#parameters.map((p) => p.name),
+      20,
+    );
+    throw new RangeError(`name: no parameter is called ${check.show(name)}; expected one of ${names}`);
   }
 
   /** A copy of a parameter's values, in the order of its shape. */
@@ -127,53 +220,221 @@ export class Model<L> {
     return this.runtime.read(at, size);
   }
 
-  /** A copy of its gradient, as the last step left it. */
-  gradient(name: string): Float32Array {
-    const { grad, size } = this.parameter(name);
-    if (!grad) throw new Error(`${name}: there is no gradient before a step`);
-    return this.runtime.read(grad, size);
-  }
-
-  /** Overwrites a parameter. */
+  /**
+   * Overwrites a parameter.
+   *
+   * @param values finite numbers, in the order of its shape
+   * @throws RangeError, and the parameter is unchanged, if their number differs or one is not finite
+   */
   set(name: string, values: ArrayLike<number>): void {
     const { at, size, shape } = this.parameter(name);
-    if (values.length !== size) {
-      throw new RangeError(`${name}: expected [${shape.join(', ')}] = ${size} numbers, got ${values.length}`);
-    }
+    check.numbers(name, values, size, `[${shape.join(', ')}]`);
     this.runtime.write(at, values);
     this.changed();
   }
 
-  /** Runs layers forward. What `work` returns must not lie in the arena. */
+  /**
+   * Runs layers forward, as at inference.
+   *
+   * @param work what it returns must be plain numbers, for example what `read` gives: rows end with the pass
+   */
   forward<T>(work: (tape: Tape, layers: L) => T): T {
     return this.#builder.forward((tape) => work(tape, this.layers));
   }
 
   /**
-   * One pass forward and back: the gradients of the loss, or of the sum of several, which the optimizer may then apply.
+   * Computes a loss and its gradients: one forward and one backward pass. An optimizer can then apply the gradients.
    *
-   * @param work returns what is to be minimised
-   * @returns the sum of the losses
+   * @param work runs the layers and returns what is to be minimised: a loss, or a list of losses with weights
+   * @param options `accumulate`: adds to the gradients that are there instead of replacing them, default false;
+   *   `also`: other models on the same runtime whose layers are used and which are trained too. Layers of models that are not listed
+   *   can be used as well: they run as at inference and get no gradient
+   * @returns the weighted sum of the losses
+   * @throws RangeError if a model is on another runtime
+   *
+   * @example
+   * ```js
+   * import { input, Linear, Model, mseLoss, Optimizer, Runtime } from 'gatewise';
+   *
+   * const runtime = await Runtime.create();
+   * const encoder = new Model(runtime, 1, (b) => new Linear(b, 'encoder', { inputSize: 2, outputSize: 3 }));
+   * const head = new Model(runtime, 2, (b) => new Linear(b, 'head', { inputSize: 3, outputSize: 1 }));
+   * const work = (tape, layer) => {
+   *   const features = encoder.layers.forward(tape, input(tape, [1, 2], { T: 1, B: 1, F: 2 }));
+   *   return mseLoss(tape, layer.forward(tape, features), [1]);
+   * };
+   * head.valueAndGrad(work); // the encoder is frozen
+   * head.valueAndGrad(work, { also: [encoder] }); // both get gradients
+   * new Optimizer(head).step();
+   * new Optimizer(encoder).step();
+   * console.log(encoder.gradient('encoder.bias').length); // 3
+   * ```
    */
-  valueAndGrad(work: (tape: Tape, layers: L) => Loss | readonly { loss: Loss; weight: number }[]): number {
+  valueAndGrad(
+    work: (tape: Tape, layers: L) => Minimised,
+    options: { accumulate?: boolean | undefined; also?: readonly Model<unknown>[] | undefined } = {},
+  ): number {
+    if (!Tape.training) return untrained();
     this.prepare();
-    const { runtime } = this;
-    return runtime.scope(() => {
-      runtime.f32.fill(0, this.gradients >>> 2, (this.gradients + this.slabBytes) >>> 2);
-      const tape = new Tape(runtime, true);
-      const result = work(tape, this.layers);
-      const losses = 'addGradient' in result ? [{ loss: result, weight: 1 }] : result;
-      tape.backward(losses);
-      return losses.reduce((sum, { loss, weight }) => sum + weight * loss.value, 0);
+    check.options('options', options, ['accumulate', 'also']);
+    const { accumulate = false, also = [] } = options;
+    check.flag('accumulate', accumulate);
+    if (!Array.isArray(also)) check.fail('also', 'a list of models', also);
+    const models: Model<unknown>[] = [this, ...also];
+    models.forEach((model, i) => {
+      const name = i > 0 ? `also[${i - 1}]` : 'model';
+      if (!(model instanceof Model)) check.fail(name, 'a model', model);
+      if (model.runtime !== this.runtime) throw new RangeError(`${name}: is on another runtime`);
+      if (model.#training || models.indexOf(model) < i) throw new RangeError(`${name}: is in training already`);
+      model.prepare();
     });
+    const tape = new Tape(
+      this.runtime,
+      true,
+      models.map(({ random }) => random),
+    );
+    try {
+      for (const model of models) model.#begin(accumulate);
+      return pass(tape, () => {
+        const losses = lossesOf(work(tape, this.layers));
+        for (const model of models) model.#builder.alive();
+        tape.backward(losses);
+        for (const model of models) model.#clearFrozen();
+        return losses.reduce((sum, { loss, weight }) => sum + weight * loss.value, 0);
+      });
+    } finally {
+      for (const model of models) model.#end();
+    }
   }
 
-  /** Makes room for the gradients. */
+  #begin(accumulate: boolean): void {
+    this.#training = true;
+    for (const parameter of this.#parameters) parameter.trained = !parameter.frozen;
+    if (!accumulate) this.#fill(this.gradients, this.slabBytes);
+  }
+
+  #end(): void {
+    this.#training = false;
+    for (const parameter of this.#parameters) parameter.trained = false;
+  }
+
+  /** A layer may compute the gradient of all its parameters where only some are frozen. */
+  #clearFrozen(): void {
+    for (const { frozen, grad, size } of this.#parameters) if (frozen) this.#fill(grad, 4 * size);
+  }
+
+  #fill(at: number, bytes: number): void {
+    this.runtime.f32.fill(0, at >>> 2, (at + bytes) >>> 2);
+  }
+
+  /** Makes room for the gradients. `valueAndGrad` and optimizers call it. */
   prepare(): void {
+    if (!Tape.training) return untrained();
+    this.#builder.alive();
     if (this.gradients) return;
-    if (!this.runtime.core.backward) throw new UnsupportedError('gatewise/infer cannot train; gatewise can');
-    this.gradients = this.#builder.alloc(this.slabBytes, 'gradients');
-    for (const parameter of this.parameters) parameter.grad = parameter.at - this.slab + this.gradients;
+    this.gradients = this.alloc(this.slabBytes, 'gradients');
+    for (const parameter of this.#parameters) parameter.grad = parameter.at - this.slab + this.gradients;
+  }
+
+  /**
+   * A copy of the gradient of a parameter, as the last `valueAndGrad` and what followed left it: clipping and optimizers with weight
+   * decay change it.
+   *
+   * @throws Error before the first `valueAndGrad`
+   */
+  gradient(name: string): Float32Array {
+    if (!Tape.training) return untrained();
+    const { size } = this.parameter(name);
+    this.#checkGradients();
+    return this.runtime.read(this.parameter(name).grad, size);
+  }
+
+  /** The Euclidean norm of all gradients together. */
+  gradientNorm(): number {
+    if (!Tape.training) return untrained();
+    this.#checkGradients();
+    return Math.sqrt(this.runtime.core.sumSquares(this.gradients, this.slabBytes / 4));
+  }
+
+  /**
+   * Scales all gradients so that their norm is at most `max`, as PyTorch's `clip_grad_norm_` does.
+   *
+   * @param max above 0
+   * @param norm the norm, if it is known already
+   * @returns the norm before. Where it is not finite, the gradients are left as they are
+   */
+  clipGradNorm(max: number, norm?: number): number {
+    if (!Tape.training) return untrained();
+    norm ??= this.gradientNorm();
+    check.number('max', max, 0, Infinity, true);
+    this.#checkGradients();
+    const scale = max / (norm + 1e-6);
+    if (scale < 1 && norm < Infinity) this.runtime.core.scale(this.gradients, this.slabBytes / 4, scale);
+    return norm;
+  }
+
+  /**
+   * Limits every gradient to the range from -max to max.
+   *
+   * @param max above 0
+   */
+  clipGradValue(max: number): void {
+    if (!Tape.training) return untrained();
+    check.number('max', max, 0, Infinity, true);
+    this.#checkGradients();
+    this.runtime.core.clipValue(this.gradients, this.slabBytes / 4, max);
+  }
+
+  #checkGradients(): void {
+    this.#builder.alive();
+    if (!this.gradients) throw new Error('gradients: expected a call of valueAndGrad before');
+  }
+
+  /**
+   * Freezes parameters: training does not change them, and where all parameters of a layer are frozen, their gradient is not computed.
+   * Files do not say what is frozen.
+   *
+   * @param names names of parameters, or prefixes of names up to a dot, say `'encoder'`; without any, all are frozen
+   * @throws RangeError, and nothing changes, if a name matches no parameter
+   *
+   * @example
+   * ```js
+   * import { Linear, Model, Runtime } from 'gatewise';
+   *
+   * const model = new Model(await Runtime.create(), 1, (b) => ({
+   *   first: new Linear(b, 'first', { inputSize: 2, outputSize: 3 }),
+   *   head: new Linear(b, 'head', { inputSize: 3, outputSize: 1 }),
+   * }));
+   * model.freeze('first', 'head.bias');
+   * model.unfreeze('first.bias');
+   * console.log(model.frozen.join(' ')); // first.weight head.bias
+   * ```
+   */
+  freeze(...names: readonly string[]): void {
+    if (!Tape.training) return untrained();
+    this.#setFrozen(names, true);
+  }
+
+  /** Lets training change parameters again; the arguments are those of `freeze`. */
+  unfreeze(...names: readonly string[]): void {
+    if (!Tape.training) return untrained();
+    this.#setFrozen(names, false);
+  }
+
+  /** The names of the frozen parameters. */
+  get frozen(): readonly string[] {
+    if (!Tape.training) return untrained();
+    return this.parameters.filter(({ frozen }) => frozen).map(({ name }) => name);
+  }
+
+  #setFrozen(names: readonly string[], frozen: boolean): void {
+    const chosen = names.map((name) => {
+      const found = this.parameters.filter(
+        (p) => p.name === name || p.name.startsWith(`${check.text('names', name)}.`),
+      );
+      return found.length > 0 ? found : [this.parameter(name)];
+    });
+    for (const parameter of names.length > 0 ? chosen.flat() : this.parameters) parameter.frozen = frozen;
   }
 
   /** A block that lives as long as the model. */
@@ -181,8 +442,14 @@ export class Model<L> {
     return this.#builder.alloc(bytes, what);
   }
 
-  /** Gives the model's memory back to its runtime. */
+  /** Gives the model's memory back to its runtime. Every later call on the model or on its layers throws an Error. */
   dispose(): void {
+    this.#builder.disposed = true;
     for (const block of this.#builder.blocks.splice(0)) this.runtime.free(block);
+  }
+
+  /** The same, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }

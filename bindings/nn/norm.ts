@@ -1,24 +1,47 @@
 import * as check from '../check.js';
 import { align } from '../core/runtime.js';
+import { type Options, readOptions, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
-import type { Builder, Parameter } from './model.js';
-import { clearPadding, finish } from './padding.js';
+import { type Builder, type Parameter, trains } from './model.js';
+import { clearPadding, finish, gradientAt } from './padding.js';
 
-/** y = (x - mean) / √(variance + 1e-5) ⊙ weight + bias over the features of each row: Ba et al. 2016, arXiv:1607.06450v1. */
+const OPTIONS = {
+  /** F: features of the input and of the output. */
+  inputSize: required(check.whole),
+};
+
+/** What `new LayerNorm` takes. */
+export interface LayerNormOptions extends Options<typeof OPTIONS> {}
+
+/**
+ * y = (x - mean) / √(variance + 1e-5) ⊙ weight + bias over the features of each row (Ba et al. 2016, arXiv:1607.06450v1), for x and y
+ * [T,B,F].
+ *
+ * @example
+ * ```js
+ * import { input, LayerNorm, Model, read, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new LayerNorm(b, 'norm', { inputSize: 2 }));
+ * const y = model.forward((tape, norm) => read(tape, norm.forward(tape, input(tape, [1, 9], { T: 1, B: 1, F: 2 }))));
+ * console.log(Array.from(y, (value) => value.toFixed(3)).join(' ')); // -1.000 1.000
+ * ```
+ */
 export class LayerNorm {
+  readonly inputSize: number;
   readonly weight: Parameter;
   readonly bias: Parameter;
-  /** A row of ones, which tells the columns from what pads them. */
+  readonly #builder: Builder;
+  /** A row of ones, which tells the columns from their padding. */
   readonly #mask: number;
 
-  /** @param name prefix of the parameters: `weight` [F], ones, and `bias` [F], zeros, as in PyTorch */
-  constructor(
-    builder: Builder,
-    name: string,
-    readonly options: { inputSize: number },
-  ) {
-    check.options(name, options, ['inputSize']);
-    const F = check.whole('inputSize', options.inputSize);
+  /**
+   * @param name prefix of the parameters: `weight` [F], ones, and `bias` [F], zeros, as in PyTorch
+   * @throws TypeError, RangeError for invalid options
+   */
+  constructor(builder: Builder, name: string, options: LayerNormOptions) {
+    const { inputSize: F } = readOptions(name, OPTIONS, options);
+    this.inputSize = F;
+    this.#builder = builder;
     this.weight = builder.parameter(`${name}.weight`, [F], { kind: 'constant', value: 1 });
     this.bias = builder.parameter(`${name}.bias`, [F], { kind: 'constant', value: 0 });
     this.#mask = builder.alloc(align(4 * F), this.weight.name);
@@ -27,25 +50,29 @@ export class LayerNorm {
 
   /**
    * @param x [T,B,F]
-   * @returns [T,B,F]
+   * @returns [T,B,F], with zeros past the end of a sequence
    */
   forward(tape: Tape, x: Rows): Rows {
     const { runtime } = tape;
     const { core } = runtime;
-    const { inputSize: F } = this.options;
-    if (x.F !== F) throw new RangeError(`x: expected ${F} features, got ${x.F}`);
+    const { inputSize: F, weight, bias } = this;
+    this.#builder.accept(tape, x, F);
     const { T, B, ld } = x;
     const R = T * B;
-    const y = tape.rows(T, B, F, true, x.lengths);
+    const wanted = x.grad !== 0 || trains(weight, bias);
+    const y = tape.rows(T, B, F, wanted, x.lengths);
     const hat = runtime.take(R * ld);
     const roots = runtime.take(4 * R);
     clearPadding(tape, x, x.at); // it enters the gradient of the gains, times zero
     // parameters lie in lines of their own, padded with zeros: they are rows as they stand
-    const { weight, bias } = this;
     core.layerNormForward(y.at, hat, roots, x.at, ld, weight.at, bias.at, this.#mask, R, F);
-    tape.record(() =>
-      core.layerNormBackward(x.grad, weight.grad, bias.grad, y.grad, hat, roots, ld, weight.at, this.#mask, R, F),
-    );
+    if (!wanted) return finish(tape, y);
+    tape.record(() => {
+      // the kernel moves from row to row of dx, so that it always needs rows
+      const dx = x.grad || runtime.takeZeroed(R * ld);
+      const [dgain, dbias] = [gradientAt(tape, weight), gradientAt(tape, bias)];
+      core.layerNormBackward(dx, dgain, dbias, y.grad, hat, roots, ld, weight.at, this.#mask, R, F);
+    });
     return finish(tape, y);
   }
 }

@@ -1,12 +1,13 @@
-/** What lies behind the end of a sequence: zero in all that a layer puts out, and nothing goes back through it. */
+/** What is past the end of a sequence: zero in all that a layer outputs, and no gradient flows back through it. */
 import type { Lengths, Rows, Tape } from '../tape.js';
+import type { Parameter } from './model.js';
 
-/** Zeroes what lies behind the ends in [T,B,F] at `at`, laid out like `rows`. */
+/** Zeroes what is past the ends in [T,B,F] at `at`, laid out like `rows`. */
 export function clearPadding(tape: Tape, { ld, lengths, T, B }: Rows, at: number): void {
   if (lengths) tape.runtime.core.clearPadding(at, ld, lengths.at, T, B);
 }
 
-/** Ends the forward pass of a layer, once `y` has been written and its way back recorded. */
+/** Ends the forward pass of a layer, once `y` has been written and its backward pass recorded. */
 export function finish(tape: Tape, y: Rows): Rows {
   clearPadding(tape, y, y.at);
   if (y.grad) tape.record(() => clearPadding(tape, y, y.grad));
@@ -18,7 +19,7 @@ export function live({ lengths, B }: Pick<Rows, 'lengths' | 'B'>, r: number): bo
   return !lengths || Math.floor(r / B) < lengths.values[r % B];
 }
 
-/** How many rows are. */
+/** The number of rows that are before the end of their sequence. */
 export function countLive({ T, B, lengths }: Rows): number {
   return lengths ? lengths.values.reduce((n, length) => n + Math.min(length, T), 0) : T * B;
 }
@@ -29,8 +30,13 @@ export function sharedLengths(rows: readonly Rows[], names: readonly string[]): 
   const shared = rows[first]?.lengths;
   rows.forEach(({ lengths }, i) => {
     if (lengths && shared && lengths.values.some((length, b) => length !== shared.values[b])) {
-      throw new RangeError(`${names[i]}: its sequences end elsewhere than those of ${names[first]}`);
+      throw new RangeError(`${names[i]}: expected sequences of the same lengths as those of ${names[first]}`);
     }
   });
   return shared;
+}
+
+/** Where a kernel adds the gradient of a parameter: memory of the pass that nobody reads if it is not wanted. */
+export function gradientAt(tape: Tape, parameter: Parameter): number {
+  return parameter.trained ? parameter.grad : tape.runtime.takeZeroed(4 * parameter.size);
 }

@@ -1,19 +1,30 @@
-/** Functions of rows: activation, putting rows together and taking them apart. Each works on whole sequences and keeps their lengths. */
+/** Functions of rows: activations, joining and splitting. Each works on whole sequences and keeps their lengths. */
 import { Activation } from '../../assembly/layout.js';
 import * as check from '../check.js';
-import type { Lengths, Rows, Tape } from '../tape.js';
-import { lengthsOf } from './input.js';
+import { checkRows, type Lengths, type Rows, type Tape } from '../tape.js';
+import { lengthsOf, type Shape } from './input.js';
 import { finish, sharedLengths } from './padding.js';
 
 const FUNCTIONS = { tanh: Activation.tanh, sigmoid: Activation.sigmoid, relu: Activation.relu };
 
 /**
- * A function of each number.
+ * A function of each number: tanh(x), σ(x) = 1 / (1 + e⁻ˣ), or max(x, 0).
  *
  * @param x [T,B,F]
- * @returns [T,B,F]
+ * @returns [T,B,F], with zeros past the end of a sequence
+ * @throws RangeError for an unknown name
+ *
+ * @example
+ * ```js
+ * import { activation, input, Model, read, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const y = model.forward((tape) => read(tape, activation(tape, input(tape, [-2, 3], { T: 1, B: 1, F: 2 }), 'relu')));
+ * console.log([...y].join(' ')); // 0 3
+ * ```
  */
 export function activation(tape: Tape, x: Rows, name: 'tanh' | 'sigmoid' | 'relu'): Rows {
+  checkRows(tape, 'x', x);
   const f = FUNCTIONS[check.oneOf('activation', name, ['tanh', 'sigmoid', 'relu'])];
   const { core } = tape.runtime;
   const { T, B, F, ld } = x;
@@ -23,8 +34,11 @@ export function activation(tape: Tape, x: Rows, name: 'tanh' | 'sigmoid' | 'relu
   return finish(tape, y);
 }
 
-/** The same T and B in all of them. */
-function sameBatch(rows: readonly Rows[], names: readonly string[]): void {
+/** That all rows are of the running pass and have the same T and B. */
+function sameBatch(tape: Tape, rows: readonly Rows[], names: readonly string[]): void {
+  rows.forEach((r, i) => {
+    checkRows(tape, names[i], r);
+  });
   const [{ T, B }] = rows;
   rows.forEach((r, i) => {
     if (r.T !== T || r.B !== B) {
@@ -34,15 +48,29 @@ function sameBatch(rows: readonly Rows[], names: readonly string[]): void {
 }
 
 /**
- * Features side by side.
+ * Joins rows along their features.
  *
  * @param parts [T,B,F₁], [T,B,F₂] …; those that have lengths have the same
  * @returns [T,B,F₁+F₂+…]
+ * @throws RangeError if steps, sequences or lengths differ
+ *
+ * @example
+ * ```js
+ * import { concat, input, Model, read, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const y = model.forward((tape) => {
+ *   const a = input(tape, [1, 2], { T: 2, B: 1, F: 1 });
+ *   const b = input(tape, [3, 4], { T: 2, B: 1, F: 1 });
+ *   return read(tape, concat(tape, [a, b]));
+ * });
+ * console.log([...y].join(' ')); // 1 3 2 4
+ * ```
  */
 export function concat(tape: Tape, parts: readonly Rows[]): Rows {
   if (!Array.isArray(parts) || parts.length === 0) check.fail('parts', 'a list of rows', parts);
   const names = parts.map((_, i) => `parts[${i}]`);
-  sameBatch(parts, names);
+  sameBatch(tape, parts, names);
   const { core } = tape.runtime;
   const [{ T, B }] = parts;
   const F = parts.reduce((n, part) => n + part.F, 0);
@@ -50,14 +78,14 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
   const y = tape.rows(T, B, F, some, sharedLengths(parts, names));
   let column = 0;
   const columns = parts.map((x) => {
-    core.besideForward(y.at, y.ld, x.at, x.ld, T * B, column, x.F);
+    core.concatForward(y.at, y.ld, x.at, x.ld, T * B, column, x.F);
     column += x.F;
     return column - x.F;
   });
   if (some) {
     tape.record(() => {
       parts.forEach((x, i) => {
-        if (x.grad) core.besideBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
+        if (x.grad) core.concatBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
       });
     });
   }
@@ -65,26 +93,36 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
 }
 
 /**
- * Some of the features, in this order.
+ * Selects features, in the order given.
  *
  * @param x [T,B,F]
- * @param features N numbers below F; one can be there more than once
+ * @param columns N whole numbers from 0 to F-1; duplicates are allowed
  * @returns [T,B,N]
+ * @throws RangeError for a column that is not there
+ *
+ * @example
+ * ```js
+ * import { input, Model, read, Runtime, select } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const y = model.forward((tape) => read(tape, select(tape, input(tape, [5, 6, 7], { T: 1, B: 1, F: 3 }), [2, 0])));
+ * console.log([...y].join(' ')); // 7 5
+ * ```
  */
-export function select(tape: Tape, x: Rows, features: ArrayLike<number>): Rows {
+export function select(tape: Tape, x: Rows, columns: ArrayLike<number>): Rows {
+  checkRows(tape, 'x', x);
   const { runtime } = tape;
   const { core } = runtime;
   const { T, B, F } = x;
-  const N = features.length;
-  if (N === 0) throw new RangeError('features: there are none');
+  const N = check.whole('columns.length', columns?.length);
   const at = runtime.take(4 * N);
   runtime.writeInts(
     at,
-    Int32Array.from(features, (f, i) => check.whole(`features[${i}]`, f, 0, F - 1)),
+    Int32Array.from(columns, (f, i) => check.whole(`columns[${i}]`, f, 0, F - 1)),
   );
   const y = tape.rows(T, B, N, x.grad !== 0, x.lengths);
-  core.columnsForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
-  if (x.grad) tape.record(() => core.columnsBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
+  core.selectForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
+  if (x.grad) tape.record(() => core.selectBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
   return finish(tape, y);
 }
 
@@ -94,9 +132,22 @@ export function select(tape: Tape, x: Rows, features: ArrayLike<number>): Rows {
  * @param a [T,B,F]
  * @param b [T,B,F]; if both have lengths, the same
  * @returns [T,B,F]
+ * @throws RangeError if shapes or lengths differ
+ *
+ * @example
+ * ```js
+ * import { add, input, Model, read, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const y = model.forward((tape) => {
+ *   const [a, b] = [[1, 2], [3, 4]].map((values) => input(tape, values, { T: 1, B: 1, F: 2 }));
+ *   return read(tape, add(tape, a, b));
+ * });
+ * console.log([...y].join(' ')); // 4 6
+ * ```
  */
 export function add(tape: Tape, a: Rows, b: Rows): Rows {
-  sameBatch([a, b], ['a', 'b']);
+  sameBatch(tape, [a, b], ['a', 'b']);
   if (a.F !== b.F) throw new RangeError(`b: expected ${a.F} features, got ${b.F}`);
   const { core } = tape.runtime;
   const { T, B, F, ld } = a;
@@ -111,31 +162,53 @@ export function add(tape: Tape, a: Rows, b: Rows): Rows {
 }
 
 /**
- * The same row at every step, say an encoder's final state.
+ * Repeats one step, for example the final state of an encoder.
  *
  * @param x [1,B,F]
- * @param T steps
- * @param lengths [B] of the sequences, if they end before T
- * @returns [T,B,F]
+ * @param shape T steps, and the `lengths` [B] of the sequences where they end before T
+ * @returns [T,B,F], with zeros past the end of a sequence
+ * @throws RangeError if x has several steps
+ *
+ * @example
+ * ```js
+ * import { expand, input, Model, read, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const y = model.forward((tape) => read(tape, expand(tape, input(tape, [1, 2], { T: 1, B: 1, F: 2 }), { T: 3 })));
+ * console.log([...y].join(' ')); // 1 2 1 2 1 2
+ * ```
  */
-export function expand(tape: Tape, x: Rows, T: number, lengths?: ArrayLike<number>): Rows {
+export function expand(tape: Tape, x: Rows, shape: Pick<Shape, 'T' | 'lengths'>): Rows {
+  checkRows(tape, 'x', x);
   if (x.T !== 1) throw new RangeError(`x: expected one step, got ${x.T}`);
-  check.whole('T', T);
+  check.options('shape', shape, ['T', 'lengths']);
+  const T = check.whole('T', shape.T);
   const { core } = tape.runtime;
   const { B, F, ld } = x;
-  const y = tape.rows(T, B, F, x.grad !== 0, lengths && lengthsOf(tape, lengths, T, B));
-  core.repeatForward(y.at, x.at, ld, T, B);
-  if (y.grad) tape.record(() => core.repeatBackward(x.grad, y.grad, ld, T, B, F));
+  const y = tape.rows(T, B, F, x.grad !== 0, lengthsOf(tape, shape.lengths, T, B));
+  core.expandForward(y.at, x.at, ld, T, B);
+  if (y.grad) tape.record(() => core.expandBackward(x.grad, y.grad, ld, T, B, F));
   return finish(tape, y);
 }
 
 /**
- * Steps `from` to `to`, the latter not included: a view, nothing is copied. A sequence that ends before `from` has no steps there.
+ * The steps from `from` up to, but not including, `to`. Nothing is copied. A sequence that ends before `from` is empty there.
  *
  * @param x [T,B,F]
  * @returns [to-from,B,F]
+ * @throws RangeError for steps that are not there
+ *
+ * @example
+ * ```js
+ * import { input, Model, read, Runtime, slice } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, () => null);
+ * const y = model.forward((tape) => read(tape, slice(tape, input(tape, [1, 2, 3, 4], { T: 4, B: 1, F: 1 }), 1, 3)));
+ * console.log([...y].join(' ')); // 2 3
+ * ```
  */
 export function slice(tape: Tape, x: Rows, from: number, to: number): Rows {
+  checkRows(tape, 'x', x);
   check.whole('from', from, 0, x.T - 1);
   check.whole('to', to, from + 1, x.T);
   const skip = from * x.B * x.ld;
@@ -146,5 +219,5 @@ export function slice(tape: Tape, x: Rows, from: number, to: number): Rows {
     lengths = { at: tape.runtime.take(4 * x.B), values };
     tape.runtime.writeInts(lengths.at, values);
   }
-  return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, distinct: undefined };
+  return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, unique: undefined };
 }

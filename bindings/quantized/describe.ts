@@ -1,10 +1,10 @@
-/** What quantized layers are: from the options of the layers in float32, and as files keep it. */
+/** Descriptions of quantized layers: how they follow from the options of layers in float32, and what files store. */
 import * as check from '../check.js';
 import type { EmbeddingOptions } from '../nn/embedding.js';
 import type { LinearOptions } from '../nn/linear.js';
-import type { RecurrentOptions } from '../nn/recurrent.js';
+import type { RecurrentOptions } from '../nn/recurrent/options.js';
 
-/** How many bits the weights have. */
+/** The integers of the weights. */
 export type Dtype = 'int16' | 'int8';
 
 export const DTYPES = ['int16', 'int8'] as const;
@@ -26,7 +26,7 @@ export interface RecurrentDescription {
   /** Time runs backwards. */
   readonly reverse: boolean;
   readonly bias: boolean;
-  /** Largest magnitude of the input; what is beyond it saturates. */
+  /** Largest magnitude of the input; larger ones saturate. */
   readonly range: number;
 }
 
@@ -48,7 +48,7 @@ export interface EmbeddingDescription {
 
 export type Description = RecurrentDescription | LinearDescription | EmbeddingDescription;
 
-/** The options with which a layer in float32 was built. */
+/** The options that a layer in float32 was built with. */
 export type LayerOptions = RecurrentOptions | LinearOptions | EmbeddingOptions;
 
 /** A tensor of the model in float32; weights become integers with a scale for each row. */
@@ -58,9 +58,9 @@ export interface Part {
   readonly quantized: boolean;
 }
 
-/** Options that act in training only, or only on how parameters start. */
+/** Options that act in training only, or only on how parameters are initialized. */
 const TRAINING = ['dropout', 'variationalDropout', 'weightDrop', 'initializers', 'forgetBias'];
-/** Options of a recurrent layer that can be quantized with these values only. */
+/** Options of a recurrent layer for which these values alone can be quantized. */
 const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   merge: ['concat'],
   initialState: ['zero'],
@@ -77,7 +77,7 @@ const ONLY: Readonly<Record<string, readonly unknown[]>> = {
 };
 const RECURRENT = ['cell', 'inputSize', 'hiddenSize', 'numLayers', 'bias', 'bidirectional', 'reverse'];
 
-/** Finds out what a layer is from the options it was built with. Throws where it cannot be quantized. */
+/** The description of a layer, from the options it was built with. Throws if it cannot be quantized. */
 export function describe(name: string, given: LayerOptions, range: () => number): Description {
   const what = `layers.${name}`;
   if (typeof given !== 'object' || given === null) check.fail(what, 'the options that the layer was built with', given);
@@ -112,7 +112,9 @@ function describeRecurrent(
   for (const [key, value] of Object.entries(given)) {
     const allowed = ONLY[key];
     if (allowed && value !== undefined && !allowed.includes(value)) {
-      throw new RangeError(`${what}.${key}: ${check.show(value)} cannot be quantized`);
+      throw new RangeError(
+        `${what}.${key}: expected ${check.show(allowed[0])}, got ${check.show(value)}, which cannot be quantized`,
+      );
     }
   }
   const { bidirectional = false, reverse = false, bias = true, hiddenSize } = given;
@@ -189,16 +191,15 @@ const INT32 = 2 ** 31 - 1;
 /**
  * A: the largest integer of an input of K features, so that inputs within ±range become integers within ±A.
  *
- * int16: what is given to the input is taken from the weights, since A·Σ|q| may not exceed 2³¹ - 1. With A = √(2³³ / K) both add about
- * the same error for inputs of deviation 0.3·range: the rounding of an input is 1/A of the range, that of a weight
- * A·Σ|w| / 2³¹. int8: the weights decide the error; A is as large as 127·K·A ≤ 2³¹ - 1 allows, at most 2¹³ - 1.
+ * int16: since A·Σ|q| may not exceed 2³¹ - 1, a larger A leaves fewer bits for the weights. With A = √(2³³ / K) both add about the same
+ * error for inputs with a standard deviation of 0.3·range: an input is rounded to 1/A of the range, a weight to A·Σ|w| / 2³¹. int8: the weights decide the error; A is as large as 127·K·A ≤ 2³¹ - 1 allows, at most 2¹³ - 1.
  */
 export function amplitude(dtype: Dtype, K: number): number {
   if (dtype === 'int8') return Math.max(1, Math.min(8191, Math.floor(INT32 / (127 * K))));
   return Math.max(1, Math.min(32767, Math.floor(Math.sqrt(2 ** 33 / K))));
 }
 
-/** Most that the magnitudes of the integers of a row of K weights may add up to: A times it is at most 2³¹ - 1. */
+/** The largest allowed sum of magnitudes of the integers of a row of K weights: A times it is at most 2³¹ - 1. */
 export function mostOf(dtype: Dtype, K: number): number {
   return Math.floor(INT32 / amplitude(dtype, K));
 }

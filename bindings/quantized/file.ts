@@ -1,8 +1,9 @@
 /**
- * Quantized models as safetensors files: integers as I8 and I16, scales and biases as F32, what the layers are in the metadata.
+ * Quantized models as safetensors files: integers as I8 and I16, scales and biases as F32, the layers' descriptions in the metadata.
  * https://github.com/huggingface/safetensors#format
  */
 import { FormatError } from '../errors.js';
+import { decodeText, encodeText } from '../files/safetensors.js';
 
 export type TensorData = Int8Array | Int16Array | Float32Array;
 
@@ -29,14 +30,14 @@ export function encode(
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = { __metadata__: metadata };
-  // tensors of wider types first: every one begins at a multiple of its type's size
+  // tensors of wider types first, so that each begins at a multiple of its type's size
   const order = [...tensors].sort((a, b) => BYTES[typeOf(b[1].data)] - BYTES[typeOf(a[1].data)]);
   let end = 0;
   for (const [name, { shape, data }] of order) {
     header[name] = { dtype: typeOf(data), shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
   }
-  const text = new TextEncoder().encode(JSON.stringify(header));
+  const text = encodeText(JSON.stringify(header));
   const length = Math.ceil(text.length / 8) * 8;
   const bytes = new Uint8Array(8 + length + end).fill(0x20, 8, 8 + length);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
@@ -67,7 +68,7 @@ export function decode(bytes: Uint8Array | ArrayBuffer): {
   }
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(8, start)));
+    header = JSON.parse(decodeText(file.subarray(8, start)));
   } catch {
     throw new FormatError('the header of the file is not valid JSON');
   }
@@ -79,9 +80,9 @@ export function decode(bytes: Uint8Array | ArrayBuffer): {
   for (const { name, dtype, shape, from, to } of Object.entries(entries)
     .map(([name, entry]) => checkEntry(name, entry))
     .sort((a, b) => a.from - b.from || a.to - b.to)) {
-    if (from !== end) throw new FormatError(`${name}: begins at byte ${from} of the data, where ${end} was expected`);
+    if (from !== end) throw new FormatError(`${name}: expected to begin at byte ${end} of the data, got ${from}`);
     if (start + to > file.length) {
-      throw new FormatError(`${name}: ends at byte ${to} of the data, which has ${file.length - start}`);
+      throw new FormatError(`${name}: ends at byte ${to} of the data, which has ${file.length - start} bytes`);
     }
     tensors.set(name, { shape, data: TYPES[dtype](file.slice(start + from, start + to).buffer) });
     end = to;

@@ -9,7 +9,7 @@ import { checkNumbers, integerRow, outputOf, Product } from './weights.js';
 /** The tensors of a layer, by what follows its name and a dot; `weight.scale` and so on are the scales. */
 export type Tensors = (name: string) => QuantizedTensor;
 
-/** y = x Wᵀ + b, of integers. Made by `QuantizedModel.linear`. */
+/** y = x Wᵀ + b with integer weights. `QuantizedModel.linear` returns it. */
 export class QuantizedLinear {
   readonly #core: QuantizedCore;
   readonly #product: Product;
@@ -33,16 +33,29 @@ export class QuantizedLinear {
     this.#small = new Map([['weight.scale', scale], ...(biases ? [['bias', biases] as const] : [])]);
   }
 
-  /** Its tensors, as a file keeps them. */
+  /** Its tensors, as a file stores them. */
   tensors(): Map<string, QuantizedTensor> {
     return new Map([['weight', this.#product.integers()], ...this.#small]);
   }
 
   /**
-   * @param x [R,I]: rows of any number, say [T,B,I]; magnitudes beyond the range of `calibrate` saturate
+   * @param x [R,I]: any number of rows, for example [T,B,I]; magnitudes beyond the range of `calibrate` saturate
    * @param output [R,O], overwritten; created if absent
    * @returns output
-   * @throws RangeError if x has another length than whole rows, or holds a NaN
+   * @throws RangeError if x is not a whole number of rows, or contains a NaN
+   * @example
+   * ```js
+   * import { Linear, Model, Runtime } from 'gatewise';
+   * import { quantize } from 'gatewise/quantized';
+   *
+   * const head = { inputSize: 2, outputSize: 1 };
+   * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'head', head));
+   * model.set('head.weight', [3, 4]);
+   * model.set('head.bias', [0.5]);
+   * const quantized = await quantize(model, { dtype: 'int16', layers: { head }, calibrate: { head: 2 } });
+   * const y = quantized.linear('head').forward([1, 2, -1, 0]); // two rows
+   * console.log(y[0].toFixed(2), y[1].toFixed(2)); // 11.50 -2.50
+   * ```
    */
   forward(x: ArrayLike<number>, output?: Float32Array): Float32Array {
     const { inputSize: I, outputSize: O, range } = this.description;
@@ -62,7 +75,7 @@ export class QuantizedLinear {
     const to = core.take(4 * R * columns);
     core.f32.set(x, from >>> 2);
     const bad = core.kernels.quantizeRows(q, ldq, from, 4 * I, R, I, A / range, A);
-    if (bad >= 0) throw new RangeError(`x: row ${bad} of ${I} numbers holds a NaN`);
+    if (bad >= 0) throw new RangeError(`x: row ${bad} of ${I} numbers contains a NaN`);
     this.#product.run(to, q, ldq, R);
     for (let r = 0; r < R; r++) {
       const at = (to >>> 2) + r * columns;
@@ -72,7 +85,7 @@ export class QuantizedLinear {
   }
 }
 
-/** A table of V rows of E integers, with a scale for each row. Made by `QuantizedModel.embedding`. */
+/** A table of V rows of E integers, with a scale for each row. `QuantizedModel.embedding` returns it. */
 export class QuantizedEmbedding {
   readonly #core: QuantizedCore;
   readonly #table: number;
@@ -95,7 +108,7 @@ export class QuantizedEmbedding {
     core.write(this.#scale, scales);
   }
 
-  /** Its tensors, as a file keeps them. */
+  /** Its tensors, as a file stores them. */
   tensors(): Map<string, QuantizedTensor> {
     const { vocabularySize: V, embeddingSize: E } = this.description;
     return new Map([
@@ -108,7 +121,7 @@ export class QuantizedEmbedding {
    * @param tokens [R] whole numbers in 0…V-1
    * @param output [R,E], overwritten; created if absent
    * @returns output
-   * @throws RangeError for a token that is not one of the vocabulary
+   * @throws RangeError for a token outside of the vocabulary
    */
   forward(tokens: ArrayLike<number>, output?: Float32Array): Float32Array {
     const { vocabularySize: V, embeddingSize: E } = this.description;

@@ -16,7 +16,7 @@ import { decode, encode, isRecord, type QuantizedTensor } from './file.js';
 import { QuantizedEmbedding, QuantizedLinear } from './layers.js';
 import { QuantizedRecurrent } from './recurrent.js';
 
-/** Whatever has parameters by name: a `Model` of gatewise or of gatewise/infer. */
+/** Anything that has named parameters: a `Model` of gatewise or of gatewise/infer. */
 export interface QuantizeSource {
   readonly parameters: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** A copy of a parameter's values. */
@@ -24,41 +24,48 @@ export interface QuantizeSource {
 }
 
 export interface QuantizeOptions {
-  /** Bits of the weights. */
+  /** The integers of the weights: `'int16'` takes half the memory of float32, `'int8'` a quarter. */
   dtype: Dtype;
-  /** The options of each layer that is to be quantized, under the name it was built with. */
+  /** The options of each layer to be quantized, under the name it was built with. */
   layers: Readonly<Record<string, LayerOptions>>;
   /**
-   * For each recurrent and linear layer, examples of its input: their largest magnitude sets the scale, and inputs beyond it saturate.
-   * Or that magnitude itself. Examples of what an embedding gives are its weights; outputs of LSTM, GRU and rnn are within 1.
+   * For each recurrent and linear layer, examples of its input, or the largest magnitude of its input. That magnitude sets the scale,
+   * and inputs beyond it saturate. For a layer that reads an embedding, the embedding's weights are the examples. For a layer that reads
+   * an LSTM, GRU or RNN, 1 is enough.
    */
   calibrate?: Readonly<Record<string, number | ArrayLike<number>>> | undefined;
   /** The quantized module (`gatewise/quantized.wasm`), for engines that forbid compiling at run time. */
   module?: QuantizedModule | undefined;
 }
 
-/** Weights that become integers at a time. */
+/** Number of weights that become integers in one call. */
 const CHUNK = 16384;
 
 const VERSION = 1;
-/** What a file says of its layers is under this name of its metadata. */
+/** The name in the metadata under which a file describes its layers. */
 const KEY = 'gatewise.quantized';
 
-/** What the layers are and their tensors, by their whole names. */
+/** The layers' descriptions, and their tensors by full name. */
 interface Content {
   readonly dtype: Dtype;
   readonly layers: readonly Description[];
   readonly tensors: ReadonlyMap<string, QuantizedTensor>;
 }
 
-/** Layers of integers on an instance of their own. They are run one by one, as in the model in float32. */
+/** Set by the class: its constructor is private. */
+let make: (core: QuantizedCore, content: Content) => QuantizedModel;
+
+/** Layers with integer weights, on an instance of their own. They run one by one, as in the model in float32. `quantize` makes it. */
 export class QuantizedModel {
   readonly dtype: Dtype;
   readonly #core: QuantizedCore;
   readonly #layers = new Map<string, QuantizedRecurrent | QuantizedLinear | QuantizedEmbedding>();
 
-  /** Made by `quantize` and `QuantizedModel.load`. */
-  constructor(core: QuantizedCore, { dtype, layers, tensors }: Content) {
+  static {
+    make = (core, content) => new QuantizedModel(core, content);
+  }
+
+  private constructor(core: QuantizedCore, { dtype, layers, tensors }: Content) {
     this.dtype = dtype;
     this.#core = core;
     for (const description of layers) {
@@ -77,9 +84,18 @@ export class QuantizedModel {
   /**
    * A model from what `save` wrote.
    *
-   * @throws FormatError for a file that is damaged or holds something else
+   * @throws FormatError for a file that is damaged or has other contents
    * @example
-   * const quantized = await QuantizedModel.load(await readFile('model.safetensors'));
+   * ```js
+   * import { Embedding, Model, Runtime } from 'gatewise';
+   * import { QuantizedModel, quantize } from 'gatewise/quantized';
+   *
+   * const table = { vocabularySize: 10, embeddingSize: 4 };
+   * const model = new Model(await Runtime.create(), 1, (b) => new Embedding(b, 'table', table));
+   * const bytes = (await quantize(model, { dtype: 'int8', layers: { table } })).save();
+   * const loaded = await QuantizedModel.load(bytes);
+   * console.log(loaded.names.join()); // table
+   * ```
    */
   static async load(
     bytes: Uint8Array | ArrayBuffer,
@@ -90,7 +106,7 @@ export class QuantizedModel {
     return new QuantizedModel(await startQuantized(options.module), content);
   }
 
-  /** The same at once. */
+  /** The same synchronously. */
   static loadSync(bytes: Uint8Array | ArrayBuffer, options: { module?: QuantizedModule } = {}): QuantizedModel {
     check.options('loadSync', options, ['module']);
     const content = read(bytes);
@@ -136,7 +152,7 @@ export class QuantizedModel {
     return encode(tensors, { [KEY]: JSON.stringify({ version: VERSION, dtype: this.dtype, layers }) });
   }
 
-  /** Bytes of weights and blocks, and bytes that the engine has given. */
+  /** Bytes of the model, and bytes of its instance's memory. */
   memory(): { bytesInUse: number; bytesReserved: number } {
     return this.#core.memory();
   }
@@ -156,27 +172,36 @@ function wrongKind(name: string, expected: string, kind: string): never {
 }
 
 /**
- * Turns layers of a model into integers, for inference: half the memory of float32 with `'int16'`, a quarter with `'int8'`. The model
- * itself stays as it is. docs/quantization.md has the formulas, their sources, accuracy and speed.
+ * Quantizes layers of a model, for inference: half the memory of float32 with `'int16'`, a quarter with `'int8'`. The model itself does
+ * not change. docs/quantization.md has the formulas, their sources, accuracy and speed.
  *
- * @param model the trained model in float32; parameters of layers that are not named are left aside
+ * @param model the trained model in float32; parameters of layers that are not named are ignored
  * @throws RangeError for a layer with an option that cannot be quantized, or whose parameters do not fit its options
  * @throws UnsupportedError where the engine has no WebAssembly, no SIMD, or may not compile
  * @example
- * const quantized = await quantize(model, {
- *   dtype: 'int16',
- *   layers: { rnn: { cell: 'lstm', inputSize: 8, hiddenSize: 64 }, head: { inputSize: 64, outputSize: 3 } },
- *   calibrate: { rnn: examples, head: 1 },
- * });
+ * ```js
+ * import { Linear, Model, Recurrent, Runtime } from 'gatewise';
+ * import { quantize } from 'gatewise/quantized';
+ *
+ * const rnn = { cell: 'lstm', inputSize: 8, hiddenSize: 64 };
+ * const head = { inputSize: 64, outputSize: 3 };
+ * const model = new Model(await Runtime.create(), 1, (b) => ({
+ *   rnn: new Recurrent(b, 'rnn', rnn),
+ *   head: new Linear(b, 'head', head),
+ * }));
+ * const x = new Float32Array(100 * 8).fill(0.5);
+ * const quantized = await quantize(model, { dtype: 'int16', layers: { rnn, head }, calibrate: { rnn: x, head: 1 } });
  * const hidden = quantized.recurrent('rnn').forward(x, { T: 100, B: 1 });
- * const logits = quantized.linear('head').forward(hidden);
+ * const logits = quantized.linear('head').forward(hidden); // [100,1,3]
+ * console.log(logits.length); // 300
+ * ```
  */
 export async function quantize(model: QuantizeSource, options: QuantizeOptions): Promise<QuantizedModel> {
   const layers = checkQuantize(model, options);
   return built(await startQuantized(options.module), model, options.dtype, layers);
 }
 
-/** The same at once, for workers, worklets and scripts. */
+/** The same synchronously, for workers, worklets and scripts. */
 export function quantizeSync(model: QuantizeSource, options: QuantizeOptions): QuantizedModel {
   const layers = checkQuantize(model, options);
   return built(startQuantizedSync(options.module), model, options.dtype, layers);
@@ -209,12 +234,14 @@ function checkQuantize(model: QuantizeSource, options: QuantizeOptions): Descrip
       }
       const values = model.get(part.name);
       const bad = values.findIndex((v) => !Number.isFinite(v));
-      if (bad >= 0) throw new RangeError(`${part.name}: number ${bad} is ${values[bad]}; weights have to be finite`);
+      if (bad >= 0) throw new RangeError(`${part.name}: number ${bad} is ${values[bad]}; expected finite weights`);
     }
     const rest = model.parameters.filter((p) => p.name.startsWith(`${name}.`) && !parts.some((q) => q.name === p.name));
     if (rest.length) {
       const list = check.list(rest.map((p) => `'${p.name}'`));
-      throw new RangeError(`layers.${name}: the model's ${list} cannot be quantized, or its options are others`);
+      throw new RangeError(
+        `layers.${name}: the model's ${list} cannot be quantized, or the layer was built with other options`,
+      );
     }
   }
   return descriptions;
@@ -258,7 +285,7 @@ function built(
       const bytes = dtype === 'int8';
       const integers = bytes ? new Int8Array(N * K) : new Int16Array(N * K);
       const scales = new Float32Array(N);
-      // some rows at a time: the memory of the integers should not be less than what making them took
+      // some rows at a time, so that this scratch does not take more memory than the integers do
       const rows = Math.max(1, Math.floor(CHUNK / K));
       for (let row = 0; row < N; row += rows) {
         const R = Math.min(rows, N - row);
@@ -275,19 +302,19 @@ function built(
       tensors.set(`${name}.scale`, { shape: [N], data: scales });
     }
   }
-  return new QuantizedModel(core, { dtype, layers, tensors });
+  return make(core, { dtype, layers, tensors });
 }
 
-/** What the magnitudes of a row may add up to; rows of a table are not added up. */
+/** The largest allowed sum of a row's magnitudes; the rows of an embedding are not summed. */
 function mostIn({ kind }: Description, dtype: Dtype, K: number): number {
   return kind === 'embedding' ? Number.MAX_VALUE : mostOf(dtype, K);
 }
 
-/** Reads a file and checks everything that a kernel relies on. */
+/** Reads a file and checks everything that the kernels rely on. */
 function read(bytes: Uint8Array | ArrayBuffer): Content {
   const { tensors, metadata } = decode(bytes);
   const text = metadata[KEY];
-  if (typeof text !== 'string') throw new FormatError('the file holds no quantized model');
+  if (typeof text !== 'string') throw new FormatError('the file has no quantized model');
   const { dtype, layers } = parse(text);
   const expected = new Set<string>();
   for (const description of layers) {
@@ -300,7 +327,7 @@ function read(bytes: Uint8Array | ArrayBuffer): Content {
     }
   }
   const rest = [...tensors.keys()].filter((name) => !expected.has(name));
-  if (rest.length) throw new FormatError(`the file holds tensors of no layer: ${check.list(rest)}`);
+  if (rest.length) throw new FormatError(`the file has tensors that belong to no layer: ${check.list(rest)}`);
   return { dtype, layers, tensors };
 }
 
@@ -325,13 +352,13 @@ function want(
   return tensor;
 }
 
-/** That no sum of a product with these integers can overflow. */
+/** Checks that no sum of a product with these integers can overflow. */
 function checkRows(name: string, data: ArrayLike<number>, K: number, limit: number, most: number): void {
   for (let i = 0; i < data.length; i += K) {
     let sum = 0;
     for (let k = i; k < i + K; k++) {
       const a = Math.abs(data[k]);
-      if (a > limit) throw new FormatError(`${name}: number ${k} is ${data[k]}; at most ±${limit} was expected`);
+      if (a > limit) throw new FormatError(`${name}: number ${k} is ${data[k]}; expected at most ±${limit}`);
       sum += a;
     }
     if (sum > most) {
@@ -342,7 +369,7 @@ function checkRows(name: string, data: ArrayLike<number>, K: number, limit: numb
   }
 }
 
-/** What the metadata say of the layers. */
+/** The layers' descriptions, out of the metadata. */
 function parse(text: string): { dtype: Dtype; layers: Description[] } {
   let value: unknown;
   try {

@@ -15,21 +15,21 @@ import type { QuantizedTensor } from './file.js';
 import type { Tensors } from './layers.js';
 import { checkNumbers, integerRow, outputOf, Product } from './weights.js';
 
-/** Rows of x whose products are made at once. */
+/** Rows of x whose products are computed at once. */
 const AHEAD = 128;
 
 const CELLS = { rnn: QuantizedCell.rnn, lstm: QuantizedCell.lstm, gru: QuantizedCell.gru };
 
-/** Where each gate's columns stand: those with σ come first. */
+/** The place of each gate's columns: gates with σ come first. */
 const COLUMNS: Readonly<Record<QuantizedCellName, readonly number[]>> = {
   rnn: [0],
   lstm: [0, 1, 3, 2],
   gru: [0, 1, 2],
 };
 
-/** Where a recurrent layer stands between two calls: the same numbers as the `State` of a layer in float32. */
+/** The state of a recurrent layer between two calls: the same numbers as the `State` of a layer in float32. */
 export interface QuantizedState {
-  /** B: sequences side by side. */
+  /** B, number of sequences. */
   readonly batch: number;
   /** h of each layer and direction, [B,H]. */
   readonly h: readonly Float32Array[];
@@ -55,7 +55,7 @@ interface Plan {
   readonly directions: readonly { h0: number; c: number; y: number; ldy: number }[];
 }
 
-/** Made by `QuantizedModel.recurrent`. */
+/** A stack of recurrent layers with integer weights. `QuantizedModel.recurrent` returns it. */
 export class QuantizedRecurrent {
   /** P: features of the output. */
   readonly outputSize: number;
@@ -123,7 +123,7 @@ export class QuantizedRecurrent {
     return { ...direction, units, x, h, block, small };
   }
 
-  /** Its tensors, as a file keeps them. */
+  /** Its tensors, as a file stores them. */
   tensors(): Map<string, QuantizedTensor> {
     return new Map(
       this.#directions.flatMap(({ suffix, x, h, small }) => [
@@ -145,13 +145,23 @@ export class QuantizedRecurrent {
    * Runs the stack over sequences of equal lengths.
    *
    * @param x [T,B,I]; magnitudes beyond the range of `calibrate` saturate
-   * @param state where to start, default zero; moved on to the end of the sequences. h beyond ±1 saturates.
+   * @param state the initial state, default zero; overwritten with the state after the last step. h beyond ±1 saturates.
    * @param output [T,B,P], overwritten; created if absent
    * @returns output
-   * @throws RangeError if x or state have another size, or hold a NaN; the state is then as before
+   * @throws RangeError if x or state have the wrong size, or contain a NaN; the state then has not changed
    * @example
-   * const state = rnn.state(2);
-   * const y = rnn.forward(x, { T: 10, B: 2 }, state); // [10, 2, P]
+   * ```js
+   * import { Model, Recurrent, Runtime } from 'gatewise';
+   * import { quantize } from 'gatewise/quantized';
+   *
+   * const rnn = { cell: 'gru', inputSize: 3, hiddenSize: 5 };
+   * const model = new Model(await Runtime.create(), 1, (b) => new Recurrent(b, 'rnn', rnn));
+   * const quantized = await quantize(model, { dtype: 'int16', layers: { rnn }, calibrate: { rnn: 1 } });
+   * const layer = quantized.recurrent('rnn');
+   * const state = layer.state(2);
+   * const y = layer.forward(new Float32Array(10 * 2 * 3), { T: 10, B: 2 }, state); // [10,2,5]
+   * console.log(y.length); // 100
+   * ```
    */
   forward(
     x: ArrayLike<number>,
@@ -174,13 +184,24 @@ export class QuantizedRecurrent {
    * One step of B sequences, for streams.
    *
    * @param x [B,I]
-   * @param state moved on
+   * @param state overwritten with the state after the step
    * @param output [B,P], overwritten; created if absent
    * @returns output
    * @throws TypeError for a bidirectional layer; RangeError as in `forward`
    * @example
-   * const state = rnn.state();
-   * for (const x of stream) rnn.step(x, state, output);
+   * ```js
+   * import { Model, Recurrent, Runtime } from 'gatewise';
+   * import { quantize } from 'gatewise/quantized';
+   *
+   * const rnn = { cell: 'gru', inputSize: 3, hiddenSize: 5 };
+   * const model = new Model(await Runtime.create(), 1, (b) => new Recurrent(b, 'rnn', rnn));
+   * const quantized = await quantize(model, { dtype: 'int8', layers: { rnn }, calibrate: { rnn: 1 } });
+   * const layer = quantized.recurrent('rnn');
+   * const state = layer.state();
+   * const output = new Float32Array(5);
+   * for (const x of [[1, 0, 0], [0, 1, 0]]) layer.step(x, state, output);
+   * console.log(output.length); // 5
+   * ```
    */
   step(x: ArrayLike<number>, state: QuantizedState, output?: Float32Array): Float32Array {
     if (this.description.bidirectional) {
@@ -196,7 +217,7 @@ export class QuantizedRecurrent {
 
   #checkState(state: QuantizedState, B: number): void {
     checkState(state);
-    if (state.batch !== B) throw new RangeError(`state: is of ${state.batch} sequences, x of ${B}`);
+    if (state.batch !== B) throw new RangeError(`state: expected a state of B=${B} sequences, got ${state.batch}`);
     const directions = this.#directions;
     for (const kind of ['h', 'c'] as const) {
       const count = kind === 'c' && this.description.cell !== 'lstm' ? 0 : directions.length;
@@ -206,7 +227,7 @@ export class QuantizedRecurrent {
         good = list[i] instanceof Float32Array && list[i].length === B * directions[i].H;
       if (!good) {
         const want = directions.slice(0, count).map(({ H }) => H);
-        throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, of ${B} sequences`);
+        throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, for ${B} sequences`);
       }
     }
   }
@@ -234,8 +255,8 @@ export class QuantizedRecurrent {
       if (bad < 0) continue;
       throw new RangeError(
         bad >= T * B
-          ? `state: h of sequence ${bad - T * B} of layer ${direction.layer} holds a NaN`
-          : `x: step ${Math.floor(bad / B)} of sequence ${bad % B} holds a NaN`,
+          ? `state: h of sequence ${bad - T * B} of layer ${direction.layer} contains a NaN`
+          : `x: step ${Math.floor(bad / B)} of sequence ${bad % B} contains a NaN`,
       );
     }
     if (state) {
@@ -252,7 +273,7 @@ export class QuantizedRecurrent {
     return output;
   }
 
-  /** Lays out the scratch of a call, and writes it into the blocks, unless the last call was of the same shape. */
+  /** Lays out the scratch of a call and writes its addresses to the blocks, unless the last call had the same shape. */
   #prepare(T: number, B: number): Plan {
     const core = this.#core;
     if (this.#plan?.T === T && this.#plan.B === B) return this.#plan;
@@ -313,10 +334,10 @@ export class QuantizedRecurrent {
   }
 }
 
-/** Checks that it is a state of any layers. */
+/** Checks that it is a state, of whatever layers. */
 function checkState(state: QuantizedState): void {
   const known = typeof state === 'object' && state !== null && Array.isArray(state.h) && Array.isArray(state.c);
-  if (!known) check.fail('state', 'a state, as `state` makes it', state);
+  if (!known) check.fail('state', 'a state made by `state()`', state);
 }
 
 /** A state [B,H] into rows of `units` floats; without one, zeros. */

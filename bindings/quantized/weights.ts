@@ -21,7 +21,7 @@ export class Product {
   readonly bias: number;
   readonly #bytes: boolean;
 
-  /** @param unit what a step of the integers of the input stands for */
+  /** @param unit the value of an input whose integer is 1 */
   constructor(
     readonly core: QuantizedCore,
     dtype: Dtype,
@@ -83,17 +83,17 @@ export class Product {
   }
 }
 
-/** Bytes of a row of n integers of the input, in whole vectors; where weights have eight bits, with as much room again. */
+/** Bytes of a row of n integers of the input, in whole vectors; twice as many with int8, which needs room for digits. */
 export function integerRow(dtype: Dtype, n: number): number {
   return (dtype === 'int8' ? 32 : 16) * Math.ceil(n / 8);
 }
 
-/** Checks that x is numbers in a row, however they are kept. */
+/** Checks that x is a list of numbers, an array or a typed array. */
 export function checkNumbers(name: string, x: ArrayLike<number>): void {
   if (typeof x !== 'object' || x === null || typeof x.length !== 'number') check.fail(name, 'a list of numbers', x);
 }
 
-/** The array that was given for n numbers of output, or a new one. */
+/** The given array for n numbers of output, or a new one. */
 export function outputOf(given: Float32Array | undefined, shape: string, n: number): Float32Array {
   if (given === undefined) return new Float32Array(n);
   if (!(given instanceof Float32Array)) check.fail('output', 'a Float32Array', given);

@@ -1,175 +1,137 @@
 /**
- * Time series: a window of what was → what the next steps will be, of one variable or many. All steps at once from the final state
+ * Time series: a window of past values → the values of the next steps, of one variable or many. All steps at once from the final state
  * (direct), or one after the other, each forecast being read like a value that came (recursive). Points, or quantiles.
  */
-import type { CellName } from '../cells/index.js';
 import * as check from '../check.js';
-import type { Runtime } from '../core/runtime.js';
 import { dropout } from '../nn/dropout.js';
 import { input, read } from '../nn/input.js';
 import { Linear } from '../nn/linear.js';
 import { huberLoss, mseLoss, quantileLoss } from '../nn/losses.js';
-import type { Builder, Model } from '../nn/model.js';
-import {
-  checkRecurrent,
-  RECURRENT_OPTIONS,
-  Recurrent,
-  type RecurrentOptions,
-  type State,
-  type StateRows,
-} from '../nn/recurrent.js';
+import type { Builder } from '../nn/model.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State, StateRows } from '../nn/recurrent/state.js';
 import { select } from '../nn/rows.js';
+import type { Options, Settings as SettingsOf } from '../options.js';
+import { listOf, names, oneOf, option, optional, rate, readOptions, real, required, whole } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
-import {
-  type BatchOptions,
-  type BatchProgress,
-  checkEpochs,
-  type EpochOptions,
-  type EpochProgress,
-  fitExamples,
-  inBatches,
-} from './examples.js';
-import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
-import { checkClasses } from './sequence-classifier.js';
-import { fitScaling, ONLY, restored, type Scaling, type Series, scaled, seriesOf } from './series.js';
+import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
+import { BATCHES, encodeAll, FIT_EXAMPLES } from './shared/batches.js';
+import { type Forecast, type ForecastMetrics, ForecastTally } from './shared/forecast-metrics.js';
+import { fitScaling, ONLY, restored, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
+import { type OneWayOptions, oneWaySchema, stackOf } from './shared/stack.js';
+import type { Stream } from './shared/stream.js';
+import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
+import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
-/** Options of the recurrent layers that a model which reads from left to right can have. */
-type OneWay = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize' | 'bidirectional' | 'merge' | 'reverse'>;
-
-export interface ForecasterOptions extends TaskOptions, OneWay {
+const OWN = {
   /** Steps that are read before a forecast. */
-  window: number;
-  /** Steps that are foretold, default 1. */
-  horizon?: number | undefined;
-  /** Names of what is read, default one variable, `'value'`. */
-  variables?: readonly string[] | undefined;
-  /** Those of them that are foretold, default all. */
-  targets?: readonly string[] | undefined;
-  /** All steps at once (the default), or one after the other. */
-  method?: 'direct' | 'recursive' | undefined;
-  /** Default `'mse'`, or `'quantile'` where `quantiles` are given. In units of the spread that training showed. */
-  loss?: 'mse' | 'huber' | 'quantile' | undefined;
-  /** Rising numbers between 0 and 1, default 0.1, 0.5 and 0.9. */
-  quantiles?: readonly number[] | undefined;
-  /** Learn y_t - y_{t-difference} instead of y_t: 1 from step to step, 12 from year to year of months. Default 0: not. */
-  difference?: number | undefined;
-  /** A straight line that is taken away first, after differencing. Default `'none'`. */
-  trend?: 'none' | 'linear' | undefined;
-  /** Default `'gru'`. */
-  cell?: CellName | undefined;
-  /** Units of each recurrent layer, or a list, default 64. */
-  hiddenSize?: number | readonly number[] | undefined;
-  /** Share of what goes into the output layer that is dropped in training, default 0. */
-  outputDropout?: number | undefined;
+  window: required(whole(1)),
+  /** Steps that are predicted, default 1. */
+  horizon: option(whole(1), 1),
+  /** Names of the variables that are read. Default: one variable without a name. */
+  variables: optional(names()),
+  /** The variables that are predicted, default all. */
+  targets: optional(names()),
+  /** All steps at once, or one after the other. Default `'direct'`. */
+  method: option(oneOf('direct', 'recursive'), 'direct'),
+  /** Default `'mse'`, or `'quantile'` if `quantiles` are given. In units of the spread of the training data. */
+  loss: optional(oneOf('mse', 'huber', 'quantile')),
+  /** Increasing numbers between 0 and 1. With `loss: 'quantile'` the default is 0.1, 0.5 and 0.9. */
+  quantiles: optional(listOf(between0and1, 'a list of numbers between 0 and 1')),
+  /** Learns y_t - y_{t-difference} instead of y_t: 1 from step to step, 12 from year to year of months. 0 is off. Default 0. */
+  difference: option(whole(0), 0),
+  /** A straight line that is subtracted first, after differencing. Default `'none'`. */
+  trend: option(oneOf('none', 'linear'), 'none'),
+  /** Share of what the output layer reads that is dropped in training, default 0. */
+  outputDropout: option(rate, 0),
+};
+const SCHEMA = { ...OWN, ...oneWaySchema('gru', 64) };
+
+function between0and1(name: string, value: unknown): number {
+  const q = check.number(name, value, 0, 1, true);
+  return q < 1 ? q : check.fail(name, 'a number below 1', q);
 }
 
-/** What it was created with, but for its runtime and seed. */
-export type ForecasterConfig = Omit<ForecasterOptions, keyof TaskOptions>;
+/** What a forecaster was created with, apart from its runtime and seed. */
+export interface ForecasterConfig extends OneWayOptions, Options<typeof OWN> {}
 
-const OWN = [
-  'window',
-  'horizon',
-  'variables',
-  'targets',
-  'method',
-  'loss',
-  'quantiles',
-  'difference',
-  'trend',
-  'outputDropout',
-] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
-const KEPT = [...OWN, ...STACK];
-const TASK = 'forecaster';
-
-export interface ForecasterFitOptions extends EpochOptions {
-  /** Steps of the series that are learned from, default all: what lies behind is not looked at. */
-  to?: number | undefined;
+/**
+ * @typeParam V names of the variables; `never` for one without a name
+ * @typeParam T those that are predicted
+ */
+export interface ForecasterOptions<V extends string = string, T extends V = V>
+  extends TaskOptions,
+    Omit<ForecasterConfig, 'variables' | 'targets'> {
+  /** Names of the variables that are read. Default: one variable without a name. */
+  variables?: readonly V[] | undefined;
+  /** The variables that are predicted, default all. */
+  targets?: readonly T[] | undefined;
 }
 
-export interface ForecastOptions {
-  /** Default `horizon`; more with `method: 'recursive'` only. */
-  steps?: number | undefined;
-  /** Number of the history's first step, counted from where the series began that was learned, default 0. A trend needs it. */
-  start?: number | undefined;
-}
+const UPTO = {
+  /** Steps of the series to learn from, default all. Later steps have no effect. */
+  to: optional(whole(1)),
+};
+const FIT = { ...FIT_EXAMPLES, ...UPTO };
+export interface ForecasterFitOptions extends EpochOptions, Options<typeof UPTO> {}
 
-/** Of one variable. */
-export interface Forecast {
-  /** [steps]: the mean, or with quantiles the one nearest to the median. */
-  readonly point: Float64Array;
-  /** [quantiles][steps], rising; empty without. */
-  readonly quantiles: readonly Float64Array[];
-}
+const START = {
+  /** The number of the first step of each history, counted from the start of the training series, default 0. A trend needs it. */
+  start: option(whole(0), 0),
+};
+const PREDICT = {
+  ...BATCHES,
+  ...START,
+  /** Steps to predict, default `horizon`. More than that needs `method: 'recursive'`. */
+  steps: optional(whole(1)),
+};
+export interface ForecastOptions extends Options<typeof PREDICT> {}
 
-export interface EvaluateForecastOptions extends BatchOptions {
-  /** Step of the series that the first forecast is of: the end of the training part, say. */
-  from: number;
+const ROLLING = {
+  /** The step of the series that the first forecast begins with: the end of the training part, say. */
+  from: required(whole(0)),
   /** Steps between the beginnings of two forecasts, default 1. */
-  stride?: number | undefined;
-  /** Period of the seasonal naive forecast that is put beside: what was at the same time of the last known season. */
-  season?: number | undefined;
-}
+  stride: option(whole(1), 1),
+  /** Period of the seasonal naive forecast to compare with: it repeats the last known season. */
+  season: optional(whole(1)),
+};
+const EVALUATE = { ...BATCHES, ...ROLLING };
+export interface EvaluateForecastOptions extends BatchOptions, Options<typeof ROLLING> {}
 
-/** Errors in the units of the series, [horizon]: for each step ahead. */
-export interface ForecastErrors {
-  readonly mae: Float64Array;
-  readonly rmse: Float64Array;
-}
+/** A result for each variable by its name, or the result itself for one variable without a name. */
+export type ByVariable<T extends string, R> = [T] extends [never] ? R : Readonly<Record<T, R>>;
 
-export interface ForecastFigures extends ForecastErrors {
-  /** [horizon] mean over the quantiles of the pinball loss; empty without. */
-  readonly pinball: Float64Array;
-  /** [quantiles] share of the values that are not above; empty without. */
-  readonly coverage: Float64Array;
-  /** Errors of the seasonal naive forecast, where `season` was given. */
-  readonly naive: ForecastErrors | null;
-}
-
-export interface ForecasterReport {
-  /** Forecasts that were made. */
-  readonly forecasts: number;
-  /** Mean absolute error of each target over all steps ahead, and that of the naive forecast, NaN without `season`. */
-  readonly mae: Readonly<Record<string, number>>;
-  readonly naiveMae: Readonly<Record<string, number>>;
-  readonly variables: Readonly<Record<string, ForecastFigures>>;
-}
+/** `forecasts` is their number; the metrics are those of the variable, or by the names of the variables. */
+export type ForecasterReport<T extends string = string> = { readonly forecasts: number } & ([T] extends [never]
+  ? ForecastMetrics
+  : { readonly variables: Readonly<Record<T, ForecastMetrics>> });
 
 /** The options with every default filled in. */
-interface Settings {
-  readonly window: number;
-  readonly horizon: number;
+interface Settings extends Omit<SettingsOf<typeof SCHEMA>, 'variables' | 'targets' | 'loss' | 'quantiles'> {
+  /** Whether the variables have names. */
+  readonly named: boolean;
   readonly variables: readonly string[];
   readonly targets: readonly string[];
-  readonly recursive: boolean;
   readonly loss: 'mse' | 'huber' | 'quantile';
   /** Empty for points. */
   readonly quantiles: readonly number[];
-  readonly difference: number;
-  readonly trend: boolean;
-  readonly stack: RecurrentOptions;
-  readonly outputDropout: number;
 }
 
 class Layers {
-  readonly rnn: Recurrent;
-  readonly head: Linear;
   /** Where the point forecast of each target is among the outputs of a step. */
   readonly points: readonly number[];
 
   constructor(
     readonly b: Builder,
     readonly settings: Settings,
+    readonly rnn: Recurrent,
+    readonly head: Linear,
   ) {
-    const { stack, horizon, targets, quantiles, recursive } = settings;
-    this.rnn = new Recurrent(b, 'rnn', stack);
-    const Q = quantiles.length || 1;
-    const outputSize = targets.length * Q * (recursive ? 1 : horizon);
-    this.head = new Linear(b, 'head', { inputSize: this.rnn.finalSize, outputSize });
+    const { quantiles, targets } = settings;
     const distance = (q: number) => Math.abs((quantiles[q] ?? 0.5) - 0.5);
     const nearest = quantiles.reduce((best, _, q) => (distance(q) < distance(best) ? q : best), 0);
-    this.points = targets.map((_, v) => v * Q + nearest);
+    this.points = targets.map((_, v) => v * (quantiles.length || 1) + nearest);
   }
 
   /**
@@ -179,14 +141,14 @@ class Layers {
    * @returns [1,B,horizon·targets·Q] in one piece, or `steps` pieces [1,B,targets·Q]
    */
   forward(tape: Tape, x: Rows, steps: number, state?: State): Rows[] {
-    const { recursive, outputDropout } = this.settings;
+    const { method, outputDropout } = this.settings;
     const outputs: Rows[] = [];
     let at: StateRows = this.rnn.forward(tape, x, state);
     for (let k = 0; ; ) {
       const last = at.h[at.h.length - 1];
       const y = this.head.forward(tape, dropout(tape, this.b.random, last, outputDropout));
       outputs.push(y);
-      if (!recursive || ++k === steps) return outputs;
+      if (method === 'direct' || ++k === steps) return outputs;
       at = this.rnn.forward(tape, select(tape, y, this.points), at);
     }
   }
@@ -210,439 +172,333 @@ class Layers {
   }
 }
 
-function checkOptions(options: ForecasterOptions): { settings: Settings; config: ForecasterConfig; seed: number } {
-  check.options('options', options, [...KEPT, ...TASK_OPTIONS]);
-  const seed = checkTask(options);
-  const { window, horizon = 1, variables = [ONLY], method = 'direct', cell = 'gru', hiddenSize = 64 } = options;
-  const { difference = 0, trend = 'none', outputDropout = 0 } = options;
-  check.whole('window', window);
-  check.whole('horizon', horizon);
-  checkClasses('variables', variables);
-  const targets = checkClasses('targets', options.targets ?? variables);
-  const strange = targets.find((target) => !variables.includes(target));
-  if (strange !== undefined)
-    throw new RangeError(`targets: ${check.show(strange)} is not among the variables ${check.list(variables)}`);
-  check.oneOf('method', method, ['direct', 'recursive']);
-  const recursive = method === 'recursive';
-  if (recursive && targets.join('\n') !== variables.join('\n')) {
+const KIND: Kind<Layers, typeof SCHEMA> = {
+  task: 'forecaster',
+  schema: SCHEMA,
+  layers: (given) => {
+    const settings = checked(given);
+    const { variables, targets, quantiles, method, horizon } = settings;
+    const stack = stackOf(given, variables.length);
+    return (b) => {
+      const rnn = new Recurrent(b, 'rnn', stack);
+      const outputSize = targets.length * (quantiles.length || 1) * (method === 'recursive' ? 1 : horizon);
+      const head = new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize });
+      return new Layers(b, settings, rnn, head);
+    };
+  },
+  checkData: ({ scaling }, { variables = [ONLY] }) => checkScaling(scaling, variables.length),
+};
+
+/** Checks what the options say together. */
+function checked(given: SettingsOf<typeof SCHEMA>): Settings {
+  const { variables = [ONLY], method } = given;
+  const { targets = variables, loss = given.quantiles ? 'quantile' : 'mse' } = given;
+  const known = new Set(variables);
+  const unknown = targets.find((target) => !known.has(target));
+  if (unknown !== undefined)
+    throw new RangeError(`targets: ${check.show(unknown)} is not among the variables ${check.list(variables)}`);
+  if (method === 'recursive' && targets.join('\n') !== variables.join('\n')) {
     throw new RangeError(
-      "targets: method 'recursive' reads its own forecasts, so that all variables have to be targets, in their order",
+      "targets: method 'recursive' reads its own forecasts, so all variables have to be targets, in their order",
     );
   }
-  const loss = check.oneOf('loss', options.loss ?? (options.quantiles ? 'quantile' : 'mse'), [
-    'mse',
-    'huber',
-    'quantile',
-  ]);
-  if (options.quantiles && loss !== 'quantile') throw new RangeError(`quantiles: mean nothing with loss: '${loss}'`);
-  const quantiles = loss === 'quantile' ? (options.quantiles ?? [0.1, 0.5, 0.9]) : [];
-  if (!Array.isArray(quantiles) || (loss === 'quantile' && quantiles.length === 0))
-    check.fail('quantiles', 'a list of numbers between 0 and 1', quantiles);
+  if (given.quantiles && loss !== 'quantile')
+    throw new RangeError(`quantiles: cannot be combined with loss: '${loss}', which predicts points`);
+  const { quantiles = loss === 'quantile' ? [0.1, 0.5, 0.9] : [] } = given;
+  if (loss === 'quantile' && quantiles.length === 0) throw new RangeError('quantiles: expected at least one');
   quantiles.forEach((q, i) => {
-    if (check.number(`quantiles[${i}]`, q, 0, 1, true) === 1) check.fail(`quantiles[${i}]`, 'a number below 1', q);
     if (i > 0 && q <= quantiles[i - 1])
-      throw new RangeError(`quantiles[${i}]: expected rising numbers, got ${q} after ${quantiles[i - 1]}`);
+      throw new RangeError(`quantiles[${i}]: expected increasing numbers, got ${q} after ${quantiles[i - 1]}`);
   });
-  check.whole('difference', difference, 0);
-  check.oneOf('trend', trend, ['none', 'linear']);
-  if (check.number('outputDropout', outputDropout, 0) >= 1)
-    check.fail('outputDropout', 'a number below 1', outputDropout);
-  const stack = { ...storable(options, STACK), cell, hiddenSize, inputSize: variables.length } as RecurrentOptions;
-  checkRecurrent('options', stack);
-  return {
-    seed,
-    config: storable(options, KEPT) as unknown as ForecasterConfig,
-    settings: {
-      window,
-      horizon,
-      variables,
-      targets,
-      recursive,
-      loss,
-      quantiles,
-      difference,
-      trend: trend === 'linear',
-      stack,
-      outputDropout,
-    },
-  };
+  return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles };
 }
 
-export class Forecaster {
-  /** What it was created with. */
-  readonly config: ForecasterConfig;
-  readonly #learner: Learner<Layers>;
-  /** Of each variable, once something was learned. */
-  #scaling: readonly Scaling[] | null;
+/** What a forecast starts from: the windows in the units of the model, and the end of the history, for the way to the units of the series. */
+interface Item {
+  readonly length: number;
+  /** [variables] in the units of the model; the window begins at `begin`. */
+  readonly z: readonly Float64Array[];
+  readonly begin: number;
+  /** [variables] at least the last `difference` values before the forecast, and the number of their first step. */
+  readonly known: readonly Float64Array[];
+  readonly start: number;
+}
 
-  private constructor(learner: Learner<Layers>, config: ForecasterConfig, scaling: readonly Scaling[] | null) {
-    this.#learner = learner;
-    this.config = config;
-    this.#scaling = scaling;
+/**
+ * Forecasts a time series.
+ *
+ * @example
+ * const wave = Array.from({ length: 100 }, (_, t) => Math.sin(t / 3));
+ * const model = await Forecaster.create({ window: 12, horizon: 4, hiddenSize: 8, seed: 1 });
+ * await model.fit(wave, { epochs: 2 });
+ * const [{ point }] = await model.predict([wave]); // point [4]
+ */
+export class Forecaster<T extends string = never> extends Task<Layers, ForecasterConfig> {
+  private constructor(made: Made<Layers, ForecasterConfig>) {
+    super(made);
   }
 
   /**
    * A model with fresh weights.
    *
-   * @throws TypeError, RangeError for options that are none; UnsupportedError where WebAssembly SIMD cannot be had
+   * @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD
    */
-  static async create(options: ForecasterOptions): Promise<Forecaster> {
-    const { config, settings, seed } = checkOptions(options);
-    return new Forecaster(await Learner.create({ ...options, seed }, (b) => new Layers(b, settings)), config, null);
+  static async create<const V extends string = never, const T extends V = V>(
+    options: ForecasterOptions<V, T>,
+  ): Promise<Forecaster<T>> {
+    return new Forecaster<T>(await create(KIND, options));
   }
 
-  get #settings(): Settings {
-    return this.model.layers.settings;
-  }
-
-  get model(): Model<Layers> {
-    return this.#learner.model;
-  }
-
-  get runtime(): Runtime {
-    return this.#learner.runtime;
-  }
-
-  /** What was taken from each variable before learning: fitted by the first `fit` and kept from then on. Null before. */
-  get scaling(): Readonly<Record<string, Scaling>> | null {
-    const scaling = this.#scaling;
-    return scaling && Object.fromEntries(this.#settings.variables.map((name, v) => [name, scaling[v]]));
+  /** The same, synchronously, for workers, worklets and scripts. */
+  static createSync<const V extends string = never, const T extends V = V>(
+    options: ForecasterOptions<V, T>,
+  ): Forecaster<T> {
+    return new Forecaster<T>(createSync(KIND, options));
   }
 
   /**
-   * Learns all windows of a series, shuffled anew for each pass. Called again it goes on, also after `save` and `load`.
+   * @typeParam T names of the targets that the model was created with
+   * @throws FormatError for a file that is damaged or holds something else
+   */
+  static async load<T extends string = never>(
+    bytes: Uint8Array | ArrayBuffer,
+    options?: LoadOptions,
+  ): Promise<Forecaster<T>> {
+    return new Forecaster<T>(await load(KIND, bytes, options));
+  }
+
+  static loadSync<T extends string = never>(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): Forecaster<T> {
+    return new Forecaster<T>(loadSync(KIND, bytes, options));
+  }
+
+  /** What was subtracted from each variable and divided by: fitted by the first `fit` and kept. Null before. */
+  get scaling(): ByVariable<T, Scaling> | null {
+    const { scaling } = this.data as { scaling?: readonly Scaling[] };
+    const { named, variables } = this.model.layers.settings;
+    if (!scaling) return null;
+    const all: object = named ? Object.fromEntries(variables.map((name, v) => [name, scaling[v]])) : scaling[0];
+    return all as ByVariable<T, Scaling>;
+  }
+
+  /**
+   * Trains on all windows of a series, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
    *
-   * @throws before anything is changed: RangeError, TypeError for a series that is none; NonFiniteError
+   * @throws before anything changes: RangeError, TypeError for an invalid series; NonFiniteError
    */
   fit(series: Series, options: ForecasterFitOptions = {}): Run<EpochProgress, void> {
-    checkEpochs(options, ['to']);
+    const settings = readOptions('fit', FIT, options);
     const { to, ...rest } = options;
-    const { window, horizon, difference, trend, variables, targets } = this.#settings;
+    const { window, horizon, difference, trend, variables, targets } = this.model.layers.settings;
     const given = seriesOf('series', series, variables);
     if (to !== undefined) check.whole('to', to, 1, given[0].length);
     const lists = given.map((y) => y.subarray(0, to));
     const count = lists[0].length - difference - window - horizon + 1;
     if (count < 1) {
-      const needed = difference + window + horizon;
       throw new RangeError(
-        `series: its ${lists[0].length} steps are too few for window ${window}, horizon ${horizon} and difference ${difference}; ${needed} are needed`,
+        `series: expected at least ${difference + window + horizon} steps for window ${window}, horizon ${horizon} and difference ${difference}, got ${lists[0].length}`,
       );
     }
-    this.#scaling ??= lists.map((y) => fitScaling(y, difference, trend));
+    const { scaling = lists.map((y) => fitScaling(y, difference, trend === 'linear')) } = this.data;
+    this.data = { scaling };
     const z = this.#scaled(lists, 0);
     const wanted = targets.map((name) => z[variables.indexOf(name)]);
-    return fitExamples(this.#learner, new Int32Array(count).fill(window), rest, (tape, layers, indices) => {
-      const truths = Array.from(indices, (i) => {
+    const items = Array.from({ length: count }, (_, begin) => ({ length: window, z, begin }));
+    return this.fitExamples(items, rest, settings, (tape, layers, batch) => {
+      const truths = batch.map(({ begin }) => {
         const own = new Float32Array(horizon * targets.length);
         for (let k = 0; k < horizon; k++)
           wanted.forEach((list, v) => {
-            own[k * targets.length + v] = list[i + window + k];
+            own[k * targets.length + v] = list[begin + window + k];
           });
         return own;
       });
-      return layers.losses(tape, this.#windows(tape, z, indices), truths);
+      return layers.losses(tape, windows(tape, window, batch), truths);
     });
   }
 
   /**
-   * What comes after a history, from its last `window` steps (and `difference` more).
+   * What comes after each history, from its last `window` steps (and `difference` more).
    *
-   * @returns forecasts of each target, [steps]
+   * @returns a forecast for each history, [steps]; by the names of the targets, if the variables have names
    */
-  predict(history: Series, options: ForecastOptions = {}): Record<string, Forecast> {
-    check.options('predict', options, ['steps', 'start']);
-    const { window, horizon, difference, variables, recursive } = this.#settings;
-    const { steps = horizon, start = 0 } = options;
-    check.whole('steps', steps);
-    check.whole('start', start, 0);
-    if (steps > horizon && !recursive) {
+  predict(histories: readonly Series[], options: ForecastOptions = {}): Run<BatchProgress, ByVariable<T, Forecast>[]> {
+    const settings = readOptions('predict', PREDICT, options);
+    const { window, horizon, difference, variables, method } = this.model.layers.settings;
+    const { steps = horizon, start } = settings;
+    if (steps > horizon && method === 'direct') {
       throw new RangeError(
-        `steps: a model with method 'direct' foretells its horizon of ${horizon}, got ${steps}; 'recursive' goes on`,
+        `steps: method 'direct' predicts at most horizon=${horizon} steps, got ${steps}; method 'recursive' can predict more`,
       );
     }
-    const given = seriesOf('history', history, variables);
-    const n = given[0].length;
-    if (n < window + difference) {
-      throw new RangeError(
-        `history: its ${n} steps are too few for window ${window} and difference ${difference}; ${window + difference} are needed`,
-      );
-    }
-    const from = n - window - difference;
-    const lists = given.map((y) => y.subarray(from));
-    const z = this.#scaled(lists, start + from);
-    const x = (tape: Tape) => this.#windows(tape, z, Int32Array.of(0));
-    return this.#foretell(x, 1, steps, () => ({ lists, start: start + from }))[0];
+    this.#fitted();
+    const items = encodeAll('histories', histories, 'series', (place, history): Item => {
+      const given = seriesOf(place, history, variables);
+      const n = given[0].length;
+      const from = n - window - difference;
+      if (from < 0) {
+        throw new RangeError(
+          `${place}: expected at least ${window + difference} steps for window ${window} and difference ${difference}, got ${n}`,
+        );
+      }
+      const known = given.map((y) => y.subarray(from));
+      return { length: window, z: this.#scaled(known, start + from), begin: 0, known, start: start + from };
+    });
+    return this.forEach(items, settings, (tape, layers, batch) =>
+      this.#forecasts(tape, layers.forward(tape, windows(tape, window, batch), steps), batch, steps),
+    );
   }
 
   /**
-   * A stream: after each step, what comes next. Where `predict` reads a window, it remembers all that it has read. Each stream has a
-   * state of its own, to be cloned, reset, saved.
+   * A stream: after each step, the forecast of the next ones; null for the first `difference` steps. Where `predict` reads a window, a
+   * stream remembers all that it has read.
    *
-   * @param options `state`: where to go on; `history`: the steps before, at least `difference` of them; `start`: number of the first of
-   *   these, or of the first to come, counted from where the series began that was learned, default 0
+   * @param saved what `save` of a stream returned
+   * @param options `start`: the number of the first step, counted from the start of the training series, default 0
    */
-  stream(options: { state?: State | undefined; history?: Series | undefined; start?: number | undefined } = {}): {
-    readonly state: State;
-    step(values: number | Readonly<Record<string, number>>): Record<string, Forecast>;
-  } {
-    check.options('stream', options, ['state', 'history', 'start']);
-    const { horizon, difference, variables } = this.#settings;
-    const { state = this.model.layers.rnn.state(1), history, start = 0 } = options;
-    check.whole('start', start, 0);
+  stream(
+    saved?: Uint8Array | ArrayBuffer,
+    options: Options<typeof START> = {},
+  ): Stream<number | Readonly<Record<string, number>>, ByVariable<T, Forecast> | null> {
+    const { start } = readOptions('stream', START, options);
+    const { layers } = this.model;
+    const { cell, difference, variables, horizon } = layers.settings;
     this.#fitted();
-    const given =
-      history === undefined ? variables.map(() => new Float64Array()) : seriesOf('history', history, variables);
-    const n = given[0].length;
-    if (n < difference) {
-      throw new RangeError(
-        `history: ${difference} steps are needed before the first, as many as the difference; got ${n}`,
-      );
-    }
-    let past = given.map((y) => y.slice(n - difference));
-    let next = start + n;
-    return {
-      state,
-      step: (values) => {
-        const series =
+    return this.openStream(saved, {
+      cell,
+      start: () => ({ state: layers.rnn.state(1), values: { next: [start], past: [] } }),
+      step: (values, { state, values: memory }) => {
+        const given =
           typeof values === 'object' && values !== null
             ? Object.fromEntries(Object.entries(values).map(([name, v]) => [name, [v]]))
             : [values];
-        const own = seriesOf('values', series, variables);
-        const lists = past.map((y, v) => Float64Array.of(...y, own[v][0]));
-        const begin = next - difference;
-        const z = this.#scaled(lists, begin);
-        const x = (tape: Tape) =>
-          input(
-            tape,
-            Float32Array.from(z, ([v]) => v),
-            { T: 1, B: 1, F: z.length },
-          );
-        const [forecasts] = this.#foretell(x, 1, horizon, () => ({ lists, start: begin }), state);
-        past = lists.map((y) => y.slice(1));
-        next++;
-        return forecasts;
+        const own = seriesOf('values', given, variables);
+        const n = memory.past.length / variables.length;
+        const known = own.map((y, v) => Float64Array.of(...memory.past.slice(v * n, (v + 1) * n), y[0]));
+        const begin = memory.next[0] - n;
+        const keep = () => {
+          memory.past = known.flatMap((y) => (difference ? [...y.slice(-difference)] : []));
+          memory.next = [memory.next[0] + 1];
+        };
+        if (n < difference) {
+          keep();
+          return null;
+        }
+        const item: Item = { length: 1, z: this.#scaled(known, begin), begin: 0, known, start: begin };
+        const [forecast] = this.model.forward((tape) =>
+          this.#forecasts(tape, layers.forward(tape, windows(tape, 1, [item]), horizon, state), [item], horizon),
+        );
+        keep();
+        return forecast;
       },
-    };
+    });
   }
 
   /**
-   * How well it foretells a series as it goes along: a forecast from each of many steps, from all that was before, held against what
-   * came.
+   * Rolling forecasts: one from each of many steps, from all that was before, compared with what came.
    *
-   * @param series begins where that began which was learned; the first forecast is of step `from`
+   * @param series begins where the training series began; the first forecast is of step `from`
    */
-  evaluate(series: Series, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport> {
-    check.options('evaluate', options, ['from', 'stride', 'season', 'batchSize', 'signal']);
-    const { from, stride = 1, season, batchSize, signal } = options;
-    const { window, horizon, difference, variables, targets, quantiles } = this.#settings;
+  evaluate(series: Series, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport<T>> {
+    const settings = readOptions('evaluate', EVALUATE, options);
+    const { from, stride, season } = settings;
+    const { window, horizon, difference, variables, targets, quantiles, named } = this.model.layers.settings;
     const lists = seriesOf('series', series, variables);
     const N = lists[0].length;
-    if (season !== undefined) check.whole('season', season);
     const first = Math.max(window + difference, season ?? 0);
     if (N < first + horizon)
-      throw new RangeError(`series: its ${N} steps are too few; ${first + horizon} are needed for one forecast`);
+      throw new RangeError(`series: expected at least ${first + horizon} steps for one forecast, got ${N}`);
     check.whole('from', from, first, N - horizon);
-    check.whole('stride', stride);
     const z = this.#scaled(lists, 0);
-    const origins = Int32Array.from(
-      { length: Math.floor((N - horizon - from) / stride) + 1 },
-      (_, i) => from + i * stride,
+    const items = Array.from({ length: Math.floor((N - horizon - from) / stride) + 1 }, (_, i) => {
+      const origin = from + i * stride;
+      const known = lists.map((y) => y.subarray(origin - difference, origin));
+      return { length: window, z, begin: origin - window - difference, known, start: origin - difference, origin };
+    });
+    const tallies = targets.map(
+      (name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles, season),
     );
-    const tallies = targets.map((name) => new Errors(lists[variables.indexOf(name)], horizon, quantiles, season));
-    const work = (indices: Int32Array) => {
-      const own = indices.map((i) => origins[i]);
-      const rows = own.map((origin) => origin - window - difference);
-      const known = (b: number) => ({
-        lists: lists.map((y) => y.subarray(own[b] - difference, own[b])),
-        start: own[b] - difference,
-      });
-      const x = (tape: Tape) => this.#windows(tape, z, rows);
-      this.#foretell(x, rows.length, horizon, known).forEach((forecasts, b) => {
-        targets.forEach((name, v) => {
-          tallies[v].add(own[b], forecasts[name]);
-        });
-      });
+    const count = (tape: Tape, layers: Layers, batch: (typeof items)[number][]) => {
+      const outputs = layers.forward(tape, windows(tape, window, batch), horizon);
+      this.#byTarget(tape, outputs, batch, horizon).forEach((forecasts, b) =>
+        forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast)),
+      );
     };
-    return inBatches(new Int32Array(origins.length), { batchSize, signal }, work, () => {
-      const figures = tallies.map((tally) => tally.figures(origins.length));
-      const mean = (values: Float64Array) => values.reduce((sum, v) => sum + v, 0) / values.length;
-      const named = <T>(of: (figures: ForecastFigures) => T) =>
-        Object.fromEntries(targets.map((name, v) => [name, of(figures[v])]));
-      return {
-        forecasts: origins.length,
-        mae: named(({ mae }) => mean(mae)),
-        naiveMae: named(({ naive }) => (naive ? mean(naive.mae) : Number.NaN)),
-        variables: named((own) => own),
-      };
+    return this.measure(items, settings, count, () => {
+      const metrics: object = named
+        ? { variables: Object.fromEntries(targets.map((name, v) => [name, tallies[v].metrics])) }
+        : tallies[0].metrics;
+      return { forecasts: items.length, ...metrics } as ForecasterReport<T>;
     });
   }
 
   /** Each variable in the units of the model, its first `difference` steps used up. */
   #scaled(lists: readonly Float64Array[], start: number): Float64Array[] {
-    const { difference } = this.#settings;
+    const { difference } = this.model.layers.settings;
     const scaling = this.#fitted();
     return lists.map((y, v) => scaled(y, difference, scaling[v], start));
   }
 
   #fitted(): readonly Scaling[] {
-    if (this.#scaling) return this.#scaling;
-    throw new Error('this model has learned nothing yet, not even the scale of its variables; call fit');
+    const { scaling } = this.data as { scaling?: readonly Scaling[] };
+    if (scaling) return scaling;
+    throw new Error('this model has not been trained: it does not know the scale of its variables. Call fit first');
   }
 
-  /** The windows [T,B,V] of z that begin at these steps. */
-  #windows(tape: Tape, z: readonly Float64Array[], begins: Int32Array): Rows {
-    const { window: T } = this.#settings;
-    const [B, F] = [begins.length, z.length];
-    const values = new Float32Array(T * B * F);
-    for (let t = 0; t < T; t++)
-      begins.forEach((begin, b) => {
-        for (let v = 0; v < F; v++) values[(t * B + b) * F + v] = z[v][begin + t];
-      });
-    return input(tape, values, { T, B, F });
+  #forecasts(tape: Tape, outputs: readonly Rows[], items: readonly Item[], steps: number): ByVariable<T, Forecast>[] {
+    const { named, targets } = this.model.layers.settings;
+    return this.#byTarget(tape, outputs, items, steps).map((own) => {
+      const all: object = named ? Object.fromEntries(targets.map((name, v) => [name, own[v]])) : own[0];
+      return all as ByVariable<T, Forecast>;
+    });
   }
 
-  /**
-   * Forecasts after what is read.
-   *
-   * @param x [T,B,V]
-   * @param known the variables up to where row b ends, and the number of their first step
-   */
-  #foretell(
-    x: (tape: Tape) => Rows,
-    B: number,
-    steps: number,
-    known: (b: number) => { lists: readonly Float64Array[]; start: number },
-    state?: State,
-  ): Record<string, Forecast>[] {
-    const { variables, targets, quantiles, difference } = this.#settings;
+  /** [B][targets] forecasts in the units of the series. */
+  #byTarget(tape: Tape, outputs: readonly Rows[], items: readonly Item[], steps: number): Forecast[][] {
+    const { variables, targets, quantiles, difference } = this.model.layers.settings;
     const { points } = this.model.layers;
     const Q = quantiles.length || 1;
     const width = targets.length * Q;
-    const outputs = this.model.forward((tape, layers) =>
-      layers.forward(tape, x(tape), steps, state).map((y) => read(tape, y)),
-    );
-    return Array.from({ length: B }, (_, b) => {
-      const { lists, start } = known(b);
+    const numbers = outputs.map((y) => read(tape, y));
+    return items.map(({ known, start }, b) => {
       // of step k, target and quantile together c: all steps in one piece, or a piece for each
       const of = (k: number, c: number) => {
-        const all = outputs[k] ?? outputs[0];
-        const F = all.length / B;
+        const all = numbers[k] ?? numbers[0];
+        const F = all.length / items.length;
         return all[b * F + (F > width ? k * width : 0) + c];
       };
-      return Object.fromEntries(
-        targets.map((name, v) => {
-          const i = variables.indexOf(name);
-          const undo = (c: (k: number) => number) =>
-            restored(
-              Float64Array.from({ length: steps }, (_, k) => c(k)),
-              Float64Array.from({ length: steps }, (_, k) => of(k, points[v])),
-              lists[i],
-              difference,
-              this.#fitted()[i],
-              start,
-            );
-          // what crosses is put in order: Chernozhukov, Fernández-Val & Galichon 2010, https://doi.org/10.3982/ECTA7880
-          const ordered = Array.from({ length: steps }, (_, k) =>
-            Float64Array.from(quantiles, (_, q) => of(k, v * Q + q)).sort(),
-          );
-          const bands = quantiles.map((_, q) => undo((k) => ordered[k][q]));
-          const middle = points[v] - v * Q;
-          return [name, { point: bands[middle] ?? undo((k) => of(k, points[v])), quantiles: bands }];
-        }),
-      );
+      const steady = (c: (k: number) => number) => Float64Array.from({ length: steps }, (_, k) => c(k));
+      return targets.map((name, v) => {
+        const i = variables.indexOf(name);
+        const centre = steady((k) => of(k, points[v]));
+        const undo = (z: Float64Array) => restored(z, centre, known[i], difference, this.#fitted()[i], start);
+        if (quantiles.length === 0) return { point: undo(centre) };
+        // quantiles that cross are sorted: Chernozhukov, Fernández-Val & Galichon 2010, https://doi.org/10.3982/ECTA7880
+        const ordered = Array.from({ length: steps }, (_, k) =>
+          Float64Array.from(quantiles, (_, q) => of(k, v * Q + q)).sort(),
+        );
+        const bands = quantiles.map((_, q) => undo(steady((k) => ordered[k][q])));
+        return { point: bands[points[v] - v * Q], quantiles: bands };
+      });
     });
-  }
-
-  /** The model as a safetensors file: with everything that training needs to go on to the same bits, or the weights alone. */
-  save(options: { weightsOnly?: boolean } = {}): Uint8Array<ArrayBuffer> {
-    const scaling = this.#scaling ? { scaling: this.#scaling } : {};
-    return this.#learner.save(TASK, { ...this.config, ...scaling }, options);
-  }
-
-  /** @throws FormatError for a file that is damaged or holds something else */
-  static async load(bytes: Uint8Array | ArrayBuffer, options: Omit<TaskOptions, 'seed'> = {}): Promise<Forecaster> {
-    const { file, given } = openTask(bytes, TASK, options);
-    const { scaling, ...own } = given;
-    const { learner, config } = await Learner.load(file, own, options, (kept) => {
-      const { config, settings } = checkOptions(kept as unknown as ForecasterOptions);
-      checkScaling(scaling, settings.variables.length);
-      return { config, build: (b) => new Layers(b, settings) };
-    });
-    return new Forecaster(learner, config, (scaling as readonly Scaling[] | undefined) ?? null);
-  }
-
-  /** Gives all memory back. The model cannot be used afterwards. */
-  dispose(): void {
-    this.#learner.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
 
-/** That a file's scaling is one. */
+/** Windows [T,B,V] of z. */
+function windows(tape: Tape, T: number, items: readonly Pick<Item, 'z' | 'begin'>[]): Rows {
+  const [B, F] = [items.length, items[0].z.length];
+  const values = new Float32Array(T * B * F);
+  for (let t = 0; t < T; t++)
+    items.forEach(({ z, begin }, b) => {
+      for (let v = 0; v < F; v++) values[(t * B + b) * F + v] = z[v][begin + t];
+    });
+  return input(tape, values, { T, B, F });
+}
+
+/** @throws TypeError, RangeError for a file whose scaling is invalid */
 function checkScaling(scaling: unknown, variables: number): void {
   if (scaling === undefined) return;
   if (!Array.isArray(scaling) || scaling.length !== variables)
-    check.fail('scaling', `that of ${variables} variables`, scaling);
-  scaling.forEach((own, v) => {
-    check.options(`scaling[${v}]`, own, ['level', 'slope', 'scale']);
-    for (const key of ['level', 'slope']) check.number(`scaling[${v}].${key}`, own[key]);
-    check.number(`scaling[${v}].scale`, own.scale, 0, Infinity, true);
-  });
-}
-
-/** Errors of the forecasts of one variable, step by step ahead. */
-class Errors {
-  readonly #absolute: Float64Array;
-  readonly #square: Float64Array;
-  readonly #pinball: Float64Array;
-  readonly #below: Float64Array;
-  readonly #naive: { absolute: Float64Array; square: Float64Array };
-
-  constructor(
-    readonly truth: Float64Array,
-    readonly horizon: number,
-    readonly quantiles: readonly number[],
-    readonly season: number | undefined,
-  ) {
-    this.#absolute = new Float64Array(horizon);
-    this.#square = new Float64Array(horizon);
-    this.#pinball = new Float64Array(quantiles.length ? horizon : 0);
-    this.#below = new Float64Array(quantiles.length);
-    this.#naive = { absolute: new Float64Array(horizon), square: new Float64Array(horizon) };
-  }
-
-  /** @param origin the step that the forecast begins with */
-  add(origin: number, { point, quantiles }: Forecast): void {
-    const { truth, season } = this;
-    for (let k = 0; k < this.horizon; k++) {
-      const y = truth[origin + k];
-      const e = point[k] - y;
-      this.#absolute[k] += Math.abs(e);
-      this.#square[k] += e * e;
-      this.quantiles.forEach((q, i) => {
-        const d = y - quantiles[i][k];
-        this.#pinball[k] += (d > 0 ? q * d : (q - 1) * d) / this.quantiles.length;
-        if (d <= 0) this.#below[i]++;
-      });
-      if (season === undefined) continue;
-      const naive = truth[origin + k - season * (Math.floor(k / season) + 1)] - y;
-      this.#naive.absolute[k] += Math.abs(naive);
-      this.#naive.square[k] += naive * naive;
-    }
-  }
-
-  figures(n: number): ForecastFigures {
-    const mean = (sums: Float64Array) => sums.map((sum) => sum / n);
-    const root = (sums: Float64Array) => sums.map((sum) => Math.sqrt(sum / n));
-    return {
-      mae: mean(this.#absolute),
-      rmse: root(this.#square),
-      pinball: mean(this.#pinball),
-      coverage: this.#below.map((sum) => sum / n / this.horizon),
-      naive: this.season === undefined ? null : { mae: mean(this.#naive.absolute), rmse: root(this.#naive.square) },
-    };
-  }
+    check.fail('scaling', `the scaling of ${variables} variables`, scaling);
+  const schema = { level: required(real()), slope: required(real()), scale: required(real(0, Infinity, true)) };
+  scaling.forEach((own: unknown, v) => readOptions(`scaling[${v}]`, schema, own));
 }

@@ -1,186 +1,194 @@
 /**
- * Language model: embedding → recurrent stack → linear → softmax over the next token. It learns a text window by window, its state
- * carried from one window to the next (truncated backpropagation through time), and writes on from a prompt.
+ * Language model: embedding → recurrent stack → linear → softmax over the next token. It learns a text window by window and carries its
+ * state from one window to the next (truncated backpropagation through time). It generates text from a prompt.
  */
-import { Gen } from '../../assembly/layout.js';
-import { CELL_DEFAULTS } from '../cells/cell.js';
-import { CELL_NAMES, type CellName, cells } from '../cells/index.js';
+import { CELL_NAMES, gatesOf } from '../cells/index.js';
 import * as check from '../check.js';
-import { align, RUNTIME_OPTIONS, type Runtime } from '../core/runtime.js';
 import { FormatError } from '../errors.js';
 import { Embedding } from '../nn/embedding.js';
+import { generateTokens } from '../nn/generate.js';
 import { Linear } from '../nn/linear.js';
 import { crossEntropyLoss } from '../nn/losses.js';
-import type { Builder, Model } from '../nn/model.js';
 import { softmaxRows } from '../nn/predict.js';
-import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
-import { stepCalls } from '../nn/step-calls.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
+import type { Options } from '../options.js';
+import { option, optional, readOptions, real, required, type Settings, whole } from '../options.js';
 import { Random } from '../random.js';
-import type { Tape } from '../tape.js';
-import { Vocabulary } from '../text/vocabulary.js';
-import * as checkpoint from '../train/checkpoint.js';
-import { checkFit, type FitOptions, type Progress } from '../train/fit.js';
+import type { Rows, Tape } from '../tape.js';
+import { readVocabulary, Vocabulary } from '../text/vocabulary.js';
+import type { Checkpoint, Standing } from '../train/checkpoint.js';
+import { FIT, type FitOptions, type Progress } from '../train/fit.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
-import { checkFitOptions, checkTask, Learner, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
+import type { BatchOptions, BatchProgress } from './shared/batches.js';
+import { BATCHES, encodeAll, SIGNAL } from './shared/batches.js';
+import { type OneWayOptions, oneWaySchema, stackOf } from './shared/stack.js';
+import type { Stream } from './shared/stream.js';
+import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
+import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
-/** Options of the recurrent layers that a model which reads from left to right can have. */
-type OneWay = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize' | 'bidirectional' | 'merge' | 'reverse'>;
-
-export interface LanguageModelOptions extends TaskOptions, OneWay {
+const OWN = {
   /** A text, whose characters become the tokens, or a list of tokens. */
-  vocabulary: string | readonly string[];
-  /** Default `'lstm'`. */
-  cell?: CellName | undefined;
-  /** Units of each recurrent layer, or a list, default 128. */
-  hiddenSize?: number | readonly number[] | undefined;
+  vocabulary: required(readVocabulary),
   /** Features of a token's vector, default 64. */
-  embeddingSize?: number | undefined;
-  /** Whether the output layer uses the tokens' vectors as its weights; `embeddingSize` and the last `hiddenSize` are then the same. */
-  tieWeights?: boolean | undefined;
-}
+  embeddingSize: option(whole(1), 64),
+  /** Whether the output layer uses the embedding as its weights. Then `embeddingSize` equals the last `hiddenSize`. Default false. */
+  tieWeights: option(check.flag, false),
+};
+const SCHEMA = { ...OWN, ...oneWaySchema('lstm', 128) };
 
-export interface LanguageModelFitOptions extends FitOptions {
+/** What a language model was created with, apart from its runtime and seed. */
+export interface LanguageModelConfig extends OneWayOptions, Options<typeof OWN> {}
+export interface LanguageModelOptions extends TaskOptions, LanguageModelConfig {}
+
+const WINDOWS = {
   /** Places in the text that are read side by side, default 16. */
-  batchSize?: number | undefined;
-  /** Tokens of a step's sequences, through which gradients flow (k₂), default 64. */
-  window?: number | undefined;
-  /** Tokens by which a window lies behind the one before (k₁), default `window`. Where they overlap, only what is new counts. */
-  stride?: number | undefined;
-}
+  batchSize: option(whole(1), 16),
+  /** Steps of a sequence, through which gradients flow, default 64. */
+  window: option(whole(1), 64),
+  /** Tokens from the start of one window to the start of the next, default `window`. Where windows overlap, only new tokens count. */
+  stride: optional(whole(1)),
+};
+const FIT_TEXT = { ...FIT, ...WINDOWS };
+
+export interface LanguageModelFitOptions extends FitOptions, Options<typeof WINDOWS> {}
 
 export interface LanguageModelProgress extends Progress {
-  /** The loss in bits per token: per character, where characters are the tokens. */
+  /** The loss in bits per token: per character, if the tokens are characters. */
   readonly bits: number;
   readonly tokensPerSecond: number;
 }
 
-export interface GenerateOptions {
-  /** What to write on from. Default: a line break, or the first token where there is none. */
-  prompt?: string | readonly string[] | undefined;
-  /** Tokens to write, default 200. */
-  length?: number | undefined;
-  /** Logits are divided by it; 0 takes the likeliest token always. Default 1. */
-  temperature?: number | undefined;
-  /** Draw among the k likeliest tokens; 0, the default: among all. */
-  topK?: number | undefined;
-  /** Draw among the fewest tokens that have at least this probability together, default 1. */
-  topP?: number | undefined;
-  /** Default: the model's own random stream, which goes on from call to call. */
-  seed?: number | undefined;
+const GENERATE = {
+  /** The text to continue. Default: a line break, or the first token if the vocabulary has no line break. */
+  prompt: optional((name: string, value: unknown) =>
+    typeof value === 'string' || Array.isArray(value)
+      ? (value as string | readonly string[])
+      : check.fail(name, 'a text or a list of tokens', value),
+  ),
+  /** Tokens to generate, default 200. */
+  length: option(whole(0), 200),
+  /** Divides the logits; 0 always takes the most probable token. Default 1. */
+  temperature: option(real(0), 1),
+  /** Samples from the k most probable tokens; 0 samples from all. Default 0. */
+  topK: option(whole(0), 0),
+  /** Samples from the smallest set of tokens whose probabilities add up to this. Default 1. */
+  topP: option(real(0, 1, true), 1),
+  /** Makes the text reproducible. Default: the model's own random stream, which moves on with each call. */
+  seed: optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  ...SIGNAL,
+};
+
+export interface GenerateOptions extends Options<typeof GENERATE> {}
+
+/** What comes next. */
+export interface NextToken {
+  /** The most probable token. */
+  readonly token: string;
+  /** [V] the probability of each token of the vocabulary. */
+  readonly probabilities: Float32Array;
 }
 
-interface Layers {
-  readonly embedding: Embedding;
-  readonly rnn: Recurrent;
-  readonly head: Linear;
+/** `loss` is the mean in nats per token, `bits` the same in bits, `count` the number of predictions. */
+export interface LanguageModelReport {
+  readonly loss: number;
+  readonly bits: number;
+  readonly count: number;
 }
 
-const ONE_WAY = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
-const OPTIONS = ['vocabulary', 'embeddingSize', 'tieWeights', ...ONE_WAY, ...TASK_OPTIONS];
-const GENERATE_OPTIONS = ['prompt', 'length', 'temperature', 'topK', 'topP', 'seed'];
-const TASK = 'language-model';
-const ALIASES = { 'rnn.': CELL_NAMES.map((cell) => `${cell}.`) };
-/** Tokens that go through the core in one call, where no gradient binds them together. */
+/** Tokens per call of the core where no gradient is needed, and per piece of generated text. */
 const CHUNK = 256;
-
-/** What a model was created with, but for its runtime and seed. */
-export interface LanguageModelConfig extends OneWay {
-  readonly vocabulary: readonly string[];
-  readonly cell: CellName;
-  readonly hiddenSize: number | readonly number[];
-  readonly embeddingSize: number;
-  readonly tieWeights?: boolean;
-}
+const PIECE = 32;
 
 /** Where training stands in its text. */
 interface Position {
-  /** Fingerprint of the text, its number of tokens, and how it is cut. */
+  /** A hash of the text with its number of tokens, and how it is cut into windows. */
   readonly text: string;
   readonly batchSize: number;
   readonly window: number;
   readonly stride: number;
-  /** Window that comes next. */
+  /** The next window. */
   next: number;
 }
+type Cut = Pick<Position, 'batchSize' | 'window' | 'stride'>;
 
-function checkOptions(options: LanguageModelOptions): {
-  config: LanguageModelConfig;
-  vocabulary: Vocabulary;
-  seed: number;
-} {
-  check.options('options', options, OPTIONS);
-  const { cell = 'lstm', hiddenSize = 128, embeddingSize = 64 } = options;
-  const seed = checkTask(options);
-  const vocabulary = new Vocabulary(options.vocabulary);
-  check.whole('embeddingSize', embeddingSize);
-  const tieWeights = check.flag('tieWeights', options.tieWeights ?? false);
-  const rest = storable(
-    options,
-    ONE_WAY.filter((key) => key !== 'cell' && key !== 'hiddenSize'),
-  );
-  const config = {
-    vocabulary: vocabulary.tokens,
-    cell,
-    hiddenSize,
-    embeddingSize,
-    ...(tieWeights ? { tieWeights } : {}),
-    ...rest,
-  };
-  checkRecurrent('options', recurrentOptions(config));
-  return { vocabulary, seed, config };
+class Layers {
+  readonly vocabulary: Vocabulary;
+
+  constructor(
+    readonly settings: Settings<typeof SCHEMA>,
+    readonly embedding: Embedding,
+    readonly rnn: Recurrent,
+    readonly head: Linear,
+  ) {
+    this.vocabulary = new Vocabulary(settings.vocabulary);
+  }
+
+  /** Logits [T,B,V] for tokens [T,B]. */
+  forward(tape: Tape, tokens: Int32Array, T: number, B: number, state: State, carry = T): Rows {
+    const x = this.embedding.forward(tape, tokens, { T, B });
+    return this.head.forward(tape, this.rnn.forward(tape, x, state, { carry }).output);
+  }
+
+  /** Reads tokens without their predictions. */
+  read(tape: Tape, tokens: Int32Array, state: State): void {
+    this.rnn.forward(tape, this.embedding.forward(tape, tokens, { T: tokens.length, B: 1 }), state);
+  }
+
+  /** What the rows of logits say, one by one. */
+  next(tape: Tape, logits: Rows): NextToken[] {
+    const all = softmaxRows(tape, logits);
+    const V = logits.F;
+    return Array.from({ length: logits.B }, (_, b) => {
+      const probabilities = all.slice(b * V, (b + 1) * V);
+      const best = probabilities.reduce((top, p, v) => (p > probabilities[top] ? v : top), 0);
+      return { token: this.vocabulary.tokens[best], probabilities };
+    });
+  }
 }
 
-function recurrentOptions({
-  vocabulary: _,
-  tieWeights: __,
-  embeddingSize,
-  ...rest
-}: LanguageModelConfig): RecurrentOptions {
-  return { ...rest, inputSize: embeddingSize };
-}
+const KIND: Kind<Layers, typeof SCHEMA> = {
+  task: 'language-model',
+  schema: SCHEMA,
+  layers: (settings) => {
+    const { vocabulary, embeddingSize, tieWeights } = settings;
+    const stack = stackOf(settings, embeddingSize);
+    return (b) => {
+      const embedding = new Embedding(b, 'embedding', { vocabularySize: vocabulary.length, embeddingSize });
+      const rnn = new Recurrent(b, 'rnn', stack);
+      const { outputSize: inputSize } = rnn;
+      if (tieWeights && inputSize !== embeddingSize) {
+        throw new RangeError(
+          `tieWeights: expected embeddingSize equal to the output of the recurrent layers, got ${embeddingSize} and ${inputSize}`,
+        );
+      }
+      const tied = tieWeights ? { weight: embedding.weight } : {};
+      const head = new Linear(b, 'head', { inputSize, outputSize: vocabulary.length, ...tied });
+      return new Layers(settings, embedding, rnn, head);
+    };
+  },
+  infer,
+};
 
-/** The layers of a model. */
-function layersOf(config: LanguageModelConfig): (b: Builder) => Layers {
-  const vocabularySize = config.vocabulary.length;
-  return (b) => {
-    const embedding = new Embedding(b, 'embedding', { vocabularySize, embeddingSize: config.embeddingSize });
-    const rnn = new Recurrent(b, 'rnn', recurrentOptions(config));
-    const { outputSize: inputSize } = rnn;
-    if (config.tieWeights && inputSize !== config.embeddingSize) {
-      throw new RangeError(
-        `tieWeights: embeddingSize is ${config.embeddingSize}, the recurrent layers put out ${inputSize}; they have to be the same`,
-      );
-    }
-    const tied = config.tieWeights ? { weight: embedding.weight } : {};
-    return { embedding, rnn, head: new Linear(b, 'head', { inputSize, outputSize: vocabularySize, ...tied }) };
-  };
-}
-
-/** The options that a file without a description speaks of by its tensors. */
-function infer(
-  { tensors, metadata }: checkpoint.Checkpoint,
-  given: string | readonly string[] | undefined,
-): Record<string, unknown> {
+/** The options of a file without a description, from the shapes of its tensors. */
+function infer({ tensors, metadata }: Checkpoint): Record<string, unknown> {
   const embedding = tensors.get('embedding.weight')?.shape;
-  const names = [...tensors.keys()];
-  const hh = names.find((name) => /^(\w+)\.weight_hh_l0$/.test(name));
-  const shape = hh ? tensors.get(hh)?.shape : undefined;
+  const shape = tensors.get('rnn.weight_hh_l0')?.shape;
   if (embedding?.length !== 2 || shape?.length !== 2) {
     throw new FormatError(
       'the file has no description, and no `embedding.weight` and `rnn.weight_hh_l0` to infer one from',
     );
   }
   const gates = shape[0] / shape[1];
-  const cell = CELL_NAMES.find((name) => cells[name].gates(CELL_DEFAULTS).length === gates);
-  if (!cell) throw new FormatError(`${hh}: shape [${shape.join(', ')}] belongs to no cell that is known here`);
-  const vocabulary = given ?? metadata.vocabulary ?? metadata.vocab;
-  if (vocabulary === undefined) throw new TypeError('vocabulary: the file names none; give one');
+  const cell = CELL_NAMES.find((name) => gatesOf(name).length === gates);
+  if (!cell) throw new FormatError(`rnn.weight_hh_l0: shape [${shape.join(', ')}] does not belong to a known cell`);
+  const vocabulary = metadata.vocabulary ?? metadata.vocab;
   return {
-    vocabulary: typeof vocabulary === 'string' ? [...vocabulary] : vocabulary,
+    ...(vocabulary === undefined ? {} : { vocabulary: [...vocabulary] }),
     cell,
     hiddenSize: shape[1],
-    numLayers: names.filter((name) => /\.weight_hh_l\d+$/.test(name)).length,
+    numLayers: [...tensors.keys()].filter((name) => /^rnn\.weight_hh_l\d+$/.test(name)).length,
     embeddingSize: embedding[1],
   };
 }
@@ -192,103 +200,114 @@ function fingerprint(tokens: Int32Array): string {
   return `${tokens.length}-${(hash >>> 0).toString(16)}`;
 }
 
-export class LanguageModel {
-  readonly vocabulary: Vocabulary;
-  /** What the model was created with. */
-  readonly config: LanguageModelConfig;
-  readonly #learner: Learner<Layers>;
-
-  private constructor(learner: Learner<Layers>, config: LanguageModelConfig, vocabulary: Vocabulary) {
-    this.#learner = learner;
-    this.config = config;
-    this.vocabulary = vocabulary;
+/**
+ * Predicts the next token of a text, and generates text.
+ *
+ * @example
+ * const lm = await LanguageModel.create({ vocabulary: 'abc', hiddenSize: 8, seed: 1 });
+ * await lm.fit('abcabcabcabc', { batchSize: 1, window: 4, steps: 20 });
+ * const text = await lm.generate({ prompt: 'ab', length: 10 });
+ * const [{ token, probabilities }] = await lm.predict(['ab']);
+ */
+export class LanguageModel extends Task<Layers, LanguageModelConfig> {
+  private constructor(made: Made<Layers, LanguageModelConfig>) {
+    super(made);
   }
 
   /**
    * A model with fresh weights.
    *
-   * @throws TypeError, RangeError for options that are none; UnsupportedError where WebAssembly SIMD cannot be had
+   * @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD
    */
   static async create(options: LanguageModelOptions): Promise<LanguageModel> {
-    const { config, vocabulary, seed } = checkOptions(options);
-    return new LanguageModel(await Learner.create({ ...options, seed }, layersOf(config)), config, vocabulary);
+    return new LanguageModel(await create(KIND, options));
   }
 
-  /** The same at once, for workers and scripts. */
+  /** The same, synchronously, for workers, worklets and scripts. */
   static createSync(options: LanguageModelOptions): LanguageModel {
-    const { config, vocabulary, seed } = checkOptions(options);
-    return new LanguageModel(Learner.createSync({ ...options, seed }, layersOf(config)), config, vocabulary);
-  }
-
-  /** Layers and parameters, for those who want to go further down. */
-  get model(): Model<Layers> {
-    return this.#learner.model;
-  }
-
-  get runtime(): Runtime {
-    return this.#learner.runtime;
+    return new LanguageModel(createSync(KIND, options));
   }
 
   /**
-   * Learns a text. Await it, or iterate it for the progress of each step. Called again with the same text, it goes on where it
-   * stopped, also after `save` and `load`; with another one it keeps what it has learned and begins at the front.
+   * A model from a file: from `save`, or a state dict of PyTorch with `embedding.weight`, `rnn.`, `lstm.` or `gru.` weights and `head.`
+   * as safetensors, whose sizes are read from the tensors.
    *
-   * @param input the text, or a list of tokens
-   * @throws RangeError for a text that is too short or has unknown characters; NonFiniteError if the loss is no number any more
+   * @throws FormatError for a file that is damaged or holds something else
    */
-  fit(input: string | readonly string[], options: LanguageModelFitOptions = {}): Run<LanguageModelProgress, void> {
-    checkFitOptions(options, ['batchSize', 'window', 'stride']);
-    checkFit(options);
-    const { batchSize = 16, window = 64, stride = window } = options;
-    check.whole('batchSize', batchSize);
-    check.whole('window', window);
+  static async load(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): Promise<LanguageModel> {
+    return new LanguageModel(await load(KIND, bytes, options));
+  }
+
+  static loadSync(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): LanguageModel {
+    return new LanguageModel(loadSync(KIND, bytes, options));
+  }
+
+  /** The tokens that it reads and writes. */
+  get vocabulary(): Vocabulary {
+    return this.model.layers.vocabulary;
+  }
+
+  get targetVocabulary(): Vocabulary {
+    return this.vocabulary;
+  }
+
+  /** Steps that training has made, the options of its optimizer, and how the text is cut; null before the first. */
+  override get training(): ({ readonly steps: number; readonly options: OptimizerOptions } & Cut) | null {
+    const training = super.training;
+    const position = this.position as Position | null;
+    if (!training || !position) return null;
+    const { batchSize, window, stride } = position;
+    return { ...training, batchSize, window, stride };
+  }
+
+  /**
+   * Learns a text, read at `batchSize` places side by side. Called again with the same text it resumes where it stopped, also after
+   * `save` and `load`. With another text it keeps its weights and begins at the front.
+   *
+   * @param text a text or a list of tokens
+   * @throws before anything changes: RangeError, TypeError for a text that is too short or has unknown tokens; NonFiniteError
+   */
+  fit(text: string | readonly string[], options: LanguageModelFitOptions = {}): Run<LanguageModelProgress, void> {
+    const settings = readOptions('fit', FIT_TEXT, options);
+    const { batchSize, window } = settings;
+    const { stride = window } = settings;
     check.whole('stride', stride, 1, window);
-    const tokens = this.#encode('text', input);
+    const tokens = this.vocabulary.encode('text', text);
     if (tokens.length <= batchSize * window) {
       throw new RangeError(
-        `text: its ${tokens.length} tokens are too few for batchSize ${batchSize} of window ${window}; ${batchSize * window + 1} are needed`,
+        `text: expected at least ${batchSize * window + 1} tokens for batchSize ${batchSize} and window ${window}, got ${tokens.length}`,
       );
     }
-    return new Run(this.#train(tokens, { batchSize, window, stride }, options));
+    const perStep = batchSize * stride;
+    let first = 0;
+    const prepare = (standing: Standing) => {
+      first = standing.optimizer?.steps ?? 0;
+      return { steps: settings.steps, next: this.#windows(tokens, { batchSize, window, stride }, standing) };
+    };
+    return this.train(options, settings, prepare, (progress) => ({
+      ...progress,
+      bits: progress.loss / Math.LN2,
+      tokensPerSecond: ((progress.step - first) * perStep) / progress.secondsElapsed,
+    }));
   }
 
-  async *#train(
-    tokens: Int32Array,
-    cut: { batchSize: number; window: number; stride: number },
-    options: LanguageModelFitOptions,
-  ): AsyncGenerator<LanguageModelProgress, void, void> {
-    const first = this.#learner.optimizer?.steps ?? 0;
-    const perStep = cut.batchSize * cut.stride;
-    for await (const progress of this.#learner.fit(options, () => this.#windows(tokens, cut))) {
-      yield {
-        ...progress,
-        bits: progress.loss / Math.LN2,
-        tokensPerSecond: ((progress.step - first) * perStep) / progress.secondsElapsed,
-      };
-    }
-  }
-
-  /** The batches of a text: `batchSize` places in it, side by side, read window by window, each with the state of the one before. */
-  #windows(
-    tokens: Int32Array,
-    { batchSize: B, window: T, stride }: { batchSize: number; window: number; stride: number },
-  ) {
+  /** The batches of a text: `batchSize` places in it, side by side, window by window, each with the state of the one before. */
+  #windows(tokens: Int32Array, { batchSize: B, window: T, stride }: Cut, standing: Standing) {
     const text = fingerprint(tokens);
-    const learner = this.#learner;
-    const at = learner.position as Position | null;
-    if (at?.text !== text || at.batchSize !== B || at.window !== T || at.stride !== stride) {
-      learner.position = { text, batchSize: B, window: T, stride, next: 0 };
-      learner.state = null;
+    let position = standing.position as Position | null;
+    if (position?.text !== text || position.batchSize !== B || position.window !== T || position.stride !== stride) {
+      standing.position = position = { text, batchSize: B, window: T, stride, next: 0 };
+      standing.state = null;
     }
-    const position = learner.position as Position;
+    const at = position;
     const length = Math.floor((tokens.length - 1) / B);
     const windows = Math.floor((length - T) / stride) + 1;
     const inputs = new Int32Array(T * B);
     const targets = new Int32Array(T * B);
     return () => {
-      const n = position.next % windows;
-      // the text begins anew: nothing to carry over
-      const state = n === 0 || !learner.state ? this.model.layers.rnn.state(B) : learner.state.clone();
+      const n = at.next % windows;
+      // at the front of the text there is nothing to carry over
+      const state = n === 0 || !standing.state ? this.model.layers.rnn.state(B) : standing.state.clone();
       const known = n === 0 ? 0 : T - stride;
       for (let b = 0; b < B; b++) {
         const from = b * length + n * stride;
@@ -298,36 +317,25 @@ export class LanguageModel {
         }
       }
       return {
-        loss: (tape: Tape, { embedding, rnn, head }: Layers) => {
-          const x = embedding.forward(tape, inputs, T, B);
-          return crossEntropyLoss(
-            tape,
-            head.forward(tape, rnn.forward(tape, x, state, { carry: stride }).output),
-            targets,
-          );
-        },
+        loss: (tape: Tape, layers: Layers) =>
+          crossEntropyLoss(tape, layers.forward(tape, inputs, T, B, state, stride), targets),
         done: () => {
-          learner.state = state;
-          position.next = n + 1;
+          standing.state = state;
+          at.next = n + 1;
         },
       };
     };
   }
 
-  /**
-   * How well the model foretells a text, read as one stream from a state of zero.
-   *
-   * @returns mean loss in nats, the same in bits per token, and the number of predictions
-   */
+  /** How well the model predicts a text, read as one stream from a state of zero. */
   evaluate(
-    input: string | readonly string[],
-    options: { signal?: AbortSignal } = {},
-  ): Run<{ done: number; total: number }, { loss: number; bits: number; count: number }> {
-    check.options('evaluate', options, ['signal']);
-    check.signal('signal', options.signal);
-    const tokens = this.#encode('text', input);
-    if (tokens.length < 2) throw new RangeError('text: at least two tokens are needed, the second to be foretold');
-    return new Run(this.#evaluate(tokens, options.signal));
+    text: string | readonly string[],
+    options: Options<typeof SIGNAL> = {},
+  ): Run<BatchProgress, LanguageModelReport> {
+    const { signal } = readOptions('evaluate', SIGNAL, options);
+    const tokens = this.vocabulary.encode('text', text);
+    if (tokens.length < 2) throw new RangeError(`text: expected at least two tokens, got ${tokens.length}`);
+    return new Run(this.#evaluate(tokens, signal));
   }
 
   async *#evaluate(tokens: Int32Array, signal: AbortSignal | undefined) {
@@ -338,11 +346,10 @@ export class LanguageModel {
     for (let done = 0; done < total; ) {
       signal?.throwIfAborted();
       const n = Math.min(CHUNK, total - done);
-      const inputs = tokens.subarray(done, done + n);
       const targets = tokens.subarray(done + 1, done + n + 1);
-      sum += this.model.forward((tape, { embedding, rnn, head }) => {
-        const { output } = rnn.forward(tape, embedding.forward(tape, inputs, n, 1), state);
-        return n * crossEntropyLoss(tape, head.forward(tape, output), targets).value;
+      sum += this.model.forward((tape, layers) => {
+        const logits = layers.forward(tape, tokens.subarray(done, done + n), n, 1, state);
+        return n * crossEntropyLoss(tape, logits, targets).value;
       });
       done += n;
       yield { done, total };
@@ -351,191 +358,102 @@ export class LanguageModel {
     return { loss: sum / total, bits: sum / total / Math.LN2, count: total };
   }
 
-  /** A state for a stream of its own: as many as are wanted share the weights. It can be cloned, reset, saved (`saveState`). */
-  state(): State {
-    return this.model.layers.rnn.state(1);
-  }
-
-  /**
-   * Reads on in a stream.
-   *
-   * @param input a text or a list of tokens
-   * @param state moved on
-   * @returns [V] the probability of each token of the vocabulary to come next
-   */
-  step(input: string | readonly string[], state: State): Float32Array {
-    const tokens = this.#encode('input', input);
-    if (tokens.length === 0) throw new RangeError('input: is empty');
-    const last = tokens.length - 1;
-    this.#read(tokens.subarray(0, last), state);
-    return this.model.forward((tape, { embedding, rnn, head }) => {
-      const x = embedding.forward(tape, tokens.subarray(last), 1, 1);
-      return softmaxRows(tape, head.forward(tape, rnn.forward(tape, x, state).output));
+  /** The next token of each text, in their order. */
+  predict(texts: readonly (string | readonly string[])[], options: BatchOptions = {}): Run<BatchProgress, NextToken[]> {
+    const settings = readOptions('predict', BATCHES, options);
+    const items = encodeAll('texts', texts, 'texts', (place, text) => this.#encode(place, text));
+    return this.forEach(items, settings, (tape, layers, batch) => {
+      const lengths = batch.map(({ length }) => length);
+      const T = Math.max(...lengths);
+      const ids = new Int32Array(T * batch.length);
+      batch.forEach((tokens, b) => tokens.forEach((token, t) => (ids[t * batch.length + b] = token)));
+      const { h } = layers.rnn.forward(tape, layers.embedding.forward(tape, ids, { T, B: batch.length, lengths }));
+      return layers.next(tape, layers.head.forward(tape, h[h.length - 1]));
     });
   }
 
-  /** Moves a state on over tokens. */
+  /**
+   * A stream: reads text in pieces; after each piece, the next token.
+   *
+   * @param saved what `save` of a stream returned
+   */
+  stream(saved?: Uint8Array | ArrayBuffer): Stream<string | readonly string[], NextToken> {
+    const { layers } = this.model;
+    return this.openStream(saved, {
+      cell: layers.settings.cell,
+      start: () => ({ state: layers.rnn.state(1), values: {} }),
+      step: (text: string | readonly string[], { state }) => {
+        const tokens = this.#encode('input', text);
+        const last = tokens.length - 1;
+        this.#read(tokens.subarray(0, last), state);
+        return this.model.forward(
+          (tape) => layers.next(tape, layers.forward(tape, tokens.subarray(last), 1, 1, state))[0],
+        );
+      },
+    });
+  }
+
+  /** Moves a state over tokens. */
   #read(tokens: Int32Array, state: State): void {
     for (let at = 0; at < tokens.length; at += CHUNK) {
-      const part = tokens.subarray(at, at + CHUNK);
-      this.model.forward((tape, { embedding, rnn }) =>
-        rnn.forward(tape, embedding.forward(tape, part, part.length, 1), state),
-      );
+      this.model.forward((tape, layers) => layers.read(tape, tokens.subarray(at, at + CHUNK), state));
     }
   }
 
-  /** Writes on from the prompt; returns what it wrote, without the prompt. */
-  generate(options: GenerateOptions = {}): string {
-    const writer = this.#write(options);
-    let text = '';
-    for (let part = writer.next(); !part.done; part = writer.next()) {
-      text += (text && !this.vocabulary.characters ? ' ' : '') + part.value;
+  /**
+   * Generates text that continues the prompt. Await it for the whole text, without the prompt, or iterate it for its pieces.
+   *
+   * @throws TypeError, RangeError for invalid options, or a prompt with unknown tokens
+   */
+  generate(options: GenerateOptions = {}): Run<string, string> {
+    const pieces = this.#pieces(options);
+    async function* go(): AsyncGenerator<string, string, void> {
+      const breather = new Breather();
+      let text = '';
+      for (const piece of pieces) {
+        text += piece;
+        yield piece;
+        await breather.breathe();
+      }
+      return text;
     }
-    return text;
+    return new Run(go());
   }
 
-  /** The same bit by bit, for long texts: yields a few tokens at a time and leaves the event loop room. */
-  async *stream(options: GenerateOptions & { signal?: AbortSignal } = {}): AsyncGenerator<string, void, void> {
-    const { signal, ...rest } = options;
-    check.signal('signal', signal);
-    const breather = new Breather();
-    for (const part of this.#write(rest)) {
-      signal?.throwIfAborted();
-      yield part;
-      await breather.breathe();
-    }
+  /** The same, synchronously, for workers, worklets and scripts. */
+  generateSync(options: GenerateOptions = {}): string {
+    return [...this.#pieces(options)].join('');
   }
 
-  *#write(options: GenerateOptions): Generator<string, void, void> {
-    check.options('generate', options, GENERATE_OPTIONS);
+  #pieces(options: GenerateOptions): Generator<string, void, void> {
+    const settings = readOptions('generate', GENERATE, options);
+    const { tokens } = this.vocabulary;
+    const first = tokens.includes('\n') ? ['\n'] : tokens.slice(0, 1);
+    return this.#write(this.#encode('prompt', settings.prompt ?? first), settings);
+  }
+
+  *#write(prompt: Int32Array, settings: Settings<typeof GENERATE>): Generator<string, void, void> {
+    const { length, seed, signal } = settings;
     const { vocabulary, model } = this;
-    const { length = 200, temperature = 1, topK = 0, topP = 1, seed } = options;
-    check.whole('length', length, 0);
-    check.number('temperature', temperature, 0);
-    check.whole('topK', topK, 0);
-    check.number('topP', topP, 0, 1, true);
-    const first = vocabulary.tokens.includes('\n') ? ['\n'] : vocabulary.tokens.slice(0, 1);
-    const prompt = this.#encode('prompt', options.prompt ?? first);
-    if (prompt.length === 0) throw new RangeError('prompt: is empty; leave it out to begin with a line break');
-    const random =
-      seed === undefined ? model.random : new Random(check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER));
-    const state = this.state();
+    const random = seed === undefined ? model.random : new Random(seed);
+    const state = model.layers.rnn.state(1);
     const last = prompt.length - 1;
     this.#read(prompt.subarray(0, last), state);
     let token = prompt[last];
-    for (let left = length; left > 0; left -= CHUNK) {
-      const count = Math.min(CHUNK, left);
-      const drawn = this.#draw(token, state, count, temperature, topK, topP, random);
+    for (let left = length; left > 0; left -= PIECE) {
+      signal?.throwIfAborted();
+      const count = Math.min(PIECE, left);
+      const drawn = this.model.forward((tape, layers) =>
+        generateTokens(tape, layers, token, state, count, settings, random),
+      );
       token = drawn[count - 1];
-      yield vocabulary.decode(drawn);
+      yield (left < length && !vocabulary.characters ? ' ' : '') + vocabulary.decode(drawn);
     }
   }
 
-  /** One call of the core for `count` tokens. */
-  #draw(
-    token: number,
-    state: State,
-    count: number,
-    temperature: number,
-    topK: number,
-    topP: number,
-    random: Random,
-  ): Int32Array {
-    const { runtime, model } = this;
-    return model.forward((tape, { embedding, rnn, head }) => {
-      const V = this.vocabulary.size;
-      const { embeddingSize } = this.config;
-      const x = runtime.take(align(4 * embeddingSize));
-      const { calls, finish } = stepCalls(tape, rnn, x, state);
-      const logits = runtime.take(align(4 * V));
-      const scratch = runtime.take(2 * align(4 * V));
-      const seqs = runtime.take(4 * calls.length);
-      const out = runtime.take(4 * count);
-      const g = runtime.take(4 * Gen.fields);
-      const { weight, bias } = head.packed();
-      runtime.writeInts(seqs, calls);
-      const { i32 } = runtime;
-      const f = g >> 2;
-      i32[f + Gen.layers] = calls.length;
-      i32[f + Gen.seqs] = seqs;
-      i32[f + Gen.embedding] = embedding.weight.at;
-      i32[f + Gen.E] = embeddingSize;
-      i32[f + Gen.head] = weight;
-      i32[f + Gen.bias] = bias;
-      i32[f + Gen.logits] = logits;
-      i32[f + Gen.V] = V;
-      i32[f + Gen.scratch] = scratch;
-      i32[f + Gen.token] = token;
-      random.use('sample', (seed, stream, block) => {
-        runtime.core.generate(g, out, count, temperature, topK, topP, seed, stream, block);
-        return block + count;
-      });
-      finish();
-      return runtime.i32.slice(out >> 2, (out >> 2) + count);
-    });
-  }
-
-  /**
-   * The model as a safetensors file: with everything that training needs to go on to the same bits, or with the weights alone.
-   */
-  save(options: { weightsOnly?: boolean } = {}): Uint8Array<ArrayBuffer> {
-    return this.#learner.save(TASK, this.config, options);
-  }
-
-  /**
-   * A model from a file: one of ours, or a state dict of PyTorch with `embedding.weight`, `rnn.`, `lstm.` or `gru.` weights and
-   * `head.` as safetensors, whose sizes are read off the tensors.
-   *
-   * @param options `vocabulary` for a file that names none; what `create` takes for the runtime
-   * @throws FormatError for a file that is damaged or holds something else
-   */
-  static async load(
-    bytes: Uint8Array | ArrayBuffer,
-    options: Omit<TaskOptions, 'seed'> & { vocabulary?: string | readonly string[] } = {},
-  ): Promise<LanguageModel> {
-    check.options('load', options, ['vocabulary', 'runtime', ...RUNTIME_OPTIONS]);
-    const file = checkpoint.open(bytes, TASK);
-    const given = file.description?.config ?? infer(file, options.vocabulary);
-    const checked = (own: Record<string, unknown>) => {
-      const { config } = checkOptions(own as unknown as LanguageModelOptions);
-      return { config, build: layersOf(config) };
-    };
-    const { learner, config } = await Learner.load(file, given, options, checked, ALIASES);
-    return new LanguageModel(learner, config, new Vocabulary(config.vocabulary));
-  }
-
-  /** Where training stands: updates so far, and the options they were made with. Null before the first. */
-  get training(): {
-    step: number;
-    batchSize: number;
-    window: number;
-    stride: number;
-    options: OptimizerOptions;
-  } | null {
-    const { optimizer } = this.#learner;
-    const position = this.#learner.position as Position | null;
-    if (!optimizer || !position) return null;
-    const { batchSize, window, stride } = position;
-    return { step: optimizer.steps, batchSize, window, stride, options: optimizer.options };
-  }
-
-  #encode(name: string, input: string | readonly string[]): Int32Array {
-    const ids = this.vocabulary.encode(name, input);
-    if (ids.length === 0 && name === 'text') throw new RangeError('text: is empty');
+  #encode(name: string, text: string | readonly string[]): Int32Array {
+    const ids = this.vocabulary.encode(name, text);
+    if (ids.length === 0) throw new RangeError(`${name}: expected at least one token`);
     return ids;
-  }
-
-  /** Bytes that the model uses and that its runtime has reserved. */
-  memory(): { bytesInUse: number; bytesReserved: number } {
-    return this.runtime.memory();
-  }
-
-  /** Gives all memory back. The model cannot be used afterwards. */
-  dispose(): void {
-    this.#learner.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }

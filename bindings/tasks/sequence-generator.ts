@@ -1,86 +1,46 @@
 /**
- * Vector → sequence, 1 → N: a decoder that starts from a vector X of numbers, of classes, or of both, and reads what it wrote. X enters
- * at the first step only, as the initial state, or at every step. Out come tokens (a caption), vectors, or frames of bits (music).
+ * Vector → sequence, 1 → N: a decoder that starts from a vector X of numbers, of classes, or of both, and reads what it wrote. X is the
+ * initial state, an input at every step, or both. What is written are tokens (a caption), vectors, or frames of bits (music).
  */
-import type { CellName } from '../cells/index.js';
 import * as check from '../check.js';
-import type { Runtime } from '../core/runtime.js';
-import { dropout } from '../nn/dropout.js';
-import { Embedding } from '../nn/embedding.js';
-import { input, lengthsOf, read } from '../nn/input.js';
-import { Linear } from '../nn/linear.js';
-import { bceWithLogitsLoss, crossEntropyLoss, mseLoss } from '../nn/losses.js';
-import { MLP } from '../nn/mlp.js';
-import type { Builder, Model } from '../nn/model.js';
+import { read } from '../nn/input.js';
 import { argmaxRows, sampleBits } from '../nn/predict.js';
-import {
-  checkRecurrent,
-  RECURRENT_OPTIONS,
-  Recurrent,
-  type RecurrentOptions,
-  type State,
-  type StateRows,
-} from '../nn/recurrent.js';
-import { activation, concat, expand } from '../nn/rows.js';
-import type { Loss, Rows, Tape } from '../tape.js';
-import { Vocabulary } from '../text/vocabulary.js';
+import { type Options, readOptions } from '../options.js';
+import type { Rows, Tape } from '../tape.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import type { Run } from '../train/run.js';
-import { search } from './beam.js';
-import { Bridge, checkWriting, copies, given, picking, shifted, type WriteOptions, writeTokens } from './decoding.js';
-import {
-  type BatchOptions,
-  type BatchProgress,
-  checkEpochs,
-  type EpochOptions,
-  type EpochProgress,
-  fitExamples,
-  inBatches,
-} from './examples.js';
-import { SequenceInput, type Vectors } from './inputs.js';
-import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
-import { checkClasses } from './sequence-classifier.js';
+import type { BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
+import { encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
+import type { Choice, GeneratorTarget, Target } from './shared/conditional-decoder.js';
+import { CONDITIONAL, ConditionalDecoder, isTokens } from './shared/conditional-decoder.js';
+import type {
+  Draft,
+  EvaluateWritingOptions,
+  GenerateSequenceOptions,
+  WriteOptions,
+  Written,
+} from './shared/decoding.js';
+import { beamWriting, EVALUATE, matches, readGenerating, readWriting, writing } from './shared/decoding.js';
+import type { Vectors } from './shared/inputs.js';
+import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
+import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
+import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
-/** Options of the recurrent layers that a model which writes from left to right can have. */
-type OneWay = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize' | 'bidirectional' | 'merge' | 'reverse'>;
+const { bidirectional: _, merge: __, reverse: ___, ...STACK } = stackSchema('gru', 128);
+const SCHEMA = { ...CONDITIONAL, ...STACK };
 
-export interface SequenceGeneratorOptions extends TaskOptions, OneWay {
-  /** Numbers of X, say the pixels of a picture. */
-  inputSize?: number | undefined;
-  /** Names of the classes that X can be of, one or several: a one for each in X, behind its numbers. */
-  classes?: readonly string[] | undefined;
-  /** What is written: a text, whose characters are the tokens; a list of tokens; or vectors, or frames of bits, of so many features. */
-  target: string | readonly string[] | { readonly vectors: number } | { readonly bits: number };
-  /** Features of a target token's vector, default 64; tokens only. */
-  embeddingSize?: number | undefined;
-  /** Default `'gru'`. */
-  cell?: CellName | undefined;
-  /** Units of each layer, or a list, default 128. */
-  hiddenSize?: number | readonly number[] | undefined;
-  /** Widths of layers with ReLU that X goes through first, default none. */
-  hiddenLayers?: readonly number[] | undefined;
-  /** Whether X makes the initial state (the default), is an input at every step, or both. */
-  pass?: 'state' | 'input' | 'both' | undefined;
-  /** Share of what is read at each step, and of what goes into the output layer, that is dropped in training, default 0. */
-  inputDropout?: number | undefined;
-  outputDropout?: number | undefined;
+/** What it was created with, apart from its runtime and seed. */
+export interface SequenceGeneratorConfig
+  extends Omit<StackOptions, 'bidirectional' | 'merge' | 'reverse'>,
+    Options<typeof CONDITIONAL> {}
+
+/** @typeParam T what is written */
+export interface SequenceGeneratorOptions<T extends GeneratorTarget = GeneratorTarget>
+  extends TaskOptions,
+    Omit<SequenceGeneratorConfig, 'target'> {
+  /** What is written: a text, whose characters are the tokens; a list of tokens; vectors, or frames of bits, of n features. */
+  target: T;
 }
-
-/** What it was created with, but for its runtime and seed. */
-export type SequenceGeneratorConfig = Omit<SequenceGeneratorOptions, keyof TaskOptions>;
-
-const OWN = [
-  'inputSize',
-  'classes',
-  'target',
-  'embeddingSize',
-  'hiddenLayers',
-  'pass',
-  'inputDropout',
-  'outputDropout',
-] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => !['inputSize', 'bidirectional', 'merge', 'reverse'].includes(key));
-const KEPT = [...OWN, ...STACK];
-const TASK = 'sequence-generator';
 
 /** X: a class, a list of classes, or numbers; both by their names where it has both. */
 export type GeneratorInput =
@@ -89,471 +49,276 @@ export type GeneratorInput =
   | ArrayLike<number>
   | { readonly values: ArrayLike<number>; readonly classes: string | readonly string[] };
 
-export interface GeneratorExample {
+/** One of three, by what is written; a union where that is not known. */
+type Of<T extends GeneratorTarget, Tokens, InVectors, Bits> = T extends string | readonly string[]
+  ? Tokens
+  : T extends { readonly vectors: number }
+    ? InVectors
+    : Bits;
+
+export interface GeneratorExample<T extends GeneratorTarget = GeneratorTarget> {
   readonly input: GeneratorInput;
   /** A text or a list of tokens; or vectors or frames [T,F], one after the other or as a list. */
-  readonly target: string | readonly string[] | Vectors;
+  readonly target: Of<T, string | readonly string[], Vectors, Vectors>;
 }
 
-export interface Generated {
-  /** Where tokens are written; else empty. */
-  readonly text: string;
-  readonly tokens: readonly string[];
-  /** [T,F] the vectors, or the frames as zeros and ones; empty for tokens. */
+export interface GeneratedVectors {
+  /** [T] vectors [F]. */
   readonly vectors: readonly Float32Array[];
-  /** Sum of the tokens' log-probabilities, the end's included; NaN but for what a beam found. */
-  readonly logProbability: number;
-  /** Whether it came to its end before `maxLength`. */
+  /** Whether the sequence came to its end before `maxLength`. */
   readonly complete: boolean;
 }
 
-export interface GeneratorReport {
-  /** Nats per token, ends included; mean square per number; or nats per frame, all bits together. What comes before is the right one. */
+export interface GeneratedFrames {
+  /** [T] frames [F] of zeros and ones. */
+  readonly frames: readonly Float32Array[];
+  /** Whether the sequence came to its end before `maxLength`. */
+  readonly complete: boolean;
+}
+
+/** Of tokens a text, with a beam `logProbability` and `hypotheses`; of vectors `vectors`; of bits `frames`. */
+export type Generated<T extends GeneratorTarget = GeneratorTarget, W extends number = 1> = Of<
+  T,
+  Written<W>,
+  GeneratedVectors,
+  GeneratedFrames
+>;
+
+export interface TokensReport {
+  /** Nats per token, ends included. */
   readonly loss: number;
-  /** Nats per step for whether the sequence ends there; NaN for tokens, whose end is a token. */
-  readonly endLoss: number;
-  /** Share of targets that greedy writing gets exactly; NaN for vectors. */
+  /** Share of targets that greedy writing gets exactly. */
   readonly exact: number;
 }
 
-/** The options with every default filled in. */
-interface Settings {
-  readonly inputSize: number;
-  readonly classes: readonly string[];
-  readonly kind: 'tokens' | 'vectors' | 'bits';
-  readonly tokens: readonly string[];
-  /** Features of what is written: classes of tokens and the end, or those of a vector. */
-  readonly outputs: number;
-  readonly embeddingSize: number;
-  readonly stack: Omit<RecurrentOptions, 'inputSize'>;
-  readonly hiddenLayers: readonly number[];
-  readonly pass: 'state' | 'input' | 'both';
-  readonly inputDropout: number;
-  readonly outputDropout: number;
+export interface VectorsReport {
+  /** Half the squared distance per frame: nats of a normal distribution of variance 1, without its constant. */
+  readonly loss: number;
+  /** Nats per frame for where the sequence ends. */
+  readonly endLoss: number;
 }
 
-/** A target as numbers: tokens, or vectors. */
-type Target = { readonly length: number; readonly ids: Int32Array; readonly values: Float32Array };
-
-/** What the decoder sees of X. */
-interface Memory {
-  readonly context: Rows;
-  readonly state: StateRows | undefined;
+export interface BitsReport {
+  /** Nats per frame, the sum over its bits. */
+  readonly loss: number;
+  /** Nats per frame for where the sequence ends. */
+  readonly endLoss: number;
+  /** Share of targets that greedy writing gets exactly. */
+  readonly exact: number;
 }
 
-class Layers {
-  readonly encoder: MLP | null;
-  readonly bridge: Bridge | null;
-  readonly embedding: Embedding | null;
-  readonly decoder: Recurrent;
-  readonly head: Linear;
-  /** Whether the sequence is over, where no token says it. */
-  readonly over: Linear | null;
-  readonly vocabulary: Vocabulary | null;
-  readonly frames: SequenceInput | null;
-  readonly end: number;
-  readonly start: number;
+/** The right tokens or frames are read; `exact` is about those that the model writes on its own. */
+export type GeneratorReport<T extends GeneratorTarget = GeneratorTarget> = Of<
+  T,
+  TokensReport,
+  VectorsReport,
+  BitsReport
+>;
 
-  constructor(
-    readonly b: Builder,
-    readonly settings: Settings,
-  ) {
-    const { inputSize, classes, kind, tokens, outputs, embeddingSize, stack, hiddenLayers, pass } = settings;
-    const width = inputSize + classes.length;
-    const size = hiddenLayers[hiddenLayers.length - 1] ?? width;
-    this.end = tokens.length;
-    this.start = tokens.length + 1;
-    this.encoder = hiddenLayers.length
-      ? new MLP(b, 'encoder', { inputSize: width, hiddenLayers: hiddenLayers.slice(0, -1), outputSize: size })
-      : null;
-    this.vocabulary = kind === 'tokens' ? new Vocabulary(tokens) : null;
-    this.embedding = this.vocabulary
-      ? new Embedding(b, 'embedding', { vocabularySize: tokens.length + 2, embeddingSize })
-      : null;
-    this.frames = this.vocabulary ? null : new SequenceInput(b, 'frames', { kind: 'vectors', inputSize: outputs });
-    const read = this.vocabulary ? embeddingSize : outputs;
-    this.decoder = new Recurrent(b, 'decoder', { ...stack, inputSize: read + (pass === 'state' ? 0 : size) });
-    this.bridge = pass === 'input' ? null : new Bridge(b, 'bridge', size, this.decoder.stateSizes);
-    const { outputSize: hidden } = this.decoder;
-    this.head = new Linear(b, 'head', { inputSize: hidden, outputSize: outputs });
-    this.over = this.vocabulary ? null : new Linear(b, 'over', { inputSize: hidden, outputSize: 1 });
-  }
-
-  /** Reads X [B,V]. */
-  encode(tape: Tape, inputs: readonly Float32Array[]): Memory {
-    const B = inputs.length;
-    const F = inputs[0].length;
-    const values = new Float32Array(B * F);
-    inputs.forEach((x, b) => values.set(x, b * F));
-    const x = input(tape, values, { T: 1, B, F });
-    const context = this.encoder ? activation(tape, this.encoder.forward(tape, x), 'relu') : x;
-    return { context, state: this.bridge?.forward(tape, context) };
-  }
-
-  /** Reads what was written before, [T,B,E]; what the output layers are given for each step. */
-  decode(
-    tape: Tape,
-    { context }: Memory,
-    before: Rows,
-    state: State | StateRows | undefined,
-    lengths?: ArrayLike<number>,
-  ): Rows {
-    const { pass, inputDropout, outputDropout } = this.settings;
-    const { random } = this.b;
-    let x = dropout(tape, random, before, inputDropout);
-    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, before.T, lengths)]);
-    return dropout(tape, random, this.decoder.forward(tape, x, state).output, outputDropout);
-  }
-
-  /** Logits of what comes after each of the tokens [T,B], [T,B,V+1]. */
-  logits(
-    tape: Tape,
-    memory: Memory,
-    tokens: ArrayLike<number>,
-    T: number,
-    state: State | StateRows | undefined,
-    lengths?: ArrayLike<number>,
-  ): Rows {
-    const before = (this.embedding as Embedding).forward(tape, tokens, T, memory.context.B, lengths);
-    return this.head.forward(tape, this.decode(tape, memory, before, state, lengths));
-  }
-
-  /** What is to be minimised, the right thing being read: of what is written, and of its end where no token says it. */
-  losses(tape: Tape, memory: Memory, targets: readonly Target[]): { loss: Loss; weight: number }[] {
-    const { kind, outputs: F } = this.settings;
-    if (kind === 'tokens') {
-      const { T, lengths, tokens, classes } = shifted(
-        this,
-        targets.map(({ ids }) => ids),
-      );
-      const logits = this.logits(tape, memory, tokens, T, memory.state, lengths);
-      return [{ loss: crossEntropyLoss(tape, logits, classes), weight: 1 }];
-    }
-    // step 0 reads zeros, the last one foretells nothing but the end
-    const B = targets.length;
-    const lengths = targets.map(({ length }) => length + 1);
-    const T = Math.max(...lengths);
-    const before = new Float32Array(T * B * F);
-    const after = new Float32Array(T * B * F);
-    const over = new Float32Array(T * B);
-    targets.forEach(({ length, values }, b) => {
-      for (let t = 0; t < length; t++) {
-        const frame = values.subarray(t * F, (t + 1) * F);
-        after.set(frame, (t * B + b) * F);
-        before.set(frame, ((t + 1) * B + b) * F);
-      }
-      over[length * B + b] = 1;
-    });
-    const x = input(tape, before, { T, B, F }, { lengths });
-    const y = this.decode(tape, memory, x, memory.state, lengths);
-    const inside = lengthsOf(
-      tape,
-      targets.map(({ length }) => length),
-      T,
-      B,
-    );
-    const frames = { ...this.head.forward(tape, y), lengths: inside };
-    const ends = (this.over as Linear).forward(tape, y);
-    return [
-      { loss: kind === 'bits' ? bceWithLogitsLoss(tape, frames, after) : mseLoss(tape, frames, after), weight: 1 },
-      { loss: bceWithLogitsLoss(tape, ends, over), weight: 1 },
-    ];
-  }
+interface Item {
+  readonly length: number;
+  readonly input: Float32Array;
+  readonly target: Target;
 }
 
-function checkOptions(options: SequenceGeneratorOptions): {
-  settings: Settings;
-  config: SequenceGeneratorConfig;
-  seed: number;
-} {
-  check.options('options', options, [...KEPT, ...TASK_OPTIONS]);
-  const seed = checkTask(options);
-  const { inputSize = 0, classes, target, embeddingSize, cell = 'gru', hiddenSize = 128, hiddenLayers = [] } = options;
-  const { pass = 'state', inputDropout = 0, outputDropout = 0 } = options;
-  if (options.inputSize === undefined && classes === undefined) {
-    throw new TypeError('inputSize or classes: X is made of numbers, of classes, or of both; neither was given');
-  }
-  if (options.inputSize !== undefined) check.whole('inputSize', inputSize);
-  const names = classes === undefined ? [] : checkClasses('classes', classes);
-  const { kind, tokens, outputs } = checkTarget(target);
-  if (embeddingSize !== undefined && kind !== 'tokens')
-    throw new TypeError(`embeddingSize: goes with tokens; ${kind} are not looked up`);
-  check.whole('embeddingSize', embeddingSize ?? 64);
-  if (!Array.isArray(hiddenLayers)) check.fail('hiddenLayers', 'a list of widths', hiddenLayers);
-  hiddenLayers.forEach((width, i) => check.whole(`hiddenLayers[${i}]`, width));
-  check.oneOf('pass', pass, ['state', 'input', 'both']);
-  for (const [key, rate] of Object.entries({ inputDropout, outputDropout })) {
-    if (check.number(key, rate, 0) >= 1) check.fail(key, 'a number below 1', rate);
-  }
-  const stack = { ...storable(options, STACK), cell, hiddenSize } as Omit<RecurrentOptions, 'inputSize'>;
-  checkRecurrent('options', { ...stack, inputSize: 1 });
-  if (options.initialState === 'learned' && pass !== 'input')
-    throw new RangeError(`initialState: 'learned' goes with pass: 'input'; here X makes the initial state`);
-  return {
-    seed,
-    config: {
-      ...storable(options, KEPT),
-      ...(kind === 'tokens' ? { target: tokens } : {}),
-    } as SequenceGeneratorConfig,
-    settings: {
-      inputSize,
-      classes: names,
-      kind,
-      tokens,
-      outputs,
-      embeddingSize: embeddingSize ?? 64,
-      stack,
-      hiddenLayers,
-      pass,
-      inputDropout,
-      outputDropout,
-    },
-  };
-}
-
-function checkTarget(target: SequenceGeneratorOptions['target']): Pick<Settings, 'kind' | 'tokens' | 'outputs'> {
-  if (typeof target === 'string' || Array.isArray(target)) {
-    const { tokens } = new Vocabulary(target as string | readonly string[]);
-    return { kind: 'tokens', tokens, outputs: tokens.length + 1 };
-  }
-  const kinds = ['vectors', 'bits'] as const;
-  const kind = kinds.find((key) => Object.keys(target ?? {}).join() === key);
-  if (!kind) return check.fail('target', 'tokens, { vectors: features } or { bits: features }', target);
-  const features = (target as Record<string, number>)[kind];
-  return { kind, tokens: [], outputs: check.whole(`target.${kind}`, features) };
-}
+const KIND: Kind<ConditionalDecoder, typeof SCHEMA> = {
+  task: 'sequence-generator',
+  schema: SCHEMA,
+  layers: (settings) => {
+    const { inputSize, classes, target, embeddingSize, initialState, pass } = settings;
+    if (inputSize === undefined && classes === undefined)
+      throw new TypeError('inputSize or classes: X is made of numbers, of classes, or of both; neither was given');
+    if (embeddingSize !== undefined && !isTokens(target))
+      throw new TypeError('embeddingSize: needs a target of tokens; vectors and bits have no embedding');
+    if (initialState === 'learned' && pass !== 'input')
+      throw new RangeError(`initialState: 'learned' needs pass: 'input'; with '${pass}' X makes the initial state`);
+    const never = { bidirectional: undefined, merge: undefined, reverse: undefined };
+    const { inputSize: _, ...stack } = stackOf({ ...settings, ...never }, 1);
+    return (b) => new ConditionalDecoder(b, settings, stack);
+  },
+};
 
 /** Ones where they are likelier than zeros. */
-function likelier(tape: Tape, logits: Rows): Float32Array {
-  return read(tape, logits).map((x) => (x > 0 ? 1 : 0));
-}
+const likelier = (tape: Tape, logits: Rows): Float32Array => read(tape, logits).map((x) => (x > 0 ? 1 : 0));
+const BITS: Choice = { token: argmaxRows, frame: likelier, over: likelier };
+const LIKELIEST = { tokens: BITS, bits: BITS, vectors: { ...BITS, frame: read } };
 
-export class SequenceGenerator {
-  /** What it was created with. */
-  readonly config: SequenceGeneratorConfig;
-  readonly #learner: Learner<Layers>;
-
-  private constructor(learner: Learner<Layers>, config: SequenceGeneratorConfig) {
-    this.#learner = learner;
-    this.config = config;
+/**
+ * Writes a sequence for a vector: captions, melodies, curves.
+ *
+ * @example
+ * const drums = await SequenceGenerator.create({ classes: ['march', 'waltz'], target: { bits: 2 }, hiddenSize: 8, seed: 1 });
+ * await drums.fit([{ input: 'march', target: [[1, 0], [0, 1]] }, { input: 'waltz', target: [[1, 1]] }], { epochs: 2 });
+ * const [{ frames, complete }] = await drums.generate(['waltz'], { maxLength: 8, seed: 2 });
+ */
+export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> extends Task<
+  ConditionalDecoder,
+  SequenceGeneratorConfig
+> {
+  private constructor(made: Made<ConditionalDecoder, SequenceGeneratorConfig>) {
+    super(made);
   }
 
   /**
    * A model with fresh weights.
    *
-   * @throws TypeError, RangeError for options that are none; UnsupportedError where WebAssembly SIMD cannot be had
+   * @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD
    */
-  static async create(options: SequenceGeneratorOptions): Promise<SequenceGenerator> {
-    const { config, settings, seed } = checkOptions(options);
-    return new SequenceGenerator(await Learner.create({ ...options, seed }, (b) => new Layers(b, settings)), config);
+  static async create<const T extends GeneratorTarget>(
+    options: SequenceGeneratorOptions<T>,
+  ): Promise<SequenceGenerator<T>> {
+    return new SequenceGenerator(await create(KIND, options));
   }
 
-  get #settings(): Settings {
-    return this.model.layers.settings;
+  /** The same, synchronously, for workers, worklets and scripts. */
+  static createSync<const T extends GeneratorTarget>(options: SequenceGeneratorOptions<T>): SequenceGenerator<T> {
+    return new SequenceGenerator(createSync(KIND, options));
   }
 
-  get model(): Model<Layers> {
-    return this.#learner.model;
+  /** @throws FormatError for a file that is damaged or holds something else */
+  static async load(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): Promise<SequenceGenerator> {
+    return new SequenceGenerator(await load(KIND, bytes, options));
   }
 
-  get runtime(): Runtime {
-    return this.#learner.runtime;
+  static loadSync(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): SequenceGenerator {
+    return new SequenceGenerator(loadSync(KIND, bytes, options));
+  }
+
+  /** The tokens that it writes; undefined where it writes vectors or bits. */
+  get targetVocabulary(): Of<T, Vocabulary, undefined, undefined> {
+    const { written } = this.model.layers;
+    return (written.kind === 'tokens' ? written.vocabulary : undefined) as Of<T, Vocabulary, undefined, undefined>;
   }
 
   /**
-   * Learns from examples, shuffled anew for each pass, what comes before being right (teacher forcing). Called again it goes on, also
-   * after `save` and `load`.
+   * Trains on examples, shuffled in each epoch; what is read at each step is right (teacher forcing). Called again it resumes, also
+   * after `save` and `load`. The loss of vectors and bits is the sum of `loss` and `endLoss` of `evaluate`.
    *
-   * @throws before anything is changed: RangeError, TypeError for examples that are none; NonFiniteError
+   * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
-  fit(examples: readonly GeneratorExample[], options: EpochOptions = {}): Run<EpochProgress, void> {
-    checkEpochs(options);
-    const { inputs, targets } = this.#encode(examples);
-    const lengths = targets.map(({ length }) => length + 1);
-    return fitExamples(this.#learner, lengths, options, (tape, layers, indices) => {
-      const memory = layers.encode(
-        tape,
-        Array.from(indices, (i) => inputs[i]),
-      );
-      return layers.losses(
-        tape,
-        memory,
-        Array.from(indices, (i) => targets[i]),
-      );
-    });
-  }
-
-  /**
-   * How well it does on examples.
-   *
-   * @param options `maxLength` of what is written, default the longest target; `batchSize`, default 64; `signal`
-   */
-  evaluate(
-    examples: readonly GeneratorExample[],
-    options: BatchOptions & { maxLength?: number } = {},
-  ): Run<BatchProgress, GeneratorReport> {
-    const { inputs, targets } = this.#encode(examples);
-    const { maxLength = targets.reduce((most, { length }) => Math.max(most, length), 0) + 1, ...rest } = options;
-    check.whole('maxLength', maxLength);
-    const { kind, outputs } = this.#settings;
-    const sums = { loss: 0, end: 0, steps: 0, ends: 0, exact: 0 };
-    const work = (indices: Int32Array) => {
-      const own = Array.from(indices, (i) => targets[i]);
-      const given = Array.from(indices, (i) => inputs[i]);
-      const steps = own.reduce((n, { length }) => n + length, 0);
-      const ends = steps + own.length;
-      this.model.forward((tape, layers) => {
-        const [loss, end] = layers.losses(tape, layers.encode(tape, given), own);
-        sums.loss += loss.loss.value * (kind === 'tokens' ? ends : steps);
-        sums.end += (end?.loss.value ?? Number.NaN) * ends;
-      });
-      sums.steps += kind === 'tokens' ? ends : steps;
-      sums.ends += ends;
-      if (kind === 'vectors') return;
-      const written =
-        kind === 'tokens' ? this.#write(given, maxLength, argmaxRows) : this.#frames(given, maxLength, likelier);
-      written.forEach(({ values, complete }, n) => {
-        const truth = kind === 'tokens' ? own[n].ids : own[n].values;
-        if (complete && values.length === truth.length && values.every((v, i) => v === truth[i])) sums.exact++;
-      });
-    };
-    const lengths = targets.map(({ length }) => length);
-    return inBatches(lengths, rest, work, () => ({
-      loss: (sums.loss / sums.steps) * (kind === 'bits' ? outputs : 1),
-      endLoss: sums.end / sums.ends,
-      exact: kind === 'vectors' ? Number.NaN : sums.exact / targets.length,
-    }));
-  }
-
-  /**
-   * Sequences for vectors, in their order. Of bits each is 1 where that is likelier, or drawn by itself with `sample`; vectors are what
-   * they are.
-   *
-   * @param options `topK`, `topP` and what belongs to a beam go with tokens only
-   */
-  predict(inputs: readonly GeneratorInput[], options: WriteOptions = {}): Run<BatchProgress, Generated[]> {
-    const { kind } = this.#settings;
-    const how = checkWriting(options, this.model);
-    const tokensOnly = (['topK', 'topP', 'beamWidth', 'lengthNormalization'] as const).find(
-      (key) => options[key] !== undefined,
+  fit(examples: readonly GeneratorExample<T>[], options: EpochOptions = {}): Run<EpochProgress, void> {
+    const settings = readOptions('fit', FIT_EXAMPLES, options);
+    return this.fitExamples(this.#encode(examples), options, settings, (tape, layers, batch) =>
+      layers.losses(tape, layers.encode(tape, inputsOf(batch)), targetsOf(batch)),
     );
-    if (tokensOnly && kind !== 'tokens') throw new RangeError(`${tokensOnly}: goes with tokens, not with ${kind}`);
-    if (how.sample && kind === 'vectors') throw new RangeError('sample: vectors are not drawn');
-    if (!Array.isArray(inputs)) check.fail('inputs', 'a list of inputs', inputs);
-    const encoded = inputs.map((x, i) => this.#input(`inputs[${i}]`, x));
-    const results: Generated[] = new Array(inputs.length);
-    const { maxLength, beamWidth, lengthNormalization: alpha, random, drawing } = how;
-    const bits = (tape: Tape, logits: Rows) =>
-      how.sample ? sampleBits(tape, random, logits, drawing.temperature) : likelier(tape, logits);
-    const work = (indices: Int32Array) => {
-      if (beamWidth > 1) {
-        for (const i of indices) results[i] = this.#beam(encoded[i], { width: beamWidth, maxLength, alpha });
-        return;
-      }
-      const own = Array.from(indices, (i) => encoded[i]);
-      const written =
-        kind === 'tokens'
-          ? this.#write(own, maxLength, picking(how))
-          : this.#frames(own, maxLength, kind === 'bits' ? bits : read, bits);
-      indices.forEach((i, n) => {
-        results[i] = this.#generated(written[n].values, written[n].complete);
+  }
+
+  /** How well it does on examples. */
+  evaluate(
+    examples: readonly GeneratorExample<T>[],
+    options: EvaluateWritingOptions = {},
+  ): Run<BatchProgress, GeneratorReport<T>> {
+    const settings = readOptions('evaluate', EVALUATE, options);
+    const items = this.#encode(examples);
+    const { kind } = this.model.layers.written;
+    const sums = [0, 0];
+    let [total, right] = [0, 0];
+    const count = (tape: Tape, layers: ConditionalDecoder, batch: Item[]) => {
+      const memory = layers.encode(tape, inputsOf(batch));
+      const steps = batch.reduce((sum, { length }) => sum + length, 0);
+      const n = kind === 'tokens' ? steps : steps - batch.length;
+      layers.losses(tape, memory, targetsOf(batch)).forEach(({ loss, weight }, k) => {
+        sums[k] += loss.value * weight * n;
+      });
+      total += n;
+      if (kind === 'vectors') return;
+      layers.write(tape, memory, settings.maxLength, LIKELIEST[kind]).forEach((own, b) => {
+        const { ids, values } = batch[b].target;
+        if (matches(own, kind === 'tokens' ? ids : values)) right++;
       });
     };
-    return inBatches(new Int32Array(inputs.length), how.batch, work, () => results);
-  }
-
-  #generated(values: readonly number[], complete: boolean, logProbability = Number.NaN): Generated {
-    const { vocabulary, settings } = this.model.layers;
-    const { outputs: F } = settings;
-    return {
-      text: vocabulary?.decode(values) ?? '',
-      tokens: vocabulary ? values.map((id) => vocabulary.tokens[id]) : [],
-      vectors: vocabulary
-        ? []
-        : Array.from({ length: values.length / F }, (_, t) => Float32Array.from(values.slice(t * F, (t + 1) * F))),
-      logProbability,
-      complete,
+    const report = () => {
+      const [loss, endLoss] = sums.map((sum) => sum / total);
+      const exact = right / items.length;
+      if (kind === 'tokens') return { loss, exact };
+      return kind === 'vectors' ? { loss, endLoss } : { loss, endLoss, exact };
     };
-  }
-
-  /** Writes tokens for a batch, `pick` choosing a class for each row of logits. */
-  #write(inputs: readonly Float32Array[], maxLength: number, pick: (tape: Tape, logits: Rows) => Int32Array) {
-    const written = inputs.map(() => ({ ids: [] as number[], complete: false }));
-    this.model.forward((tape, layers) => {
-      const memory = layers.encode(tape, inputs);
-      const state = given(tape, layers.decoder, memory.state, inputs.length);
-      writeTokens(tape, layers, written, maxLength, (tokens) =>
-        pick(tape, layers.logits(tape, memory, tokens, 1, state)),
-      );
-    });
-    return written.map(({ ids, complete }) => ({ values: ids, complete }));
+    return this.measure(items, settings, count, () => report() as GeneratorReport<T>);
   }
 
   /**
-   * Writes frames for a batch, until each is over or at `maxLength`.
+   * The likeliest sequences for vectors, in their order. Of bits, each is 1 where that is likelier.
    *
-   * @param frame the next one of each, from the outputs [1,B,F]
-   * @param draw whether it is over, by default where that is likelier
+   * @param options a beam is for tokens only
    */
-  #frames(
-    inputs: readonly Float32Array[],
-    maxLength: number,
-    frame: (tape: Tape, outputs: Rows) => Float32Array,
-    draw = likelier,
-  ): { values: number[]; complete: boolean }[] {
-    const B = inputs.length;
-    const { outputs: F } = this.#settings;
-    const written = inputs.map(() => ({ values: [] as number[], complete: false }));
-    this.model.forward((tape, layers) => {
-      const memory = layers.encode(tape, inputs);
-      const state = given(tape, layers.decoder, memory.state, B);
-      let before: Float32Array = new Float32Array(B * F);
-      for (let t = 0; t <= maxLength && written.some(({ complete }) => !complete); t++) {
-        const { over, next } = tape.runtime.scope(() => {
-          const y = layers.decode(tape, memory, input(tape, before, { T: 1, B, F }), state);
-          return {
-            over: draw(tape, (layers.over as Linear).forward(tape, y)),
-            next: frame(tape, layers.head.forward(tape, y)),
-          };
-        });
-        written.forEach((own, b) => {
-          // there is something at least, as in what was learned
-          own.complete ||= t > 0 && over[b] === 1;
-          if (!own.complete && t < maxLength) own.values.push(...next.subarray(b * F, (b + 1) * F));
-        });
-        before = next;
-      }
-    });
-    return written;
-  }
-
-  /** The best that a beam finds for one X. */
-  #beam(x: Float32Array, how: { width: number; maxLength: number; alpha: number }): Generated {
-    return this.model.forward((tape, layers) => {
-      const memory = layers.encode(tape, [x]);
-      const first = given(tape, layers.decoder, memory.state, 1);
-      const { start, end } = layers;
-      const [best] = search(tape, { ...how, start, end }, first, (tokens, state) => {
-        const B = tokens.length;
-        const wide = B === 1 ? memory : { context: copies(tape, memory.context, B), state: undefined };
-        return layers.logits(tape, wide, tokens, 1, state);
+  predict<const W extends number = 1>(
+    inputs: readonly GeneratorInput[],
+    options: WriteOptions<W> = {},
+  ): Run<BatchProgress, Generated<T, W>[]> {
+    const { written } = this.model.layers;
+    const settings = readWriting(options);
+    this.#tokensOnly(options, ['beamWidth', 'lengthNormalization']);
+    return this.forEach(this.#read(inputs), settings, (tape, layers, batch) => {
+      if (written.kind !== 'tokens' || settings.beamWidth === 1)
+        return this.#write<W>(tape, layers, batch, settings.maxLength, LIKELIEST[written.kind]);
+      return batch.map(({ input }) => {
+        const found = tape.runtime.scope(() => layers.beam(tape, written, input, settings));
+        return beamWriting(written.vocabulary, found) as Generated<T, W>;
       });
-      return this.#generated(best.ids, best.complete, best.logProbability);
     });
   }
 
-  #encode(examples: readonly GeneratorExample[]): { inputs: Float32Array[]; targets: Target[] } {
-    if (!Array.isArray(examples)) check.fail('examples', 'a list of { input, target }', examples);
-    if (examples.length === 0) throw new RangeError('examples: there are none');
-    return {
-      inputs: examples.map((example, i) => this.#input(`examples[${i}].input`, example?.input)),
-      targets: examples.map(({ target }, i) => this.#target(`examples[${i}].target`, target)),
+  /**
+   * Draws sequences for vectors, in their order: token by token, or each bit by itself. Vectors are not drawn.
+   *
+   * @param options `topK` and `topP` are for tokens only
+   */
+  generate(
+    inputs: readonly GeneratorInput[],
+    options: GenerateSequenceOptions = {},
+  ): Run<BatchProgress, Generated<T, 1>[]> {
+    const { settings, random, pick } = readGenerating(options, this.model);
+    if (this.model.layers.written.kind === 'vectors')
+      throw new TypeError('generate: vectors have no probabilities to draw from; use predict');
+    this.#tokensOnly(options, ['topK', 'topP']);
+    const bits = (tape: Tape, logits: Rows) => sampleBits(tape, random, logits, settings.temperature);
+    const choice = { token: pick, frame: bits, over: bits };
+    return this.forEach(this.#read(inputs), settings, (tape, layers, batch) =>
+      this.#write<1>(tape, layers, batch, settings.maxLength, choice),
+    );
+  }
+
+  #tokensOnly<O extends object>(options: O, keys: readonly (keyof O & string)[]): void {
+    const { kind } = this.model.layers.written;
+    const key = keys.find((name) => options[name] !== undefined);
+    if (key && kind !== 'tokens') throw new RangeError(`${key}: needs a target of tokens, got ${kind}`);
+  }
+
+  #write<W extends number>(
+    tape: Tape,
+    layers: ConditionalDecoder,
+    batch: readonly { input: Float32Array }[],
+    maxLength: number,
+    choice: Choice,
+  ): Generated<T, W>[] {
+    const { written, outputSize: F } = layers;
+    const result = (own: Draft): object => {
+      if (written.kind === 'tokens') return writing(written.vocabulary, own);
+      const frames = Array.from({ length: own.ids.length / F }, (_, t) =>
+        Float32Array.from(own.ids.slice(t * F, (t + 1) * F)),
+      );
+      const { complete } = own;
+      return written.kind === 'bits' ? { frames, complete } : { vectors: frames, complete };
     };
+    const drafts = layers.write(tape, layers.encode(tape, inputsOf(batch)), maxLength, choice);
+    return drafts.map((own) => result(own) as Generated<T, W>);
+  }
+
+  #read(inputs: readonly GeneratorInput[]): { length: number; input: Float32Array }[] {
+    return encodeAll('inputs', inputs, 'inputs', (place, x) => ({ length: 1, input: this.#input(place, x) }));
+  }
+
+  #encode(examples: readonly GeneratorExample<T>[]): Item[] {
+    return encodeExamples(examples, '{ input, target }', (place, example) => {
+      const input = this.#input(`${place}.input`, example.input);
+      const target = this.#target(`${place}.target`, example.target);
+      return { length: target.length + 1, input, target };
+    });
   }
 
   /** X as numbers. */
   #input(name: string, x: GeneratorInput): Float32Array {
-    const { inputSize, classes } = this.#settings;
+    const { inputSize = 0, classes = [] } = this.model.layers.settings;
     const both = inputSize > 0 && classes.length > 0;
     const encoded = new Float32Array(inputSize + classes.length);
     if (both) check.options(name, x, ['values', 'classes']);
@@ -577,46 +342,19 @@ export class SequenceGenerator {
     return encoded;
   }
 
-  #target(name: string, target: GeneratorExample['target']): Target {
-    const { vocabulary, frames } = this.model.layers;
-    const none = new Float32Array();
-    if (vocabulary) {
-      const ids = vocabulary.encode(name, target as string | readonly string[]);
-      return { length: ids.length, ids, values: none };
+  #target(name: string, target: unknown): Target {
+    const { written } = this.model.layers;
+    if (written.kind === 'tokens') {
+      const ids = written.vocabulary.encode(name, target as string | readonly string[]);
+      return { length: ids.length, ids, values: new Float32Array() };
     }
-    const { length, values } = (frames as SequenceInput).encode(name, target as Vectors);
-    const numbers = values ?? none;
-    if (this.#settings.kind === 'bits') {
-      const odd = numbers.findIndex((v) => v !== 0 && v !== 1);
-      if (odd >= 0) throw new RangeError(`${name}: expected zeros and ones, number ${odd} is ${numbers[odd]}`);
-    }
+    const { length, values } = written.reader.encode(name, target as Vectors);
+    const numbers = values ?? new Float32Array();
+    const odd = written.kind === 'bits' ? numbers.findIndex((v) => v !== 0 && v !== 1) : -1;
+    if (odd >= 0) throw new RangeError(`${name}: expected zeros and ones, number ${odd} is ${numbers[odd]}`);
     return { length, ids: new Int32Array(), values: numbers };
   }
-
-  /** The model as a safetensors file: with everything that training needs to go on to the same bits, or the weights alone. */
-  save(options: { weightsOnly?: boolean } = {}): Uint8Array<ArrayBuffer> {
-    return this.#learner.save(TASK, this.config, options);
-  }
-
-  /** @throws FormatError for a file that is damaged or holds something else */
-  static async load(
-    bytes: Uint8Array | ArrayBuffer,
-    options: Omit<TaskOptions, 'seed'> = {},
-  ): Promise<SequenceGenerator> {
-    const { file, given: own } = openTask(bytes, TASK, options);
-    const { learner, config } = await Learner.load(file, own, options, (kept) => {
-      const { config, settings } = checkOptions(kept as unknown as SequenceGeneratorOptions);
-      return { config, build: (b) => new Layers(b, settings) };
-    });
-    return new SequenceGenerator(learner, config);
-  }
-
-  /** Gives all memory back. The model cannot be used afterwards. */
-  dispose(): void {
-    this.#learner.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
 }
+
+const inputsOf = (batch: readonly { readonly input: Float32Array }[]) => batch.map(({ input }) => input);
+const targetsOf = (batch: readonly Item[]) => batch.map(({ target }) => target);

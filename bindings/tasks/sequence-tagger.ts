@@ -1,115 +1,109 @@
 /**
- * Sequence → labels, one for every step: inputs → recurrent stack, usually in both directions → linear map or perceptron → softmax or
- * a chain of labels (CRF). Several sets of labels at once share all but the last layers.
+ * Sequence → labels, one for each step: inputs → recurrent stack, usually in both directions → linear layers → softmax, or a
+ * linear-chain CRF. Several sets of classes share all but the last layers.
  */
-import type { CellName } from '../cells/index.js';
 import * as check from '../check.js';
-import type { Runtime } from '../core/runtime.js';
 import { Crf } from '../nn/crf.js';
 import { dropout } from '../nn/dropout.js';
 import { crossEntropyLoss } from '../nn/losses.js';
 import { MLP } from '../nn/mlp.js';
-import type { Builder, Model } from '../nn/model.js';
+import type { Builder } from '../nn/model.js';
 import { softmaxRows } from '../nn/predict.js';
-import { checkRecurrent, RECURRENT_OPTIONS, Recurrent, type RecurrentOptions, type State } from '../nn/recurrent.js';
+import type { RecurrentOptions } from '../nn/recurrent/options.js';
+import { Recurrent } from '../nn/recurrent/recurrent.js';
+import type { State } from '../nn/recurrent/state.js';
+import type { Options, Reader, Settings } from '../options.js';
+import { names, option, readOptions, recordOf, required } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
-import {
-  type BatchOptions,
-  type BatchProgress,
-  checkEpochs,
-  type EpochOptions,
-  type EpochProgress,
-  fitExamples,
-  inBatches,
-} from './examples.js';
-import {
-  type Encoded,
-  INPUT_OPTIONS,
-  type InputConfig,
-  type InputOptions,
-  inputConfig,
-  inputOptions,
-  inputWidth,
-  type Sequence,
-  SequenceInput,
-} from './inputs.js';
-import { checkTask, Learner, openTask, storable, TASK_OPTIONS, type TaskOptions } from './learner.js';
-import { type ClassFigures, spanFigures, Tally } from './metrics.js';
-import { checkClasses } from './sequence-classifier.js';
+import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
+import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
+import type { Encoded, InputConfig, InputOptions, Sequence } from './shared/inputs.js';
+import { INPUT, inputOf, inputWidth, SequenceInput } from './shared/inputs.js';
+import { type ClassMetrics, spanMetrics, Tally } from './shared/metrics.js';
+import { HEAD } from './shared/pooled.js';
+import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
+import type { Stream } from './shared/stream.js';
+import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
+import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
-type Stack = Omit<RecurrentOptions, 'cell' | 'inputSize' | 'hiddenSize'>;
+/** What a step can be: names of classes, or of those of several sets by the names of the sets. */
+export type Classes = readonly string[] | Readonly<Record<string, readonly string[]>>;
 
-/** Labels for every step: a list, or lists by the names of the sets. */
-export type Labels = readonly string[] | Readonly<Record<string, readonly string[]>>;
+const readClasses: Reader<Classes> = (name, value) => {
+  if (Array.isArray(value)) return names()(name, value);
+  return recordOf(names(), 'a list of names, or lists by the names of sets')(name, value);
+};
 
-export interface SequenceTaggerOptions extends TaskOptions, InputOptions, Stack {
-  /** Names of the labels, or of those of several sets: `{ pos: [...], entity: [...] }`. */
-  labels: Labels;
-  /** Whether labels of neighbours influence each other: a linear-chain CRF in place of a softmax. */
-  crf?: boolean | undefined;
-  /** Default `'lstm'`. */
-  cell?: CellName | undefined;
-  /** Units of each recurrent layer, or a list, default 128. */
-  hiddenSize?: number | readonly number[] | undefined;
-  /** Widths of layers between the recurrent ones and the labels, default none. */
-  hiddenLayers?: readonly number[] | undefined;
-  /** Share of the inputs, and of what goes into the output layers, that is dropped in training, default 0. */
-  inputDropout?: number | undefined;
-  outputDropout?: number | undefined;
+const OWN = {
+  /** Names of the classes, or of those of several sets: `{ pos: [...], entity: [...] }`. */
+  classes: required(readClasses),
+  /** A linear-chain CRF instead of a softmax: labels of neighbouring steps influence each other. Default false. */
+  crf: option(check.flag, false),
+};
+const SCHEMA = { ...OWN, ...INPUT, ...stackSchema('lstm', 128), ...HEAD };
+
+/** What a tagger was created with, apart from its runtime and seed. */
+export interface SequenceTaggerConfig extends InputOptions, StackOptions, Options<typeof HEAD>, Options<typeof OWN> {}
+
+/**
+ * @typeParam C the classes
+ * @typeParam K whether there is a CRF
+ */
+export interface SequenceTaggerOptions<C extends Classes = Classes, K extends boolean = boolean>
+  extends TaskOptions,
+    Omit<SequenceTaggerConfig, 'classes' | 'crf'> {
+  /** Names of the classes, or of those of several sets: `{ pos: [...], entity: [...] }`. */
+  classes: C;
+  /** A linear-chain CRF instead of a softmax: labels of neighbouring steps influence each other. Default false. */
+  crf?: K | undefined;
 }
 
-/** What a tagger was created with, but for its runtime and seed. */
-export type SequenceTaggerConfig = Omit<SequenceTaggerOptions, keyof TaskOptions>;
+/** A label for each step; with several sets of classes, by the names of the sets. */
+export type Labels<C extends Classes = Classes> = C extends readonly string[]
+  ? readonly C[number][]
+  : { readonly [S in keyof C]: C[S] extends readonly (infer L)[] ? readonly L[] : never };
 
-const OWN = ['labels', 'crf', 'hiddenLayers', 'inputDropout', 'outputDropout'] as const;
-const STACK = RECURRENT_OPTIONS.filter((key) => key !== 'inputSize');
-const KEPT = [...new Set([...OWN, ...STACK, ...INPUT_OPTIONS])];
-const TASK = 'sequence-tagger';
+/** Something for each set, or the thing itself where there is one. */
+type BySet<C extends Classes, T> = C extends readonly string[] ? T : { readonly [S in keyof C]: T };
 
-export interface TaggerExample {
+/** Names are checked when they are used, since data rarely have literal types. */
+export interface TaggerExample<C extends Classes = Classes> {
   readonly input: Sequence;
-  /** A label for every step; by the names of the sets where there are several. */
-  readonly labels: Labels;
+  /** A label for each step; with several sets of classes, by the names of the sets. */
+  readonly labels: BySet<C, readonly string[]>;
 }
 
-/** The labels of a sequence, by the names of the sets; where there is one without a name, under ''. */
-export interface TagPrediction {
-  /** Those of the only, or the first, set. */
-  readonly labels: readonly string[];
-  readonly sets: Readonly<Record<string, readonly string[]>>;
-  /** Of the labels said, step by step, by the names of the sets; empty with a CRF, which decides as a whole. */
-  readonly probabilities: Readonly<Record<string, Float32Array>>;
-}
+/** The labels, and their probabilities, step by step. A CRF decides about the whole and has no probabilities of steps. */
+export type TagPrediction<C extends Classes = Classes, K extends boolean = boolean> = K extends true
+  ? { readonly labels: Labels<C> }
+  : { readonly labels: Labels<C>; readonly probabilities: BySet<C, Float32Array> };
 
-export interface TaggerReport {
-  readonly loss: number;
-  /** Share of steps whose label is right, of the only, or the first, set. */
+export interface TagMetrics {
+  /** Share of steps whose label is right. */
   readonly accuracy: number;
-  readonly sets: Readonly<
-    Record<
-      string,
-      {
-        readonly accuracy: number;
-        readonly classes: Record<string, ClassFigures>;
-        /** Over whole stretches, where labels are in BIO. */
-        readonly spans: ClassFigures;
-      }
-    >
-  >;
+  readonly classes: Readonly<Record<string, ClassMetrics>>;
+  /** Over whole spans, where labels are in BIO. */
+  readonly spans: ClassMetrics;
 }
 
-interface Settings {
-  readonly input: InputConfig;
-  readonly stack: RecurrentOptions;
-  readonly sets: readonly { readonly name: string; readonly labels: readonly string[] }[];
-  readonly crf: boolean;
-  readonly hiddenLayers: readonly number[];
-  readonly inputDropout: number;
-  readonly outputDropout: number;
+/** `loss` is the mean over the steps, in nats, and the sum over the sets; `accuracy` the mean over the sets. */
+export type TaggerReport<C extends Classes = Classes> = C extends readonly string[]
+  ? { readonly loss: number } & TagMetrics
+  : {
+      readonly loss: number;
+      readonly accuracy: number;
+      readonly sets: { readonly [S in keyof C]: TagMetrics };
+    };
+
+/** A set of classes; the only one has no name. */
+interface ClassSet {
+  readonly name: string;
+  readonly classes: readonly string[];
+  readonly places: ReadonlyMap<unknown, number>;
 }
 
-/** Logits of each set, [T,B,labels]. */
+/** Logits of each set, [T,B,classes]. */
 class Layers {
   readonly input: SequenceInput;
   readonly rnn: Recurrent;
@@ -118,18 +112,23 @@ class Layers {
 
   constructor(
     readonly b: Builder,
-    readonly settings: Settings,
+    readonly settings: Settings<typeof SCHEMA>,
+    readonly sets: readonly ClassSet[],
+    input: InputConfig,
+    stack: RecurrentOptions,
   ) {
-    const { sets, crf, hiddenLayers, outputDropout } = settings;
+    const { crf, hiddenLayers, outputDropout } = settings;
     const named = (prefix: string, name: string) => (name ? `${prefix}.${name}` : prefix);
-    this.input = new SequenceInput(b, 'embedding', settings.input);
-    this.rnn = new Recurrent(b, 'rnn', settings.stack);
+    this.input = new SequenceInput(b, 'embedding', input);
+    this.rnn = new Recurrent(b, 'rnn', stack);
     const inputSize = this.rnn.outputSize;
-    this.heads = sets.map(({ name, labels }) => {
-      const options = { inputSize, outputSize: labels.length, hiddenLayers, dropout: outputDropout };
+    this.heads = sets.map(({ name, classes }) => {
+      const options = { inputSize, outputSize: classes.length, hiddenLayers, dropout: outputDropout };
       return new MLP(b, named('head', name), options);
     });
-    this.chains = crf ? sets.map(({ name, labels }) => new Crf(b, named('crf', name), { labels: labels.length })) : [];
+    this.chains = crf
+      ? sets.map(({ name, classes }) => new Crf(b, named('crf', name), { numClasses: classes.length }))
+      : [];
   }
 
   forward(tape: Tape, batch: readonly Encoded[], state?: State): Rows[] {
@@ -137,306 +136,248 @@ class Layers {
     const { output } = this.rnn.forward(tape, x, state);
     return this.heads.map((head) => head.forward(tape, output));
   }
-}
 
-function checkOptions(options: SequenceTaggerOptions): {
-  settings: Settings;
-  config: SequenceTaggerConfig;
-  seed: number;
-} {
-  check.options('options', options, [...KEPT, ...TASK_OPTIONS]);
-  const seed = checkTask(options);
-  const { labels, crf = false, hiddenLayers = [], inputDropout = 0, outputDropout = 0 } = options;
-  const { cell = 'lstm', hiddenSize = 128 } = options;
-  check.flag('crf', crf);
-  const lists: Record<string, unknown> = Array.isArray(labels) ? { '': labels } : (labels as Record<string, unknown>);
-  if (typeof lists !== 'object' || lists === null)
-    check.fail('labels', 'a list of names, or lists by the names of sets', labels);
-  const sets = Object.entries(lists).map(([name, list]) => {
-    const place = name ? `labels.${name}` : 'labels';
-    return { name, labels: checkClasses(place, list) };
-  });
-  if (sets.length === 0) throw new RangeError('labels: there are none');
-  if (!Array.isArray(labels) && sets.some(({ name }) => name === ''))
-    throw new RangeError('labels: one set has no name');
-  for (const [key, rate] of Object.entries({ inputDropout, outputDropout })) {
-    if (check.number(key, rate, 0) >= 1) check.fail(key, 'a number below 1', rate);
+  /** The loss of each set, a mean over the steps. */
+  losses(tape: Tape, logits: readonly Rows[], batch: readonly Item[]): Loss[] {
+    return logits.map((rows, k) => {
+      const { T, B } = rows;
+      const targets = new Int32Array(T * B).fill(-1);
+      batch.forEach(({ labels }, b) => labels[k].forEach((label, t) => (targets[t * B + b] = label)));
+      return this.chains.length
+        ? this.chains[k].loss(tape, rows, targets, { reduction: 'tokenMean' })
+        : crossEntropyLoss(tape, rows, targets);
+    });
   }
-  if (!Array.isArray(hiddenLayers)) check.fail('hiddenLayers', 'a list of widths', hiddenLayers);
-  const input = inputConfig(options);
-  const stack = { ...storable(options, STACK), cell, hiddenSize, inputSize: inputWidth(input) } as RecurrentOptions;
-  checkRecurrent('options', stack);
-  return {
-    seed,
-    config: { ...storable(options, KEPT), ...inputOptions(input) } as SequenceTaggerConfig,
-    settings: { input, stack, sets, crf, hiddenLayers, inputDropout, outputDropout },
-  };
+
+  /** [B][sets] the class of each step, and its probability where a softmax says one. */
+  decode(tape: Tape, logits: readonly Rows[], batch: readonly { length: number }[]): Decoded[][] {
+    const bySet = logits.map((rows, k) => {
+      const paths = this.chains.length ? this.chains[k].decode(tape, rows).tags : null;
+      const p = paths ? null : softmaxRows(tape, rows);
+      const K = rows.F;
+      return batch.map(({ length }, b): Decoded => {
+        const probabilities = new Float32Array(p ? length : 0);
+        const tags = Int32Array.from({ length }, (_, t) => {
+          if (paths) return paths[b][t];
+          let best = 0;
+          const at = (t * rows.B + b) * K;
+          if (p) for (let c = 1; c < K; c++) if (p[at + c] > p[at + best]) best = c;
+          if (p) probabilities[t] = p[at + best];
+          return best;
+        });
+        return { tags, probabilities };
+      });
+    });
+    return batch.map((_, b) => bySet.map((own) => own[b]));
+  }
 }
 
-export class SequenceTagger {
-  /** What it was created with. */
-  readonly config: SequenceTaggerConfig;
-  readonly #learner: Learner<Layers>;
+interface Decoded {
+  readonly tags: Int32Array;
+  readonly probabilities: Float32Array;
+}
 
-  private constructor(learner: Learner<Layers>, config: SequenceTaggerConfig) {
-    this.#learner = learner;
-    this.config = config;
+/** An example as numbers: the classes of its steps, set by set. */
+interface Item {
+  readonly length: number;
+  readonly input: Encoded;
+  readonly labels: readonly Int32Array[];
+}
+
+const KIND: Kind<Layers, typeof SCHEMA> = {
+  task: 'sequence-tagger',
+  schema: SCHEMA,
+  layers: (settings) => {
+    const { classes } = settings;
+    const lists: [string, readonly string[]][] = Array.isArray(classes) ? [['', classes]] : Object.entries(classes);
+    const sets = lists.map(([name, own]) => ({
+      name,
+      classes: own,
+      places: new Map(own.map((label, c) => [label, c])),
+    }));
+    const input = inputOf(settings);
+    const stack = stackOf(settings, inputWidth(input));
+    return (b) => new Layers(b, settings, sets, input, stack);
+  },
+};
+
+/**
+ * Labels each step of a sequence.
+ *
+ * @example
+ * const tagger = await SequenceTagger.create({ vocabulary: 'ab1', classes: ['letter', 'digit'], hiddenSize: 8, seed: 1 });
+ * await tagger.fit([{ input: 'a1', labels: ['letter', 'digit'] }], { epochs: 2 });
+ * const [{ labels, probabilities }] = await tagger.predict(['1b']); // one of each for each step
+ */
+export class SequenceTagger<C extends Classes = Classes, K extends boolean = boolean> extends Task<
+  Layers,
+  SequenceTaggerConfig
+> {
+  private constructor(made: Made<Layers, SequenceTaggerConfig>) {
+    super(made);
   }
 
   /**
    * A model with fresh weights.
    *
-   * @throws TypeError, RangeError for options that are none; UnsupportedError where WebAssembly SIMD cannot be had
+   * @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD
    */
-  static async create(options: SequenceTaggerOptions): Promise<SequenceTagger> {
-    const { config, settings, seed } = checkOptions(options);
-    return new SequenceTagger(await Learner.create({ ...options, seed }, (b) => new Layers(b, settings)), config);
+  static async create<const C extends Classes, K extends boolean = false>(
+    options: SequenceTaggerOptions<C, K>,
+  ): Promise<SequenceTagger<C, K>> {
+    return new SequenceTagger(await create(KIND, options));
   }
 
-  get model(): Model<Layers> {
-    return this.#learner.model;
-  }
-
-  get runtime(): Runtime {
-    return this.#learner.runtime;
-  }
-
-  get #settings(): Settings {
-    return this.model.layers.settings;
-  }
-
-  /**
-   * Learns from examples, shuffled anew for each pass. Called again it goes on, also after `save` and `load`.
-   *
-   * @throws before anything is changed: RangeError, TypeError for examples that are none; NonFiniteError
-   */
-  fit(examples: readonly TaggerExample[], options: EpochOptions = {}): Run<EpochProgress, void> {
-    checkEpochs(options);
-    const { inputs, labels } = this.#encode(examples);
-    const lengths = inputs.map(({ length }) => length);
-    return fitExamples(this.#learner, lengths, options, (tape, layers, indices) => {
-      const logits = layers.forward(
-        tape,
-        Array.from(indices, (i) => inputs[i]),
-      );
-      return this.#losses(
-        tape,
-        layers,
-        logits,
-        Array.from(indices, (i) => labels[i]),
-      ).map((loss) => ({ loss, weight: 1 }));
-    });
-  }
-
-  /** The loss of each set, a mean over the steps. */
-  #losses(tape: Tape, { chains }: Layers, logits: readonly Rows[], labels: readonly (readonly Int32Array[])[]): Loss[] {
-    return logits.map((rows, k) => {
-      const { T, B } = rows;
-      const targets = new Int32Array(T * B).fill(-1);
-      labels.forEach((sets, b) => sets[k].forEach((label, t) => (targets[t * B + b] = label)));
-      return chains.length
-        ? chains[k].loss(tape, rows, targets, { reduction: 'tokenMean' })
-        : crossEntropyLoss(tape, rows, targets);
-    });
-  }
-
-  /**
-   * How well it does on examples.
-   *
-   * @param options `batchSize`: sequences at a time, default 64; `signal`
-   */
-  evaluate(examples: readonly TaggerExample[], options: BatchOptions = {}): Run<BatchProgress, TaggerReport> {
-    const { inputs, labels } = this.#encode(examples);
-    const { sets } = this.#settings;
-    const said: TagPrediction[] = new Array(inputs.length);
-    let loss = 0;
-    let steps = 0;
-    const work = (indices: Int32Array) => {
-      const predictions = this.model.forward((tape, layers) => {
-        const logits = layers.forward(
-          tape,
-          Array.from(indices, (i) => inputs[i]),
-        );
-        const own = Array.from(indices, (i) => labels[i]);
-        const count = own.reduce((n, [first]) => n + first.length, 0);
-        for (const { value } of this.#losses(tape, layers, logits, own)) loss += value * count;
-        steps += count;
-        return this.#predictions(
-          tape,
-          layers,
-          logits,
-          Array.from(indices, (i) => inputs[i].length),
-        );
-      });
-      indices.forEach((i, n) => {
-        said[i] = predictions[n];
-      });
-    };
-    const finish = (): TaggerReport => {
-      const report = sets.map(({ name, labels: names }, k) => {
-        const tally = new Tally(names);
-        let right = 0;
-        labels.forEach((truth, i) => {
-          const tags = said[i].sets[name];
-          truth[k].forEach((label, t) => {
-            if (tags[t] === names[label]) right++;
-            names.forEach((n, c) => tally.add(c, n === tags[t], c === label));
-          });
-        });
-        const so = labels.map((truth) => Array.from(truth[k], (label) => names[label]));
-        const spans = spanFigures(
-          said.map(({ sets: all }) => all[name]),
-          so,
-        );
-        return [name, { accuracy: right / steps, classes: tally.figures, spans }] as const;
-      });
-      return { loss: loss / steps, accuracy: report[0][1].accuracy, sets: Object.fromEntries(report) };
-    };
-    return inBatches(
-      inputs.map(({ length }) => length),
-      options,
-      work,
-      finish,
-    );
-  }
-
-  /**
-   * Labels of sequences, in their order.
-   *
-   * @param options `batchSize`: sequences at a time, default 64; `signal`
-   */
-  predict(inputs: readonly Sequence[], options: BatchOptions = {}): Run<BatchProgress, TagPrediction[]> {
-    if (!Array.isArray(inputs)) check.fail('inputs', 'a list of sequences', inputs);
-    const encoded = inputs.map((sequence, i) => this.model.layers.input.encode(`inputs[${i}]`, sequence));
-    const results: TagPrediction[] = new Array(inputs.length);
-    const work = (indices: Int32Array) => {
-      const batch = Array.from(indices, (i) => encoded[i]);
-      const predictions = this.model.forward((tape, layers) =>
-        this.#predictions(
-          tape,
-          layers,
-          layers.forward(tape, batch),
-          batch.map(({ length }) => length),
-        ),
-      );
-      indices.forEach((i, n) => {
-        results[i] = predictions[n];
-      });
-    };
-    return inBatches(
-      encoded.map(({ length }) => length),
-      options,
-      work,
-      () => results,
-    );
-  }
-
-  #predictions(tape: Tape, { chains }: Layers, logits: readonly Rows[], lengths: readonly number[]): TagPrediction[] {
-    const { sets } = this.#settings;
-    const results = lengths.map(() => ({
-      labels: [] as readonly string[],
-      sets: {} as Record<string, readonly string[]>,
-      probabilities: {} as Record<string, Float32Array>,
-    }));
-    sets.forEach(({ name, labels }, k) => {
-      const rows = logits[k];
-      const K = labels.length;
-      const paths = chains.length ? chains[k].decode(tape, rows).tags : null;
-      const p = paths ? null : softmaxRows(tape, rows);
-      lengths.forEach((length, b) => {
-        const tags: string[] = [];
-        const sure = new Float32Array(p ? length : 0);
-        for (let t = 0; t < length; t++) {
-          let best = paths ? paths[b][t] : 0;
-          if (p) {
-            const at = (t * rows.B + b) * K;
-            for (let c = 1; c < K; c++) if (p[at + c] > p[at + best]) best = c;
-            sure[t] = p[at + best];
-          }
-          tags.push(labels[best]);
-        }
-        results[b].sets[name] = tags;
-        results[b].probabilities[name] = sure;
-        if (k === 0) results[b].labels = tags;
-      });
-    });
-    return results;
-  }
-
-  /**
-   * A stream: the labels of steps as they come. For models that read forward in time only, without a CRF. Each stream has a state of its
-   * own, to be cloned, reset, saved.
-   */
-  stream(state: State = this.model.layers.rnn.state(1)): {
-    readonly state: State;
-    step(input: Sequence): TagPrediction;
-  } {
-    const { stack, crf } = this.#settings;
-    if (stack.bidirectional || stack.reverse || crf) {
-      throw new TypeError('stream: needs a model that reads forward in time only, without a CRF');
-    }
-    return {
-      state,
-      step: (input) => {
-        const encoded = this.model.layers.input.encode('input', input);
-        return this.model.forward(
-          (tape, layers) =>
-            this.#predictions(tape, layers, layers.forward(tape, [encoded], state), [encoded.length])[0],
-        );
-      },
-    };
-  }
-
-  #encode(examples: readonly TaggerExample[]): { inputs: Encoded[]; labels: Int32Array[][] } {
-    if (!Array.isArray(examples)) check.fail('examples', 'a list of { input, labels }', examples);
-    if (examples.length === 0) throw new RangeError('examples: there are none');
-    const { input } = this.model.layers;
-    const { sets } = this.#settings;
-    const inputs = examples.map((example, i) => input.encode(`examples[${i}].input`, example?.input));
-    const places = sets.map(({ labels }) => new Map(labels.map((label, c) => [label, c])));
-    const names = sets.map(({ name }) => name);
-    const labels = examples.map(({ labels: given }, i) => {
-      if (names[0] !== '') check.options(`examples[${i}].labels`, given, names);
-      return sets.map(({ name, labels: names }, k) => {
-        const place = `examples[${i}].labels${name && `.${name}`}`;
-        const list = name ? (given as Record<string, readonly string[]>)?.[name] : given;
-        if (!Array.isArray(list)) return check.fail(place, 'a list of labels', list);
-        if (list.length !== inputs[i].length) {
-          throw new RangeError(`${place}: ${list.length} labels for ${inputs[i].length} steps`);
-        }
-        return Int32Array.from(list, (label, t) => {
-          const c = places[k].get(label);
-          if (c === undefined) {
-            throw new RangeError(`${place}[${t}]: ${check.show(label)} is not among the labels ${check.list(names)}`);
-          }
-          return c;
-        });
-      });
-    });
-    return { inputs, labels };
-  }
-
-  /** The model as a safetensors file: with everything that training needs to go on to the same bits, or the weights alone. */
-  save(options: { weightsOnly?: boolean } = {}): Uint8Array<ArrayBuffer> {
-    return this.#learner.save(TASK, this.config, options);
+  /** The same, synchronously, for workers, worklets and scripts. */
+  static createSync<const C extends Classes, K extends boolean = false>(
+    options: SequenceTaggerOptions<C, K>,
+  ): SequenceTagger<C, K> {
+    return new SequenceTagger(createSync(KIND, options));
   }
 
   /** @throws FormatError for a file that is damaged or holds something else */
-  static async load(bytes: Uint8Array | ArrayBuffer, options: Omit<TaskOptions, 'seed'> = {}): Promise<SequenceTagger> {
-    const { file, given } = openTask(bytes, TASK, options);
-    const { learner, config } = await Learner.load(file, given, options, (own) => {
-      const { config, settings } = checkOptions(own as unknown as SequenceTaggerOptions);
-      return { config, build: (b) => new Layers(b, settings) };
+  static async load(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): Promise<SequenceTagger> {
+    return new SequenceTagger(await load(KIND, bytes, options));
+  }
+
+  static loadSync(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): SequenceTagger {
+    return new SequenceTagger(loadSync(KIND, bytes, options));
+  }
+
+  /**
+   * Trains on examples, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
+   *
+   * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
+   */
+  fit(examples: readonly TaggerExample<C>[], options: EpochOptions = {}): Run<EpochProgress, void> {
+    const settings = readOptions('fit', FIT_EXAMPLES, options);
+    return this.fitExamples(this.#encode(examples), options, settings, (tape, layers, batch) => {
+      const logits = layers.forward(tape, inputsOf(batch));
+      return layers.losses(tape, logits, batch).map((loss) => ({ loss, weight: 1 }));
     });
-    return new SequenceTagger(learner, config);
   }
 
-  /** Gives all memory back. The model cannot be used afterwards. */
-  dispose(): void {
-    this.#learner.dispose();
+  /** How well it does on examples. */
+  evaluate(examples: readonly TaggerExample<C>[], options: BatchOptions = {}): Run<BatchProgress, TaggerReport<C>> {
+    const settings = readOptions('evaluate', BATCHES, options);
+    const items = this.#encode(examples);
+    const { sets } = this.model.layers;
+    const counts = sets.map(({ classes }) => ({
+      tally: new Tally(classes),
+      right: 0,
+      predicted: [] as string[][],
+      actual: [] as string[][],
+    }));
+    let loss = 0;
+    let steps = 0;
+    const count = (tape: Tape, layers: Layers, batch: Item[]) => {
+      const logits = layers.forward(tape, inputsOf(batch));
+      const n = batch.reduce((sum, { length }) => sum + length, 0);
+      for (const { value } of layers.losses(tape, logits, batch)) loss += value * n;
+      steps += n;
+      layers.decode(tape, logits, batch).forEach((decoded, b) => {
+        sets.forEach(({ classes }, k) => {
+          const { tags } = decoded[k];
+          const truth = batch[b].labels[k];
+          const own = counts[k];
+          truth.forEach((label, t) => {
+            if (tags[t] === label) own.right++;
+            classes.forEach((_, c) => own.tally.add(c, c === tags[t], c === label));
+          });
+          own.predicted.push(Array.from(tags, (c) => classes[c]));
+          own.actual.push(Array.from(truth, (c) => classes[c]));
+        });
+      });
+    };
+    const report = () => {
+      const metrics = counts.map(({ tally, right, predicted, actual }) => ({
+        accuracy: right / steps,
+        classes: tally.metrics,
+        spans: spanMetrics(predicted, actual),
+      }));
+      const accuracy = metrics.reduce((sum, own) => sum + own.accuracy, 0) / sets.length;
+      const one = sets[0].name === '';
+      const rest = one ? metrics[0] : { accuracy, sets: this.#bySet(metrics) };
+      return { loss: loss / steps, ...rest } as TaggerReport<C>;
+    };
+    return this.measure(items, settings, count, report);
   }
 
-  [Symbol.dispose](): void {
-    this.dispose();
+  /** The labels of sequences, in their order. */
+  predict(inputs: readonly Sequence[], options: BatchOptions = {}): Run<BatchProgress, TagPrediction<C, K>[]> {
+    const settings = readOptions('predict', BATCHES, options);
+    const { input } = this.model.layers;
+    const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
+    return this.forEach(items, settings, (tape, layers, batch) => {
+      const decoded = layers.decode(tape, layers.forward(tape, batch), batch);
+      return decoded.map((own) => this.#prediction(own));
+    });
   }
+
+  /**
+   * A stream: the labels of steps as they come. For models that read forward in time only, without a CRF.
+   *
+   * @param saved what `save` of a stream gave
+   */
+  stream(saved?: Uint8Array | ArrayBuffer): Stream<Sequence, TagPrediction<C, K>> {
+    const { layers } = this.model;
+    const { bidirectional, reverse, crf, cell } = layers.settings;
+    if (bidirectional || reverse || crf) {
+      throw new TypeError('stream: needs a model that reads forward in time only, without a CRF');
+    }
+    return this.openStream(saved, {
+      cell,
+      start: () => ({ state: layers.rnn.state(1), values: {} }),
+      step: (sequence: Sequence, { state }) => {
+        const batch = [layers.input.encode('input', sequence)];
+        return this.model.forward((tape) => {
+          const [decoded] = layers.decode(tape, layers.forward(tape, batch, state), batch);
+          return this.#prediction(decoded);
+        });
+      },
+    });
+  }
+
+  #prediction(decoded: readonly Decoded[]): TagPrediction<C, K> {
+    const { sets, settings } = this.model.layers;
+    const labels = this.#bySet(decoded.map(({ tags }, k) => Array.from(tags, (c) => sets[k].classes[c])));
+    const probabilities = this.#bySet(decoded.map((own) => own.probabilities));
+    const prediction: object = settings.crf ? { labels } : { labels, probabilities };
+    return prediction as TagPrediction<C, K>;
+  }
+
+  /** One for each set, by their names where they have any. */
+  #bySet<T>(list: readonly T[]): T | Record<string, T> {
+    const { sets } = this.model.layers;
+    return sets[0].name === '' ? list[0] : Object.fromEntries(sets.map(({ name }, k) => [name, list[k]]));
+  }
+
+  #encode(examples: readonly TaggerExample<C>[]): Item[] {
+    const { input, sets } = this.model.layers;
+    const known = sets.map(({ name }) => name);
+    return encodeExamples(examples, '{ input, labels }', (place, { input: sequence, labels }) => {
+      const encoded = input.encode(`${place}.input`, sequence);
+      const given: unknown = labels;
+      if (known[0] !== '') check.options(`${place}.labels`, given, known);
+      const lists = sets.map((set) => {
+        const list = set.name === '' ? given : (given as Record<string, unknown>)[set.name];
+        return encodeLabels(`${place}.labels${set.name && `.${set.name}`}`, list, set, encoded.length);
+      });
+      return { length: encoded.length, input: encoded, labels: lists };
+    });
+  }
+}
+
+function encodeLabels(place: string, list: unknown, { classes, places }: ClassSet, steps: number): Int32Array {
+  if (!Array.isArray(list)) return check.fail(place, 'a list of labels', list);
+  if (list.length !== steps) throw new RangeError(`${place}: ${list.length} labels for ${steps} steps`);
+  return Int32Array.from(list, (label: unknown, t) => {
+    const c = places.get(label);
+    if (c !== undefined) return c;
+    throw new RangeError(`${place}[${t}]: ${check.show(label)} is not among the classes ${check.list(classes)}`);
+  });
+}
+
+function inputsOf(batch: readonly Item[]): Encoded[] {
+  return batch.map(({ input }) => input);
 }

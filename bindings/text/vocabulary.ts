@@ -1,4 +1,20 @@
 import * as check from '../check.js';
+import { type Options, option, optional, type Reader, readOptions, whole } from '../options.js';
+
+const OF = {
+  /** Tokens that occur less often are left out, default 1. */
+  minCount: option(whole(0), 1),
+  /** The number of tokens at most, default: no limit. */
+  maxSize: option(whole(1, Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER),
+  /** A token that comes first and stands for all that are left out. */
+  unknown: optional(check.text),
+};
+
+export interface VocabularyOptions extends Options<typeof OF> {}
+
+/** An option that is a text, whose characters are the tokens, or a list of tokens; kept as a list. */
+export const readVocabulary: Reader<string | readonly string[]> = (name, value) =>
+  Object.freeze(new Vocabulary(value as string | readonly string[], name).tokens);
 
 /** Tokens and their numbers. */
 export class Vocabulary {
@@ -23,7 +39,7 @@ export class Vocabulary {
       this.tokens = source.map((token, i) => check.text(`${name}[${i}]`, token));
     }
     this.tokens.forEach((token, i) => {
-      if (this.#ids.has(token)) throw new RangeError(`${name}: ${check.show(token)} is there twice`);
+      if (this.#ids.has(token)) throw new RangeError(`${name}: duplicate ${check.show(token)}`);
       this.#ids.set(token, i);
     });
     this.characters = this.tokens.every((token) => [...token].length === 1);
@@ -31,16 +47,9 @@ export class Vocabulary {
 
   /**
    * The tokens of sequences, by how often they occur, the most frequent first.
-   *
-   * @param options `minCount`: those that occur less often are left out; `maxSize`: so many at most; `unknown`: a token that comes
-   *   first and stands for all others
    */
-  static of(
-    sequences: Iterable<string | readonly string[]>,
-    options: { minCount?: number; maxSize?: number; unknown?: string } = {},
-  ): Vocabulary {
-    check.options('Vocabulary.of', options, ['minCount', 'maxSize', 'unknown']);
-    const { minCount = 1, maxSize = Number.MAX_SAFE_INTEGER, unknown } = options;
+  static of(sequences: Iterable<string | readonly string[]>, options: VocabularyOptions = {}): Vocabulary {
+    const { minCount, maxSize, unknown } = readOptions('Vocabulary.of', OF, options);
     const counts = new Map<string, number>();
     for (const sequence of sequences)
       for (const token of sequence as Iterable<string>) counts.set(token, (counts.get(token) ?? 0) + 1);
@@ -64,7 +73,7 @@ export class Vocabulary {
    * Numbers of the tokens of a text.
    *
    * @param unknown what stands for tokens that it does not know
-   * @throws RangeError that names the tokens it does not know, where nothing stands for them; TypeError for what is no token
+   * @throws RangeError that names the tokens it does not know, where nothing stands for them; TypeError for what is not a token
    */
   encode(name: string, input: string | readonly string[], unknown?: string): Int32Array {
     if (typeof input === 'string' && !this.characters) {
@@ -72,20 +81,20 @@ export class Vocabulary {
     }
     if (typeof input !== 'string' && !Array.isArray(input)) check.fail(name, 'a text or a list of tokens', input);
     const tokens = typeof input === 'string' ? [...input] : input;
-    const strange = new Set<string>();
+    const missing = new Set<string>();
     const instead = unknown === undefined ? undefined : this.#ids.get(unknown);
     const ids = Int32Array.from(tokens, (token, t) => {
       const id = this.#ids.get(token) ?? instead;
       if (typeof token !== 'string') check.fail(`${name}[${t}]`, 'a token', token);
-      if (id === undefined) strange.add(token);
+      if (id === undefined) missing.add(token);
       return id ?? -1;
     });
-    if (strange.size > 0) {
+    if (missing.size > 0) {
       const shown = check.list(
-        [...strange].map((token) => JSON.stringify(token)),
+        [...missing].map((token) => JSON.stringify(check.cut(token))),
         10,
       );
-      throw new RangeError(`${name}: ${shown} ${strange.size > 1 ? 'are' : 'is'} not in the vocabulary`);
+      throw new RangeError(`${name}: ${shown} ${missing.size > 1 ? 'are' : 'is'} not in the vocabulary`);
     }
     return ids;
   }

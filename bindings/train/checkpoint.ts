@@ -2,16 +2,19 @@
  * What a file holds. Tensors: parameters by their PyTorch names; `optimizer.<moment>.<parameter>`; `state.<h or c>.<layer>`. In the
  * metadata, under `gatewise`, a JSON object: the model's description and, unless only the weights were saved, where training stands.
  */
+import { show } from '../check.js';
 import { FormatError } from '../errors.js';
+import { fromFormat1 } from '../files/renames.js';
 import { decode, encode, match, type Tensor } from '../files/safetensors.js';
-import { ownTensors, weightsOf } from '../files/weights.js';
+import { ownTensors, renamed, weightsOf } from '../files/weights.js';
 import type { Model } from '../nn/model.js';
-import { State } from '../nn/recurrent.js';
+import { State } from '../nn/recurrent/state.js';
 import type { Stream } from '../random.js';
 import { Optimizer, type OptimizerOptions } from './optimizer.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 
-const FORMAT = 1;
+/** The format of the files; renames.ts reads the one before. */
+export const FORMAT = 2;
 
 /** The `gatewise` entry of the metadata. */
 export interface Description {
@@ -21,6 +24,8 @@ export interface Description {
   readonly seed: number;
   /** What the task was created with. */
   readonly config: Record<string, unknown>;
+  /** What the task learned apart from the weights: the scale of a series, say. */
+  readonly data?: Record<string, unknown>;
   readonly random?: Record<Stream, number>;
   readonly optimizer?: { readonly options: OptimizerOptions; readonly step: number };
   readonly schedule?: { readonly options: ScheduleOptions; readonly memory: Schedule['memory'] };
@@ -34,15 +39,21 @@ export interface Checkpoint {
   readonly tensors: Map<string, Tensor>;
 }
 
+/** Where training stands. */
+export interface Standing {
+  optimizer: Optimizer | null;
+  schedule: Schedule | null;
+  /** Where the task's data stand, in its own words. */
+  position: object | null;
+  /** The state that is carried from step to step. */
+  state: State | null;
+}
+
+/** @param about the task, what it was created with, and `data`, what it learned apart from the weights */
 export function save(
   model: Model<unknown>,
-  about: { task: string; config: object },
-  training: {
-    optimizer: Optimizer | null;
-    schedule: Schedule | null;
-    state: State | null;
-    position: object | null;
-  } | null,
+  about: { task: string; config: object; data?: Readonly<Record<string, unknown>> | undefined },
+  training: Standing | null,
 ): Uint8Array<ArrayBuffer> {
   const { runtime, parameters, random } = model;
   const tensors = weightsOf(model);
@@ -73,20 +84,36 @@ export function save(
   return encode(tensors, { gatewise: JSON.stringify(description) });
 }
 
+/** How others call the recurrent layers. */
+const OTHERS = { 'lstm.': 'rnn.', 'gru.': 'rnn.' };
+
 /** Reads a file; its description is null where gatewise did not write it. */
-export function open(bytes: Uint8Array | ArrayBuffer, task: string): Checkpoint {
-  const { tensors, metadata } = decode(bytes);
-  if (metadata.gatewise === undefined) return { description: null, metadata, tensors };
+export function open(
+  bytes: Uint8Array | ArrayBuffer,
+  task: string,
+  rename: Readonly<Record<string, string>> = {},
+): Checkpoint {
+  const file = decode(bytes);
+  const { metadata } = file;
+  const own = metadata.gatewise !== undefined;
+  const tensors = renamed(file.tensors, own ? rename : { ...OTHERS, ...rename });
+  if (!own) return { description: null, metadata, tensors };
   let description: Description;
   try {
     description = JSON.parse(metadata.gatewise);
   } catch {
-    throw new FormatError("the file's description (metadata, `gatewise`) is no JSON");
+    throw new FormatError("the file's description (metadata, `gatewise`) is not valid JSON");
   }
-  if (description?.format !== FORMAT) {
-    throw new FormatError(`the file is of format ${description?.format}; this version reads format ${FORMAT}`);
+  if (typeof description !== 'object' || description === null) {
+    throw new FormatError("the file's description (metadata, `gatewise`) is not an object");
   }
-  if (description.task !== task) throw new FormatError(`the file holds a ${description.task}, not a ${task}`);
+  if (description.format === 1) description = fromFormat1({ ...description }) as Description & Record<string, unknown>;
+  if (description.format !== FORMAT) {
+    throw new FormatError(
+      `the file is of format ${show(description.format)}; this version reads formats 1 and ${FORMAT}`,
+    );
+  }
+  if (description.task !== task) throw new FormatError(`the file holds ${show(description.task)}, not '${task}'`);
   if (typeof description.config !== 'object' || description.config === null) {
     throw new FormatError("the file's description has no `config`");
   }
@@ -94,17 +121,8 @@ export function open(bytes: Uint8Array | ArrayBuffer, task: string): Checkpoint 
 }
 
 /** Brings a fresh model to where the file stands; returns what else was saved. */
-export function restore(
-  model: Model<unknown>,
-  { description, tensors }: Checkpoint,
-  aliases: Readonly<Record<string, readonly string[]>>,
-): {
-  optimizer: Optimizer | null;
-  schedule: Schedule | null;
-  state: State | null;
-  position: Record<string, unknown> | null;
-} {
-  const values = match(ownTensors(tensors), model.parameters, aliases);
+export function restore(model: Model<unknown>, { description, tensors }: Checkpoint): Standing {
+  const values = match(ownTensors(tensors), model.parameters);
   const optimizer = description?.optimizer ? new Optimizer(model, description.optimizer.options) : null;
   if (optimizer) optimizer.steps = description?.optimizer?.step ?? 0;
 
@@ -113,7 +131,6 @@ export function restore(
     model.parameters.map(({ name, shape }) => ({ name: `optimizer.${moment}.${name}`, shape })),
   );
   const momentValues = match(moments, expected);
-  const states = [...tensors].filter(([name]) => name.startsWith('state.'));
   for (const [name, data] of values) model.set(name, data);
   for (const [moment, slab] of Object.entries(optimizer?.moments ?? {})) {
     for (const { name, at } of model.parameters) {
@@ -121,11 +138,15 @@ export function restore(
     }
   }
   if (description?.random) Object.assign(model.random.next, description.random);
-  const of = (kind: string) => states.filter(([name]) => name.startsWith(`state.${kind}.`)).map(([, { data }]) => data);
-  const batch = states[0]?.[1].shape[0] ?? 0;
+  const of = (kind: string) => {
+    const list: Tensor[] = [];
+    for (let t = tensors.get(`state.${kind}.0`); t; t = tensors.get(`state.${kind}.${list.length}`)) list.push(t);
+    return list.map(({ data }) => data);
+  };
+  const batch = tensors.get('state.h.0')?.shape[0];
   const schedule = description?.schedule
     ? new Schedule(description.schedule.options, description.schedule.memory)
     : null;
   const position = description?.position ?? null;
-  return { optimizer, schedule, position, state: states.length > 0 ? new State(batch, of('h'), of('c')) : null };
+  return { optimizer, schedule, position, state: batch === undefined ? null : new State(batch, of('h'), of('c')) };
 }

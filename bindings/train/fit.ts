@@ -2,32 +2,28 @@
 import * as check from '../check.js';
 import { NonFiniteError } from '../errors.js';
 import type { Model } from '../nn/model.js';
-import type { Loss, Tape } from '../tape.js';
-import { OPTIMIZER_OPTIONS, type Optimizer, type OptimizerOptions } from './optimizer.js';
+import { type Options, option, optional, readOptions, real, whole } from '../options.js';
+import type { Minimised, Tape } from '../tape.js';
+import { OPTIMIZER, type Optimizer, type OptimizerOptions } from './optimizer.js';
 import { Breather } from './run.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 
-export interface FitOptions extends OptimizerOptions {
-  /** Updates to make. */
-  steps?: number | undefined;
-  /** Scales the gradients so that their norm over all parameters is at most this; 0: not. Default 1. */
-  clipNorm?: number | undefined;
-  /** Clamps every gradient to ± this, before `clipNorm`; 0: not. Default 0. */
-  clipValue?: number | undefined;
-  /** How the learning rate changes; default: it does not. A model that is trained on goes on with the schedule it has. */
-  schedule?: ScheduleOptions | undefined;
+const OWN = {
+  /** Steps to make, default 1000. */
+  steps: option(whole(1), 1000),
+  /** Scales the gradients so that their norm over all parameters is at most this; 0: no limit. Default 1. */
+  clipNorm: option(real(0), 1),
+  /** Clamps every gradient to ± this, before `clipNorm`; 0: no limit. Default 0. */
+  clipValue: option(real(0), 0),
+  /** How the learning rate changes; default: it does not. A model that is trained further keeps the schedule it has. */
+  schedule: optional((_: string, value): ScheduleOptions => new Schedule(value as ScheduleOptions).options),
   /** Stops after the running step; `fit` then throws the signal's reason. */
-  signal?: AbortSignal | undefined;
-}
+  signal: optional(check.signal),
+};
 
-export const FIT_OPTIONS: readonly string[] = [
-  ...OPTIMIZER_OPTIONS,
-  'steps',
-  'clipNorm',
-  'clipValue',
-  'schedule',
-  'signal',
-];
+export const FIT = { ...OPTIMIZER, ...OWN };
+
+export interface FitOptions extends OptimizerOptions, Options<typeof OWN> {}
 
 export interface Progress {
   /** Updates of the model so far, earlier runs included. */
@@ -47,26 +43,29 @@ export interface Progress {
 /** What a step is made of. */
 export interface Batch<L> {
   /** The forward pass. */
-  readonly loss: (tape: Tape, layers: L) => Loss | readonly { loss: Loss; weight: number }[];
+  readonly loss: (tape: Tape, layers: L) => Minimised;
   /** Called once the update has been made: what the step leaves for the next one becomes true only now. */
   readonly done?: () => void;
 }
 
-export function checkFit(options: FitOptions): { steps: number; clipNorm: number; clipValue: number } {
-  const { steps = 1000, clipNorm = 1, clipValue = 0, signal } = options;
-  check.whole('steps', steps);
-  check.number('clipNorm', clipNorm, 0);
-  check.number('clipValue', clipValue, 0);
-  if (options.schedule !== undefined) {
-    if (typeof options.schedule !== 'object')
-      check.fail('schedule', "an object such as { kind: 'cosine', steps }", options.schedule);
-    new Schedule(options.schedule);
-  }
-  check.signal('signal', signal);
-  return { steps, clipNorm, clipValue };
-}
-
-/** Makes the steps of a run. The model changes in whole steps only. */
+/**
+ * Makes the steps of a run, and yields the progress after each. The model changes in whole steps only.
+ *
+ * @param next gives the batch of a step
+ * @throws NonFiniteError for a loss or a gradient that is not finite, with the model as it was before that step
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, mseLoss, Optimizer, Runtime, train } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'line', { inputSize: 1, outputSize: 1 }));
+ * const loss = (tape, line) => mseLoss(tape, line.forward(tape, input(tape, [1, 2], { T: 2, B: 1, F: 1 })), [3, 5]);
+ * const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 0.1 });
+ * let last;
+ * for await (const progress of train(model, optimizer, { steps: 500 }, () => ({ loss }))) last = progress;
+ * console.log(last.step, last.loss < 1e-4); // 500 true
+ * ```
+ */
 export async function* train<L>(
   model: Model<L>,
   optimizer: Optimizer,
@@ -74,8 +73,8 @@ export async function* train<L>(
   next: () => Batch<L>,
   schedule: Schedule | null = options.schedule ? new Schedule(options.schedule) : null,
 ): AsyncGenerator<Progress, void, void> {
-  const { steps, clipNorm, clipValue } = checkFit(options);
-  const { learningRate: base = optimizer.settings.learningRate, signal } = options;
+  const { steps, clipNorm, clipValue, signal } = readOptions('train', FIT, options);
+  const { learningRate: base = optimizer.settings.learningRate } = options;
   const breather = new Breather();
   const began = performance.now();
   const first = optimizer.steps;
@@ -102,11 +101,8 @@ export async function* train<L>(
   }
 }
 
-/** Clips the gradients; returns their norm before. */
+/** Checks the loss and the gradients, and clips them; returns their norm before any clipping. */
 function clip(model: Model<unknown>, step: number, loss: number, clipNorm: number, clipValue: number): number {
-  const { core } = model.runtime;
-  const { gradients, slabBytes } = model;
-  const n = slabBytes / 4;
   if (!Number.isFinite(loss)) {
     throw new NonFiniteError(
       `the loss of step ${step} is ${loss}; the model is as it was before that step. A lower learningRate or clipNorm may help`,
@@ -114,20 +110,17 @@ function clip(model: Model<unknown>, step: number, loss: number, clipNorm: numbe
       'loss',
     );
   }
-  if (clipValue > 0) core.clipValue(gradients, n, clipValue);
-  const norm = Math.sqrt(core.sumSquares(gradients, n));
+  const norm = model.gradientNorm();
   if (!Number.isFinite(norm)) {
-    const where = model.parameters.find(
-      ({ grad, size }) => !Number.isFinite(core.sumSquares(grad, Math.ceil(size / 4) * 4)),
-    );
+    const where =
+      model.parameters.find(({ name }) => !model.gradient(name).every(Number.isFinite))?.name ?? 'gradients';
     throw new NonFiniteError(
-      `the gradient of ${where?.name} in step ${step} is not finite; the model is as it was before that step. A lower learningRate may help`,
+      `the gradient of ${where} in step ${step} is not finite; the model is as it was before that step. A lower learningRate may help`,
       step,
-      where?.name ?? 'gradients',
+      where,
     );
   }
-  // PyTorch's clip_grad_norm_
-  const scale = clipNorm / (norm + 1e-6);
-  if (clipNorm > 0 && scale < 1) core.scale(gradients, n, scale);
+  if (clipValue > 0) model.clipGradValue(clipValue);
+  if (clipNorm > 0) model.clipGradNorm(clipNorm, clipValue > 0 ? undefined : norm);
   return norm;
 }

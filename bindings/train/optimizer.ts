@@ -1,99 +1,100 @@
 /** Optimizers: hyperparameters and moments on this side, arithmetic in the core. The semantics are PyTorch's. */
 import * as check from '../check.js';
-import type { Model } from '../nn/model.js';
+import type { Model, Parameter } from '../nn/model.js';
+import { type Options, oneOf, option, optional, pick, rate, readOptions, real } from '../options.js';
 
-/** Hyperparameters; which ones count depends on `optimizer`. */
-export interface OptimizerOptions {
+/** Which of them count depends on `optimizer`. */
+export const OPTIMIZER = {
   /** Default `'adam'`. */
-  optimizer?: OptimizerName | undefined;
-  /** η, default 1e-3; `fit` may be told another. */
-  learningRate?: number | undefined;
-  /** L2: λ/2·Σw² joins the loss; in `'adamw'` the weights shrink by η·λ a step instead. Default 0, `'adamw'` 0.01. */
-  weightDecay?: number | undefined;
+  optimizer: option(oneOf('sgd', 'rmsprop', 'adam', 'adamw', 'adagrad'), 'adam'),
+  /** η, default 1e-3. `fit` takes the one that it is given, also when it resumes. */
+  learningRate: option(real(0), 1e-3),
+  /** L2: λ/2·Σw² joins the loss; with `'adamw'` the weights shrink by η·λ in each step instead. Default 0, `'adamw'` 0.01. */
+  weightDecay: optional(real(0)),
   /** L1: λ·Σ|w| joins the loss. Default 0. */
-  l1?: number | undefined;
+  l1: option(real(0), 0),
   /** sgd, rmsprop: default 0. */
-  momentum?: number | undefined;
+  momentum: option(real(0), 0),
   /** sgd: default 0. */
-  dampening?: number | undefined;
-  /** sgd: needs momentum. */
-  nesterov?: boolean | undefined;
+  dampening: option(real(0), 0),
+  /** sgd: needs momentum. Default false. */
+  nesterov: option(check.flag, false),
   /** rmsprop: α, default 0.99. */
-  alpha?: number | undefined;
-  /** rmsprop: divide by the variance instead of the mean square. */
-  centered?: boolean | undefined;
-  /** adam, adamw: β₁ and β₂, default 0.9 and 0.999. */
-  beta1?: number | undefined;
-  beta2?: number | undefined;
-  /** adam, adamw: divide by the largest mean square so far. */
-  amsgrad?: boolean | undefined;
-  /** rmsprop, adam, adamw 1e-8, adagrad 1e-10. */
-  epsilon?: number | undefined;
-}
+  alpha: option(rate, 0.99),
+  /** rmsprop: divide by the variance instead of the mean square. Default false. */
+  centered: option(check.flag, false),
+  /** adam, adamw: β₁, default 0.9. */
+  beta1: option(rate, 0.9),
+  /** adam, adamw: β₂, default 0.999. */
+  beta2: option(rate, 0.999),
+  /** adam, adamw: divide by the largest mean square so far. Default false. */
+  amsgrad: option(check.flag, false),
+  /** rmsprop, adam, adamw: default 1e-8; adagrad: default 1e-10. */
+  epsilon: optional(real(0)),
+};
 
-export type OptimizerName = keyof typeof KNOWN;
+/** Hyperparameters; which of them count depends on `optimizer`. */
+export interface OptimizerOptions extends Options<typeof OPTIMIZER> {}
+
+/** The same with every default filled in. */
+export type OptimizerSettings = { readonly [K in keyof OptimizerOptions]-?: NonNullable<OptimizerOptions[K]> };
+
+export type OptimizerName = OptimizerSettings['optimizer'];
 
 const COMMON = ['optimizer', 'learningRate', 'weightDecay', 'l1'] as const;
-const KNOWN = {
-  sgd: ['momentum', 'dampening', 'nesterov'],
-  rmsprop: ['alpha', 'epsilon', 'centered', 'momentum'],
-  adam: ['beta1', 'beta2', 'epsilon', 'amsgrad'],
-  adamw: ['beta1', 'beta2', 'epsilon', 'amsgrad'],
-  adagrad: ['epsilon'],
-} as const satisfies Record<string, readonly (keyof OptimizerOptions)[]>;
+const OWN = {
+  sgd: [...COMMON, 'momentum', 'dampening', 'nesterov'],
+  rmsprop: [...COMMON, 'alpha', 'epsilon', 'centered', 'momentum'],
+  adam: [...COMMON, 'beta1', 'beta2', 'epsilon', 'amsgrad'],
+  adamw: [...COMMON, 'beta1', 'beta2', 'epsilon', 'amsgrad'],
+  adagrad: [...COMMON, 'epsilon'],
+} as const satisfies Record<OptimizerName, readonly (keyof OptimizerOptions)[]>;
 
-export const OPTIMIZER_OPTIONS: readonly (keyof OptimizerOptions)[] = [
-  ...new Set([...COMMON, ...Object.values(KNOWN).flat()]),
-];
-
-/** The options of an optimizer with every default filled in. */
-export type Settings = Required<{ [K in keyof OptimizerOptions]: NonNullable<OptimizerOptions[K]> }>;
-
-export function settings(options: OptimizerOptions): Settings {
-  const { optimizer = 'adam' } = options;
-  check.oneOf('optimizer', optimizer, Object.keys(KNOWN) as OptimizerName[]);
-  const own: readonly string[] = [...COMMON, ...KNOWN[optimizer]];
+/** @throws TypeError, RangeError for invalid options, and for those of another optimizer */
+export function settings(options: OptimizerOptions): OptimizerSettings {
+  const all = readOptions('optimizer', OPTIMIZER, options);
+  const { optimizer } = all;
+  const own = new Set<string>(OWN[optimizer]);
   for (const [key, value] of Object.entries(options)) {
-    if (value !== undefined && !own.includes(key))
-      throw new RangeError(`${key}: means nothing to the optimizer '${optimizer}'`);
+    if (value !== undefined && !own.has(key))
+      throw new RangeError(`${key}: is not an option of the optimizer '${optimizer}'`);
   }
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const all: Settings = {
-    optimizer,
-    learningRate: 1e-3,
-    weightDecay: optimizer === 'adamw' ? 0.01 : 0,
-    l1: 0,
-    momentum: 0,
-    dampening: 0,
-    nesterov: false,
-    alpha: 0.99,
-    centered: false,
-    beta1: 0.9,
-    beta2: 0.999,
-    amsgrad: false,
-    epsilon: optimizer === 'adagrad' ? 1e-10 : 1e-8,
-    ...given,
-  };
-  check.number('learningRate', all.learningRate, 0);
-  for (const key of ['weightDecay', 'l1', 'momentum', 'dampening', 'epsilon'] as const) check.number(key, all[key], 0);
-  for (const key of ['beta1', 'beta2', 'alpha'] as const) {
-    if (check.number(key, all[key], 0) >= 1) check.fail(key, 'a number below 1', all[key]);
-  }
-  for (const key of ['nesterov', 'centered', 'amsgrad'] as const) check.flag(key, all[key]);
   if (all.nesterov && (all.momentum === 0 || all.dampening !== 0)) {
     throw new RangeError('nesterov: needs momentum above 0 and dampening 0');
   }
-  return all;
+  const { weightDecay = optimizer === 'adamw' ? 0.01 : 0, epsilon = optimizer === 'adagrad' ? 1e-10 : 1e-8 } = all;
+  return { ...all, weightDecay, epsilon };
 }
 
-/** An optimizer at work on a model: `update` applies the gradients that the last step left. */
+/**
+ * Changes the parameters of a model along the gradients that `valueAndGrad` computed. The formulas are those of PyTorch 2: SGD
+ * (Sutskever et al. 2013), RMSprop (Hinton 2012), Adam (Kingma & Ba 2015, arXiv:1412.6980v9), AdamW (Loshchilov & Hutter 2019,
+ * arXiv:1711.05101v3), Adagrad (Duchi et al. 2011).
+ *
+ * @example
+ * ```js
+ * import { input, Linear, Model, mseLoss, Optimizer, Runtime } from 'gatewise';
+ *
+ * const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'line', { inputSize: 1, outputSize: 1 }));
+ * const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 0.1 });
+ * for (let i = 0; i < 200; i++) {
+ *   model.valueAndGrad((tape, line) => {
+ *     const x = input(tape, [0, 1, 2], { T: 3, B: 1, F: 1 });
+ *     return mseLoss(tape, line.forward(tape, x), [1, 3, 5]);
+ *   });
+ *   optimizer.step();
+ * }
+ * console.log(model.get('line.weight')[0].toFixed(2), optimizer.steps); // 2.00 200
+ * ```
+ */
 export class Optimizer {
-  readonly settings: Settings;
-  /** Updates so far. */
+  readonly settings: OptimizerSettings;
+  /** The number of steps made. */
   steps = 0;
-  /** Addresses of the moments, each laid out as the parameters are, by PyTorch's names. */
+  /** For authors of optimizers: addresses of the moments by PyTorch's names, with the layout of the parameters. */
   readonly moments: Readonly<Record<string, number>>;
 
+  /** @throws TypeError, RangeError for invalid options */
   constructor(
     readonly model: Model<unknown>,
     options: OptimizerOptions = {},
@@ -110,21 +111,34 @@ export class Optimizer {
     this.moments = Object.fromEntries(names.map((name) => [name, model.alloc(model.slabBytes, `optimizer's ${name}`)]));
   }
 
-  /** The settings that mean something to this optimizer. */
+  /** The settings of this kind of optimizer. */
   get options(): OptimizerOptions {
-    const own: readonly string[] = [...COMMON, ...KNOWN[this.settings.optimizer]];
-    return Object.fromEntries(Object.entries(this.settings).filter(([key]) => own.includes(key)));
+    return pick(this.settings, OWN[this.settings.optimizer]);
   }
 
-  /** One update at the given rate. */
+  /**
+   * One step. Frozen parameters, and their moments, stay as they are. Weight decay changes the gradients.
+   *
+   * @param learningRate η of this step, default that of the options
+   * @throws RangeError, and nothing changes, for a rate that is negative or not finite
+   */
   step(learningRate = this.settings.learningRate): void {
+    check.number('learningRate', learningRate, 0);
+    const { model } = this;
+    const ranges = trainedRanges(model.parameters, model.slabBytes);
+    this.steps++;
+    for (const { from, bytes } of ranges) this.#update(from, bytes / 4, learningRate);
+    model.changed();
+  }
+
+  /** A step of n parameters, `from` bytes past the first one. */
+  #update(from: number, n: number, learningRate: number): void {
     const { model, moments } = this;
     const { core } = model.runtime;
     const { optimizer, weightDecay, l1, momentum, dampening, alpha, epsilon, beta1, beta2 } = this.settings;
-    const { slab: w, gradients: g } = model;
-    const n = model.slabBytes / 4;
-    const at = (name: string) => moments[name] ?? 0;
-    this.steps++;
+    const w = model.slab + from;
+    const g = model.gradients + from;
+    const at = (name: string) => (moments[name] ? moments[name] + from : 0);
     const decoupled = optimizer === 'adamw' ? weightDecay : 0;
     if (l1 > 0 || weightDecay > decoupled) core.addDecay(g, w, n, l1, weightDecay - decoupled);
     switch (optimizer) {
@@ -173,8 +187,22 @@ export class Optimizer {
         core.adagrad(w, at('sum'), g, n, learningRate, epsilon);
         break;
     }
-    model.changed();
   }
+}
+
+/** The parts of the parameters' memory that are not frozen, in bytes from its start: all of it in one piece where none is. */
+function trainedRanges(parameters: readonly Parameter[], bytes: number): { from: number; bytes: number }[] {
+  const ranges: { from: number; bytes: number }[] = [];
+  const first = parameters[0]?.at ?? 0;
+  parameters.forEach(({ at, frozen }, i) => {
+    if (frozen) return;
+    const from = at - first;
+    const end = i + 1 < parameters.length ? parameters[i + 1].at - first : bytes;
+    const last = ranges[ranges.length - 1];
+    if (last && last.from + last.bytes === from) last.bytes = end - last.from;
+    else ranges.push({ from, bytes: end - from });
+  });
+  return ranges;
 }
 
 /** xⁿ by squaring: Math.pow may differ from engine to engine. */

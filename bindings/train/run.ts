@@ -1,19 +1,62 @@
+/** What a run drives: a generator, or what maps one. */
+export interface Work<Progress, Result> {
+  next(): Promise<IteratorResult<Progress, Result>>;
+  return(): Promise<unknown>;
+}
+
 /**
- * Long work: `await` it for its result, or iterate it for its progress. It goes on either way; what is neither awaited nor iterated
+ * Long work: `await` it for its result, or iterate it for its progress. It runs in both cases; if it is neither awaited nor iterated, it
  * starts by itself in the next turn of the event loop.
  */
 export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable<Progress> {
-  readonly #work: AsyncGenerator<Progress, Result, void>;
+  readonly #work: Work<Progress, Result>;
   readonly #result: Promise<Result>;
   #settle!: (end: Promise<Result>) => void;
   #started = false;
 
-  constructor(work: AsyncGenerator<Progress, Result, void>) {
-    this.#work = work;
+  constructor(work: Work<Progress, Result> | AsyncGenerator<Progress, Result, void>) {
+    this.#work = 'throw' in work ? { next: () => work.next(), return: () => work.return(undefined as Result) } : work;
     this.#result = new Promise((resolve) => {
       this.#settle = resolve;
     });
     setTimeout(() => this.#drive());
+  }
+
+  /**
+   * A run whose progress is that of a generator, seen through `map`.
+   *
+   * @param start called when the run starts; what it throws is the run's error
+   * @param end called once the run is over, however it ended
+   */
+  static of<Raw, Progress, Result>(
+    start: () => AsyncGenerator<Raw, Result, void>,
+    map: (progress: Raw) => Progress,
+    end: () => void = () => {},
+  ): Run<Progress, Result> {
+    let work: AsyncGenerator<Raw, Result, void> | undefined;
+    let over = false;
+    const finish = () => {
+      if (work && !over) end();
+      over = true;
+    };
+    return new Run<Progress, Result>({
+      async next(): Promise<IteratorResult<Progress, Result>> {
+        try {
+          work ??= start();
+          const step = await work.next();
+          if (!step.done) return { done: false, value: map(step.value) };
+          finish();
+          return step;
+        } catch (error) {
+          finish();
+          throw error;
+        }
+      },
+      async return() {
+        await work?.return(undefined as Result);
+        finish();
+      },
+    });
   }
 
   /** Runs to the end, unless someone iterates. */
@@ -72,7 +115,7 @@ export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable
       end.catch(() => {});
       throw error;
     } finally {
-      await this.#work.return(undefined as Result);
+      await this.#work.return();
       this.#settle(end);
       this.#result.catch(() => {});
     }

@@ -1,35 +1,55 @@
 /** Learning rates that change as training goes on. */
 import * as check from '../check.js';
+import { type Options, oneOf, option, readOptions, real, required, type Settings, whole } from '../options.js';
 
-export type ScheduleOptions = {
-  /** Steps at the front in which the rate grows in proportion, default 0. */
-  warmup?: number | undefined;
-} & (
-  | { kind: 'constant' }
+const KINDS = {
+  constant: {},
   /** The rate times `factor` after every `every` steps. */
-  | { kind: 'step'; every: number; factor: number }
-  /** Half a cosine from the rate down to `floor` (default 0) at step `steps`, where it stays (Loshchilov & Hutter 2017, arXiv:1608.03983v5). */
-  | { kind: 'cosine'; steps: number; floor?: number | undefined }
+  step: { every: required(whole(1)), factor: required(real(0)) },
   /**
-   * The rate times `factor` when the mean loss of `every` steps has not been below the best so far, by the share `threshold`
-   * (default 1e-4), for more than `patience` times; never below `floor`.
+   * Half a cosine from the rate down to `minLearningRate` at step `steps`, where it stays (Loshchilov & Hutter 2017,
+   * arXiv:1608.03983v5).
    */
-  | {
-      kind: 'plateau';
-      factor: number;
-      patience: number;
-      every?: number | undefined;
-      threshold?: number | undefined;
-      floor?: number | undefined;
-    }
-);
+  cosine: {
+    steps: required(whole(1)),
+    /** Default 0. */
+    minLearningRate: option(real(0), 0),
+  },
+  /**
+   * The rate times `factor` when the mean loss of `every` steps has not been below the best so far, by the share `threshold`,
+   * for more than `patience` times; never below `minLearningRate`.
+   */
+  plateau: {
+    factor: required(real(0, 1)),
+    patience: required(whole(0)),
+    /** Default 1. */
+    every: option(whole(1), 1),
+    /** Default 1e-4. */
+    threshold: option(real(0, 1), 1e-4),
+    /** Default 0. */
+    minLearningRate: option(real(0), 0),
+  },
+};
+type Kinds = typeof KINDS;
+type Kind = keyof Kinds;
 
-const FIELDS = {
-  constant: [],
-  step: ['every', 'factor'],
-  cosine: ['steps', 'floor'],
-  plateau: ['factor', 'patience', 'every', 'threshold', 'floor'],
-} as const;
+const COMMON = {
+  /** Steps at the beginning in which the rate grows in proportion, default 0. */
+  warmup: option(whole(0), 0),
+};
+
+export type ScheduleOptions = Options<typeof COMMON> & { [K in Kind]: { kind: K } & Options<Kinds[K]> }[Kind];
+type Kept = Settings<typeof COMMON> & { [K in Kind]: { readonly kind: K } & Settings<Kinds[K]> }[Kind];
+
+function readSchedule(name: string, given: unknown): Kept {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    return check.fail(name, "an object such as { kind: 'cosine', steps }", given);
+  }
+  const { kind: any, ...rest } = given as Record<string, unknown>;
+  const kind = oneOf(...(Object.keys(KINDS) as Kind[]))(`${name}.kind`, any);
+  const settings = readOptions(name, { ...COMMON, ...KINDS[kind] }, rest, `${name}.`);
+  return Object.freeze({ kind, ...settings }) as Kept;
+}
 
 /** What a schedule has to remember. */
 interface Memory {
@@ -44,40 +64,37 @@ interface Memory {
   count: number;
 }
 
+/**
+ * A learning rate that changes from step to step: `rate` before a step, `done` after it.
+ *
+ * @example
+ * ```js
+ * import { Schedule } from 'gatewise';
+ *
+ * const schedule = new Schedule({ kind: 'cosine', steps: 4, minLearningRate: 0.02 });
+ * const rates = [];
+ * for (let step = 0; step < 5; step++) {
+ *   rates.push(schedule.rate(0.1).toFixed(3));
+ *   schedule.done(1 / (step + 1)); // the loss of the step
+ * }
+ * console.log(rates.join(' ')); // 0.100 0.088 0.060 0.032 0.020
+ * ```
+ */
 export class Schedule {
-  readonly options: ScheduleOptions;
+  /** With every default filled in. */
+  readonly options: Kept;
   readonly memory: Memory;
 
+  /** @throws TypeError, RangeError for invalid options */
   constructor(options: ScheduleOptions, memory?: Memory) {
-    const { kind, warmup = 0, ...rest } = options;
-    check.oneOf('schedule.kind', kind, Object.keys(FIELDS) as (keyof typeof FIELDS)[]);
-    check.options('schedule', rest, FIELDS[kind]);
-    check.whole('schedule.warmup', warmup, 0);
-    switch (options.kind) {
-      case 'step':
-        check.whole('schedule.every', options.every);
-        check.number('schedule.factor', options.factor, 0);
-        break;
-      case 'cosine':
-        check.whole('schedule.steps', options.steps);
-        check.number('schedule.floor', options.floor ?? 0, 0);
-        break;
-      case 'plateau':
-        check.number('schedule.factor', options.factor, 0, 1);
-        check.whole('schedule.patience', options.patience, 0);
-        check.whole('schedule.every', options.every ?? 1);
-        check.number('schedule.threshold', options.threshold ?? 1e-4, 0, 1);
-        check.number('schedule.floor', options.floor ?? 0, 0);
-        break;
-    }
-    this.options = options;
+    this.options = readSchedule('schedule', options);
     this.memory = { made: 0, scale: 1, best: null, bad: 0, sum: 0, count: 0, ...memory };
   }
 
   /** The rate of the step that comes next. */
   rate(base: number): number {
     const { options, memory } = this;
-    const { warmup = 0 } = options;
+    const { warmup } = options;
     if (memory.made < warmup) return (base * (memory.made + 1)) / warmup;
     const n = memory.made - warmup;
     switch (options.kind) {
@@ -89,11 +106,11 @@ export class Schedule {
         return rate;
       }
       case 'cosine': {
-        const { steps, floor = 0 } = options;
-        return floor + ((base - floor) * (1 + cosPi(Math.min(n, steps) / steps))) / 2;
+        const { steps, minLearningRate: least } = options;
+        return least + ((base - least) * (1 + cosPi(Math.min(n, steps) / steps))) / 2;
       }
       case 'plateau':
-        return Math.max(base * memory.scale, Math.min(base, options.floor ?? 0));
+        return Math.max(base * memory.scale, Math.min(base, options.minLearningRate));
     }
   }
 
@@ -104,11 +121,11 @@ export class Schedule {
     if (options.kind !== 'plateau') return;
     memory.sum += loss;
     memory.count++;
-    if (memory.count < (options.every ?? 1)) return;
+    if (memory.count < options.every) return;
     const mean = memory.sum / memory.count;
     memory.sum = 0;
     memory.count = 0;
-    if (memory.best === null || mean < memory.best * (1 - (options.threshold ?? 1e-4))) {
+    if (memory.best === null || mean < memory.best * (1 - options.threshold)) {
       memory.best = mean;
       memory.bad = 0;
     } else if (++memory.bad > options.patience) {

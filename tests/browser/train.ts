@@ -17,7 +17,7 @@ export async function trainOnce(onStep: (step: number, loss: number) => void = (
     losses.push(loss);
     onStep(step, loss);
   }
-  const text = lm.generate({ prompt: 'The', length: 200, temperature: 0.7, topP: 0.9, seed: 1 });
+  const text = await lm.generate({ prompt: 'The', length: 200, temperature: 0.7, topP: 0.9, seed: 1 });
   const hash = await crypto.subtle.digest('SHA-256', lm.save());
   const digest = Array.from(new Uint8Array(hash), (b) => b.toString(16).padStart(2, '0')).join('');
   return { digest, text, losses };

@@ -13,7 +13,7 @@ interface Compared {
   factor: number;
 }
 
-/** Context [Tq·B,Fv] and weights [Tq·B,Tk]; zero where a query or a key lies behind its end. */
+/** Context [Tq·B,Fv] and weights [Tq·B,Tk]; zero where a query or a key is past its end. */
 export function attention(
   g: Graph,
   { query, keys, values, score, v, factor }: Compared,
@@ -22,7 +22,7 @@ export function attention(
   const { B } = sizes;
   const { T: Tq } = sizes.query;
   const { T: Tk } = sizes.keys;
-  // one row of zeros for all that lies behind an end
+  // one row of zeros for everything past an end
   const contexts = [g.zeros(1, values.columns)];
   const weights = [g.zeros(1, Tk)];
   const rowOf = new Map<number, number>();
@@ -63,7 +63,7 @@ export function attention(
 export interface AttentionSettings {
   score: 'dot' | 'general' | 'additive';
   scaled?: boolean;
-  /** Parameters by their names behind the prefix. */
+  /** Parameters by their names without the prefix. */
   weights: Record<string, Matrix | undefined>;
 }
 

@@ -1,6 +1,6 @@
 /**
  * What the references are written in: matrices in double precision that remember how they were made. A reference is then no more
- * than its formula; its gradient is the chain rule's, and is itself held against central differences.
+ * than its formula; its gradient is the chain rule's, and is itself checked against central differences.
  *
  * Every single operation goes through `round`. With the identity the result is the reference; with Math.fround it is what careful
  * single precision would give, whose error says how much a kernel may have.

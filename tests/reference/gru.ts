@@ -8,18 +8,30 @@ import { products } from './lstm.js';
  *     r, z = σ(W x + b + U u + b)          h' = (1 - z) n + z h
  *     n = f(W x + b + r (U u + b)), or with the reset before the product n = f(W x + b + U (r u) + b)
  */
-export const gru: CellReference = (g, x, u, h, c, w, settings) => {
-  const H = h.columns;
-  const { fromX, fromU } = products(g, x, u, w);
-  const part = (m: Matrix, n: number) => g.columns(m, n * H, (n + 1) * H);
-  const r = g.sigmoid(g.add(part(fromX, 0), part(fromU, 0)));
-  const z = g.sigmoid(g.add(part(fromX, 1), part(fromU, 1)));
-  let candidate = g.mul(r, part(fromU, 2));
-  if (settings.reset === 'before') {
-    candidate = g.product(g.mul(r, u), g.rows(w.weight_hh as Matrix, 2 * H, 3 * H));
-    if (w.bias_hh) candidate = g.add(candidate, part(w.bias_hh, 2));
-  }
-  const net = g.add(part(fromX, 2), candidate);
-  const n = settings.activation === 'relu' ? g.relu(net) : g.tanh(net);
-  return { h: g.add(n, g.mul(z, g.sub(h, n))), c };
+export const gru: CellReference = {
+  step: (g, x, u, h, c, w, settings) => {
+    const H = h.columns;
+    const { fromX, fromU } = products(g, x, u, w);
+    const part = (m: Matrix, n: number) => g.columns(m, n * H, (n + 1) * H);
+    const r = g.sigmoid(g.add(part(fromX, 0), part(fromU, 0)));
+    const z = g.sigmoid(g.add(part(fromX, 1), part(fromU, 1)));
+    let candidate = g.mul(r, part(fromU, 2));
+    if (settings.reset === 'before') {
+      candidate = g.product(g.mul(r, u), g.rows(w.weight_hh as Matrix, 2 * H, 3 * H));
+      if (w.bias_hh) candidate = g.add(candidate, part(w.bias_hh, 2));
+    }
+    const net = g.add(part(fromX, 2), candidate);
+    const n = settings.activation === 'relu' ? g.relu(net) : g.tanh(net);
+    return { h: g.add(n, g.mul(z, g.sub(h, n))), c };
+  },
+  cases: [
+    { activation: 'relu' },
+    { reset: 'before' },
+    { reset: 'before', activation: 'relu' },
+    { reset: 'before', variationalDropout: 0.3 },
+    { reset: 'before', weightDrop: 0.3 },
+    { reset: 'before', numLayers: 2, bidirectional: true },
+    { reset: 'before', bidirectional: true, ragged: true },
+    { reset: 'before', H: 33, B: 4 },
+  ],
 };

@@ -28,20 +28,38 @@ export function products(g: Graph, x: Matrix, u: Matrix, w: Weights): { fromX: M
  *
  *     a = W x + b + U u + b          c' = σ(a_f) c + σ(a_i) tanh(a_g)          h' = σ(a_o) tanh(c')
  */
-export const lstm: CellReference = (g, x, u, _h, c, w, settings) => {
-  const H = c.columns;
-  const { fromX, fromU } = products(g, x, u, w);
-  const a = g.add(fromX, fromU);
-  const gate = (n: number) => g.columns(a, n * H, (n + 1) * H);
-  const peep = (n: number, state: Matrix, net: Matrix) =>
-    w.weight_peephole ? g.add(net, g.mul(state, g.columns(w.weight_peephole, n * H, (n + 1) * H))) : net;
-  const [fAt, gAt, oAt] = settings.coupled ? [0, 1, 2] : [1, 2, 3];
-  const i = g.sigmoid(peep(0, c, gate(0)));
-  const f = settings.coupled ? g.shift(g.scale(i, -1), 1) : g.sigmoid(peep(1, c, gate(fAt)));
-  let next = g.add(g.mul(f, c), g.mul(i, g.tanh(gate(gAt))));
-  if (settings.cellClip) next = g.clamp(next, settings.cellClip);
-  const o = g.sigmoid(peep(settings.coupled ? 1 : 2, next, gate(oAt)));
-  const shown = w.norm_c ? g.add(normalized(g, next, w.norm_c), w.norm_c_bias as Matrix) : next;
-  const m = g.mul(o, g.tanh(shown));
-  return { h: w.weight_hr ? g.product(m, w.weight_hr) : m, c: next };
+export const lstm: CellReference = {
+  step: (g, x, u, _h, c, w, settings) => {
+    const H = c.columns;
+    const { fromX, fromU } = products(g, x, u, w);
+    const a = g.add(fromX, fromU);
+    const gate = (n: number) => g.columns(a, n * H, (n + 1) * H);
+    const peep = (n: number, state: Matrix, net: Matrix) =>
+      w.weight_peephole ? g.add(net, g.mul(state, g.columns(w.weight_peephole, n * H, (n + 1) * H))) : net;
+    const [fAt, gAt, oAt] = settings.coupled ? [0, 1, 2] : [1, 2, 3];
+    const i = g.sigmoid(peep(0, c, gate(0)));
+    const f = settings.coupled ? g.shift(g.scale(i, -1), 1) : g.sigmoid(peep(1, c, gate(fAt)));
+    let next = g.add(g.mul(f, c), g.mul(i, g.tanh(gate(gAt))));
+    if (settings.cellClip) next = g.clamp(next, settings.cellClip);
+    const o = g.sigmoid(peep(settings.coupled ? 1 : 2, next, gate(oAt)));
+    const shown = w.norm_c ? g.add(normalized(g, next, w.norm_c), w.norm_c_bias as Matrix) : next;
+    const m = g.mul(o, g.tanh(shown));
+    return { h: w.weight_hr ? g.product(m, w.weight_hr) : m, c: next };
+  },
+  cases: [
+    { projectionSize: 5 },
+    { projectionSize: 3, numLayers: 2, bidirectional: true },
+    { projectionSize: 5, weightDrop: 0.3 },
+    { peepholes: true },
+    { coupled: true },
+    { coupled: true, peepholes: true, numLayers: 2 },
+    { cellClip: 0.4 },
+    { cellClip: 0.5, peepholes: true, projectionSize: 4 },
+    { forgetBias: 1 },
+    { zoneoutCell: 0.4 },
+    { zoneoutCell: 0.4, zoneoutHidden: 0.2, peepholes: true, cellClip: 0.6, projectionSize: 5 },
+    { layerNorm: true, projectionSize: 5, peepholes: true, coupled: true, cellClip: 0.7 },
+    { projectionSize: 4, bidirectional: true, ragged: true },
+    { zoneoutCell: 0.4, zoneoutHidden: 0.2, weightDrop: 0.2, peepholes: true, ragged: true },
+  ],
 };

@@ -1,5 +1,5 @@
-/** A stack of recurrent layers, with everything that the layers know: the formula that the whole of nn/recurrent.ts is held to. */
-import type { RecurrentOptions } from 'gatewise';
+/** A stack of recurrent layers with all of their options, in double precision: what bindings/nn/recurrent/ is compared with. */
+import { cells as descriptions, type RecurrentOptions } from 'gatewise';
 import type { Graph, Matrix } from './autodiff.js';
 import { cells, type Weights } from './index.js';
 
@@ -17,7 +17,7 @@ export interface Stack {
  * Outputs and final states.
  *
  * @param x T matrices [B,I]
- * @param weights by their full names behind the prefix: `weight_ih_l0_reverse`
+ * @param weights by their full names without the prefix: `weight_ih_l0_reverse`
  * @param initial states of each layer and direction, if given
  */
 export function stack(
@@ -30,12 +30,13 @@ export function stack(
 ): { y: Matrix[]; h: Matrix[]; c: Matrix[] } {
   const list = typeof options.hiddenSize === 'number' ? undefined : options.hiddenSize;
   const L = options.numLayers ?? list?.length ?? 1;
+  const { hasC } = descriptions[options.cell];
   const h: Matrix[] = [];
   const c: Matrix[] = [];
   const live = (t: number) => (b: number) => !lengths || t < lengths[b];
   const masked = (m: Matrix, mask: Float32Array, row: number) =>
     g.mul(m, g.matrix(B, m.columns, mask.subarray(row * B * m.columns, (row + 1) * B * m.columns)));
-  // what lies behind an end never counts
+  // what is past an end never counts
   let steps = x.map((m, t) => g.choose(live(t), m, g.zeros(B, m.columns)));
   for (let l = 0; l < L; l++) {
     const features = steps[0].columns;
@@ -78,11 +79,11 @@ export function stack(
       for (let n = 0; n < T; n++) {
         const t = suffix ? T - 1 - n : n;
         const u = hMask ? masked(state, hMask, 0) : state;
-        const next = cells[options.cell](g, steps[t], u, state, cell, own, options);
+        const next = cells[options.cell].step(g, steps[t], u, state, cell, own, options);
         const nextH = zone(next.h, state, zhMask, t);
-        const nextC = options.cell === 'lstm' ? zone(next.c, cell, zcMask, t) : next.c;
+        const nextC = hasC ? zone(next.c, cell, zcMask, t) : next.c;
         state = g.choose(live(t), nextH, state);
-        if (options.cell === 'lstm') cell = g.choose(live(t), nextC, cell);
+        if (hasC) cell = g.choose(live(t), nextC, cell);
         ys[t] = g.choose(live(t), state, g.zeros(B, P));
       }
       h.push(state);

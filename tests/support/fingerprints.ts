@@ -22,7 +22,7 @@ const CLASSES = ['few', 'some', 'many'];
 const BY_CLASS = WORDS.map((word) => ({ input: word, label: CLASSES[Math.min(2, Math.floor(word.length / 5))] }));
 const BY_CLASS_OF_VECTORS = BY_CLASS.map(({ label }, i) => ({ input: VECTORS[i], label }));
 const BY_LETTERS = WORDS.map((word) => ({ input: word, label: [...VOWELS].filter((vowel) => word.includes(vowel)) }));
-const BY_NUMBERS = WORDS.map((word, i) => ({ input: VECTORS[i], label: [word.length / 10, VECTORS[i][0]] }));
+const BY_NUMBERS = WORDS.map((word, i) => ({ input: VECTORS[i], target: [word.length / 10, VECTORS[i][0]] }));
 
 // tagger
 const KINDS = WORDS.map((word) => ({
@@ -89,7 +89,7 @@ export const configurations: Readonly<Record<string, Configuration>> = {
       activation: 'sigmoid',
       initializers: {
         input: { kind: 'uniform', bound: 0.3 },
-        recurrent: { kind: 'normal', deviation: 0.2 },
+        recurrent: { kind: 'normal', std: 0.2 },
         bias: { kind: 'constant', value: 0.1 },
       },
     },
@@ -186,13 +186,21 @@ export const configurations: Readonly<Record<string, Configuration>> = {
   'sgd-schedule-cosine': layers({
     recurrent: { cell: 'lstm', hiddenSize: 5 },
     optimizer: { optimizer: 'sgd', momentum: 0.8, dampening: 0.1, learningRate: 0.2 },
-    fit: { schedule: { kind: 'cosine', steps: 150, floor: 0.01, warmup: 9 } },
+    fit: { schedule: { kind: 'cosine', steps: 150, minLearningRate: 0.01, warmup: 9 } },
   }),
   'rmsprop-schedule-plateau': layers({
     recurrent: { cell: 'rnn', hiddenSize: 7 },
     optimizer: { optimizer: 'rmsprop', alpha: 0.95, learningRate: 0.02 },
     fit: {
-      schedule: { kind: 'plateau', factor: 0.5, patience: 2, every: 5, threshold: 0.01, floor: 0.001, warmup: 5 },
+      schedule: {
+        kind: 'plateau',
+        factor: 0.5,
+        patience: 2,
+        every: 5,
+        threshold: 0.01,
+        minLearningRate: 0.001,
+        warmup: 5,
+      },
     },
   }),
 
@@ -224,7 +232,7 @@ export const configurations: Readonly<Record<string, Configuration>> = {
     of: 'classifier',
     options: { ...vectors, classes: CLASSES, cell: 'gru', hiddenSize: 10, pooling: 'mean', inputDropout: 0.1 },
     examples: BY_CLASS_OF_VECTORS,
-    fit: { classWeights: [1, 0.5, 2] },
+    fit: { classWeights: { [CLASSES[1]]: 0.5, [CLASSES[2]]: 2 } },
   },
   'classifier-max-hidden-layers': {
     of: 'classifier',
@@ -242,26 +250,26 @@ export const configurations: Readonly<Record<string, Configuration>> = {
     examples: BY_LETTERS,
   },
   'classifier-numbers': {
-    of: 'classifier',
-    options: { ...vectors, outputs: 2, hiddenSize: 6, pooling: 'mean' },
+    of: 'regressor',
+    options: { ...vectors, outputSize: 2, hiddenSize: 6, pooling: 'mean' },
     examples: BY_NUMBERS,
     fit: { optimizer: 'adamw', learningRate: 0.02 },
   },
   'tagger-softmax': {
     of: 'tagger',
-    options: { ...tokens, labels: ['vowel', 'other'], hiddenSize: 6, bidirectional: true, outputDropout: 0.1 },
+    options: { ...tokens, classes: ['vowel', 'other'], hiddenSize: 6, bidirectional: true, outputDropout: 0.1 },
     examples: KINDS,
   },
   'tagger-crf': {
     of: 'tagger',
-    options: { ...tokens, labels: ['vowel', 'other'], crf: true, cell: 'gru', hiddenSize: 7, hiddenLayers: [5] },
+    options: { ...tokens, classes: ['vowel', 'other'], crf: true, cell: 'gru', hiddenSize: 7, hiddenLayers: [5] },
     examples: KINDS,
   },
   'tagger-several-sets': {
     of: 'tagger',
     options: {
       features: FEATURES,
-      labels: { kind: ['vowel', 'other'], half: ['first', 'second'] },
+      classes: { kind: ['vowel', 'other'], half: ['first', 'second'] },
       hiddenSize: 9,
       bidirectional: true,
       merge: 'sum',
@@ -288,7 +296,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
       pass: 'input',
     },
     examples: VOWELS_BACK,
-    write: [{}, { sample: true, topK: 3, seed: 2 }],
+    write: [{}],
+    generate: [{ topK: 3, seed: 2 }],
   },
   'seq2seq-additive-mean-both': {
     of: 'seq2seq',
@@ -303,7 +312,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
       dropout: 0.1,
     },
     examples: VOWELS_BACK,
-    write: [{}, { sample: true, topP: 0.8, temperature: 1.2 }],
+    write: [{}],
+    generate: [{ topP: 0.8, temperature: 1.2 }],
   },
   'seq2seq-several-encoders': {
     of: 'seq2seq',
@@ -339,7 +349,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
     of: 'generator',
     options: { classes: CLASSES, target: LETTERS, embeddingSize: 5, hiddenSize: 11, hiddenLayers: [6] },
     examples: NAMED,
-    write: [{}, { beamWidth: 3 }, { sample: true, temperature: 0.7, topK: 5, topP: 0.9, seed: 4 }],
+    write: [{}, { beamWidth: 3 }],
+    generate: [{ temperature: 0.7, topK: 5, topP: 0.9, seed: 4 }],
   },
   'generator-vectors': {
     of: 'generator',
@@ -358,7 +369,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
       initialState: 'learned',
     },
     examples: FRAMES,
-    write: [{}, { sample: true, seed: 6 }],
+    write: [{}],
+    generate: [{ seed: 6 }],
   },
   'forecaster-direct': {
     of: 'forecaster',

@@ -2,6 +2,8 @@
 import {
   Attention,
   bceWithLogitsLoss,
+  type Gradient,
+  gradientOf,
   huberLoss,
   input,
   LayerNorm,
@@ -12,7 +14,7 @@ import {
 } from 'gatewise';
 import { runtime } from './builds.js';
 import { type Case, hold, load } from './golden.js';
-import { type Numbers, packed, runLayers } from './layers.js';
+import { type Numbers, runLayers } from './layers.js';
 
 /** Whether `layerCase` has a runner for a case. */
 export function layerSupported({ kind, config }: Case): boolean {
@@ -41,16 +43,14 @@ function loss(c: Case, build: string): void {
   const F = shape[shape.length - 1];
   const r = runtime(build);
   const model = new Model(r, 0, () => null);
-  let gradient: Float32Array | undefined;
+  let gradient: Gradient | undefined;
   const value = model.valueAndGrad((tape) => {
     const x = input(tape, t.pred, { T: t.pred.length / F, B: 1, F }, { gradient: true });
-    tape.record(() => {
-      gradient = packed(tape, x, 'gradient');
-    });
+    gradient = gradientOf(tape, x);
     return losses[c.config.op as keyof typeof losses](tape, x, t, c);
   });
   hold(c, `${build} ${c.config.op}`, 'loss', [value], t.loss);
-  hold(c, `${build} ${c.config.op}`, 'dpred', gradient as Float32Array, t.dpred);
+  hold(c, `${build} ${c.config.op}`, 'dpred', gradient?.values as Float32Array, t.dpred);
   r.dispose();
 }
 
@@ -116,7 +116,7 @@ function attention(c: Case, build: string): void {
     (tape, layer) => {
       const options = { gradient: true, batchFirst: true };
       const query = input(tape, t.query, { T: Tq, B, F: Fq }, options);
-      const keys = input(tape, t.keys, { T: Tk, B, F: Fk }, { ...options, lengths: t.key_lengths });
+      const keys = input(tape, t.keys, { T: Tk, B, F: Fk, lengths: t.key_lengths }, options);
       const { context, weights, output } = layer.forward(tape, query, keys);
       return {
         inputs: { dquery: query, dkeys: keys },

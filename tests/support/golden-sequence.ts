@@ -1,8 +1,7 @@
 /** The golden cases of losses over sequences, by the operation that they are of. */
-import { Crf, ctcLoss, input, type Loss, Model, type Tape } from 'gatewise';
+import { Crf, ctcLoss, type Gradient, gradientOf, input, type Loss, Model, type Tape } from 'gatewise';
 import { runtime } from './builds.js';
 import { type Case, hold, load } from './golden.js';
-import { packed } from './layers.js';
 
 function ctcCase(c: Case, build: string): void {
   const t = load(c);
@@ -12,16 +11,14 @@ function ctcCase(c: Case, build: string): void {
   const targets = Array.from(t.target_lengths, (size, b) => t.targets.subarray(b * S, b * S + size));
   const r = runtime(build);
   const model = new Model(r, 0, () => null);
-  let gradient: Float32Array | undefined;
+  let gradient: Gradient | undefined;
   const loss = model.valueAndGrad((tape) => {
-    const logits = input(tape, t.logits, { T, B, F }, { lengths: t.input_lengths, gradient: true });
-    tape.record(() => {
-      gradient = packed(tape, logits, 'gradient');
-    });
+    const logits = input(tape, t.logits, { T, B, F, lengths: t.input_lengths }, { gradient: true });
+    gradient = gradientOf(tape, logits);
     return ctcLoss(tape, logits, targets, { blank, reduction });
   });
   hold(c, `${build} ctc`, 'loss', [loss], t.loss);
-  hold(c, `${build} ctc`, 'dlogits', gradient as Float32Array, t.dlogits);
+  hold(c, `${build} ctc`, 'dlogits', gradient?.values as Float32Array, t.dlogits);
   r.dispose();
 }
 
@@ -30,7 +27,7 @@ function crfCase(c: Case, build: string): void {
   const [B, T, K] = c.tensors.emissions[1];
   const steps = Array.from(t.lengths);
   const r = runtime(build);
-  const model = new Model(r, 0, (b) => new Crf(b, 'crf', { labels: K }));
+  const model = new Model(r, 0, (b) => new Crf(b, 'crf', { numClasses: K }));
   for (const { name } of model.parameters) model.set(name, t[name.slice(4)]);
   // time-major, the sequences from `from` to `to`
   const tags = (from: number, to: number) =>
@@ -42,23 +39,19 @@ function crfCase(c: Case, build: string): void {
     input(
       tape,
       t.emissions.subarray(from * T * K, to * T * K),
-      { T, B: to - from, F: K },
-      { lengths: steps.slice(from, to), batchFirst: true, gradient: true },
+      { T, B: to - from, F: K, lengths: steps.slice(from, to) },
+      { batchFirst: true, gradient: true },
     );
   const got: Record<string, ArrayLike<number>> = {};
+  let demissions: Gradient | undefined;
   got.loss = [
     model.valueAndGrad((tape, crf): Loss => {
       const emissions = rows(tape, 0, B);
-      tape.record(() => {
-        const g = packed(tape, emissions, 'gradient');
-        got.demissions = t.emissions.map((_, i) => {
-          const [b, t, k] = [Math.floor(i / K / T), Math.floor(i / K) % T, i % K];
-          return g[(t * B + b) * K + k];
-        });
-      });
+      demissions = gradientOf(tape, emissions, { batchFirst: true });
       return crf.loss(tape, emissions, tags(0, B), { reduction: c.config.reduction });
     }),
   ];
+  got.demissions = demissions?.values ?? [];
   for (const { name } of model.parameters) got[`d${name.slice(4)}`] = model.gradient(name);
   got.nll = steps.map((_, b) =>
     model.forward((tape, crf) => crf.loss(tape, rows(tape, b, b + 1), tags(b, b + 1)).value),

@@ -75,8 +75,8 @@ export function layerOperation<L = null>(seed: number, op: LayerOperation<L>): O
         upstream,
         (tape, layers) => {
           const rows = Object.fromEntries(
-            Object.entries(op.rows).map(([name, { lengths, ...shape }]) => {
-              const x = input(tape, inputs[name], shape, { gradient: true, ...(lengths ? { lengths } : {}) });
+            Object.entries(op.rows).map(([name, { scale: _, ...shape }]) => {
+              const x = input(tape, inputs[name], shape, { gradient: true });
               poison(tape, x);
               return [name, x];
             }),

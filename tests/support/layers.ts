@@ -1,35 +1,43 @@
-/** Runs layers forward and back with given upstream gradients, and reads out what went in and came out. */
+/** Runs layers forward and backward with given upstream gradients, and reads what went in and came out. */
 
-import { type Builder, Model, type Rows, type Tape } from 'gatewise';
+import { type Builder, dotLoss, gradientOf, input, type Loss, Model, type Rows, read, type Tape } from 'gatewise';
 import type { Runtime } from '#dist/bindings/core/runtime.js';
 
 export type Numbers = Record<string, ArrayLike<number>>;
 
-/** The numbers of rows, or those of their gradient, packed. */
-export function packed(
-  tape: Tape,
-  { at, grad, ld, T, B, F }: Rows,
-  of: 'values' | 'gradient' = 'values',
-): Float32Array {
-  const from = of === 'values' ? at : grad;
-  const out = new Float32Array(T * B * F);
-  for (let r = 0; r < T * B; r++) out.set(tape.runtime.read(from + r * ld, F), r * F);
-  return out;
-}
-
-/** A loss whose gradient is `upstream`: Σ rows·upstream. */
-export function project(tape: Tape, outputs: Record<string, Rows>, upstream: Numbers) {
+/** A loss whose gradient with respect to the outputs is `upstream`: Σ outputs·upstream. */
+export function project(tape: Tape, outputs: Record<string, Rows>, upstream: Numbers): Loss {
+  const losses = Object.entries(outputs)
+    .filter(([name]) => upstream[name])
+    .map(([name, rows]) => dotLoss(tape, rows, upstream[name]));
   return {
-    value: 0,
-    addGradient: () => {
-      for (const [name, { grad, ld, T, B, F }] of Object.entries(outputs)) {
-        const u = upstream[name];
-        if (!u) continue;
-        const { f32 } = tape.runtime;
-        for (let r = 0; r < T * B; r++) for (let f = 0; f < F; f++) f32[((grad + r * ld) >>> 2) + f] += u[r * F + f];
-      }
+    value: losses.reduce((sum, { value }) => sum + value, 0),
+    addGradient: (scale) => {
+      for (const loss of losses) loss.addGradient(scale);
     },
   };
+}
+
+/** Values on the tape, NaN among them, which `input` refuses. */
+export function anyInput(tape: Tape, values: ArrayLike<number>, ...rest: Rest): Rows {
+  const rows = input(
+    tape,
+    Float32Array.from(values, (v) => (Number.isNaN(v) ? 0 : v)),
+    ...rest,
+  );
+  const { at, ld, T, B, F } = rows;
+  for (let i = 0; i < T * B * F; i++) {
+    if (Number.isNaN(values[i])) tape.runtime.write(at + Math.floor(i / F) * ld + 4 * (i % F), [Number.NaN]);
+  }
+  return rows;
+}
+
+type Rest = Parameters<typeof input> extends [unknown, unknown, ...infer R] ? R : never;
+
+/** Parameters of a model, infinite ones among them, which `set` refuses. */
+export function setAny(model: Model<unknown>, parameters: Numbers): void {
+  for (const [name, values] of Object.entries(parameters)) model.runtime.write(model.parameter(name).at, values);
+  model.changed();
 }
 
 /** Outputs of `work` and, for Σ outputs·upstream, gradients of its inputs and of all parameters. */
@@ -42,19 +50,18 @@ export function runLayers<L>(
 ): { outputs: Numbers; gradients: Numbers } {
   const model = new Model(runtime, 0, layers);
   for (const [name, v] of Object.entries(parameters)) model.set(name, v);
-  const outputs: Numbers = {};
-  const gradients: Numbers = {};
+  let outputs: Numbers = {};
+  let inputs: Record<string, ReturnType<typeof gradientOf>> = {};
   model.valueAndGrad((tape, l) => {
-    let inputs: Record<string, Rows> = {};
-    // recorded first, so it runs last: when all gradients have come down
-    tape.record(() => {
-      for (const [name, rows] of Object.entries(inputs)) gradients[name] = packed(tape, rows, 'gradient');
-    });
     const result = work(tape, l);
-    inputs = result.inputs;
-    for (const [name, rows] of Object.entries(result.outputs)) outputs[name] = packed(tape, rows);
+    const each = <T>(rows: Record<string, Rows>, of: (rows: Rows) => T) =>
+      Object.fromEntries(Object.entries(rows).map(([name, r]) => [name, of(r)]));
+    inputs = each(result.inputs, (rows) => gradientOf(tape, rows));
+    outputs = each(result.outputs, (rows) => read(tape, rows));
     return project(tape, result.outputs, upstream);
   });
+  const gradients: Numbers = {};
+  for (const [name, { values }] of Object.entries(inputs)) gradients[name] = values ?? [];
   for (const { name } of model.parameters) gradients[name] = model.gradient(name);
   model.dispose();
   return { outputs, gradients };

@@ -13,7 +13,8 @@ export const SMALL = {
   seed: 7,
 } satisfies Seq2SeqOptions;
 
-export const create = (options: Partial<Seq2SeqOptions> = {}) => Seq2Seq.create({ ...SMALL, ...options });
+export const create = (options: Partial<Seq2SeqOptions> = {}): Promise<Seq2Seq> =>
+  Seq2Seq.create({ ...SMALL, ...options });
 
 /** Of lengths 1 to 6, and targets of 0 to 5. */
 export const EXAMPLES: Seq2SeqExample[] = [
@@ -27,7 +28,7 @@ const random7 = random(7);
 const frames = (steps: number, features: number) => uniform(random7, steps * features);
 const FRAMES = EXAMPLES.map(({ source, target }) => ({ source: frames(source.length as number, 2), target }));
 export const PAIRS = EXAMPLES.map(({ source, target }, i) => ({
-  source: { passage: source as string, question: FRAMES[3 - i].source },
+  source: { passage: source as string, question: FRAMES[3 - i].source as Float32Array },
   target,
 }));
 const TAGGED = EXAMPLES.map(({ source, target }) => ({
@@ -38,11 +39,11 @@ const TAGGED = EXAMPLES.map(({ source, target }) => ({
 /** Sources as the encoders read them, and what the decoder is to read and to write: the start and the targets, the targets and the end. */
 export function encoded(task: Seq2Seq, examples: readonly Seq2SeqExample[]) {
   const { layers } = task.model;
-  const sources = layers.settings.sources.map(({ name }, k) =>
-    examples.map(({ source }) =>
+  const sources = examples.map(({ source }) => ({
+    sources: layers.sources.map(({ name }, k) =>
       layers.inputs[k].encode('source', (name ? (source as never)[name] : source) as Sequence),
     ),
-  );
+  }));
   const targets = examples.map(({ target }) => layers.vocabulary.encode('target', target));
   const lengths = targets.map((target) => target.length + 1);
   const [T, B] = [Math.max(...lengths), targets.length];

@@ -4,7 +4,8 @@ import {
   type CrfLossOptions,
   type CtcOptions,
   ctcLoss,
-  input,
+  type Gradient,
+  gradientOf,
   type Loss,
   Model,
   type Rows,
@@ -14,7 +15,7 @@ import { is } from 'uvu/assert';
 import * as crfReference from '../reference/crf.js';
 import * as ctcReference from '../reference/ctc.js';
 import { guarded } from './builds.js';
-import { packed } from './layers.js';
+import { anyInput, setAny } from './layers.js';
 import { random, uniform } from './numbers.js';
 import type { Numbers, Operation } from './operation.js';
 
@@ -27,7 +28,7 @@ export interface Shape {
 
 /** Numbers on the tape, and NaN behind the ends of sequences. */
 function poisoned(tape: Tape, values: ArrayLike<number>, { T, B, F, lengths }: Shape): Rows {
-  const rows = input(tape, values, { T, B, F }, { gradient: true, ...(lengths && { lengths }) });
+  const rows = anyInput(tape, values, { T, B, F, lengths }, { gradient: true });
   const { f32 } = tape.runtime;
   for (let r = 0; r < T * B; r++) {
     const from = (rows.at + r * rows.ld) >>> 2;
@@ -44,16 +45,16 @@ export function measure(
   work: (tape: Tape, rows: Rows, crf: Crf) => Loss,
 ) {
   const { runtime, check } = guarded(build);
-  const model = new Model(runtime, 0, (b) => new Crf(b, 'crf', { labels: shape.F }));
-  for (const [name, values] of Object.entries(parameters)) model.set(name, values);
+  const model = new Model(runtime, 0, (b) => new Crf(b, 'crf', { numClasses: shape.F }));
+  setAny(model, parameters);
   const gradients: Numbers = {};
+  let dx: Gradient | undefined;
   const value = model.valueAndGrad((tape, crf) => {
     const rows = poisoned(tape, x, shape);
-    tape.record(() => {
-      gradients.x = packed(tape, rows, 'gradient');
-    });
+    dx = gradientOf(tape, rows);
     return work(tape, rows, crf);
   });
+  gradients.x = dx?.values ?? new Float32Array();
   for (const name of Object.keys(parameters)) gradients[name] = model.gradient(name);
   const again = model.forward((tape, crf) => work(tape, poisoned(tape, x, shape), crf).value);
   is(again, value);
@@ -70,8 +71,8 @@ export function on<R>(
   work: (tape: Tape, rows: Rows, crf: Crf) => R,
 ): R {
   const { runtime, check } = guarded(build);
-  const model = new Model(runtime, 0, (b) => new Crf(b, 'crf', { labels: shape.F }));
-  for (const [name, values] of Object.entries(parameters)) model.set(name, values);
+  const model = new Model(runtime, 0, (b) => new Crf(b, 'crf', { numClasses: shape.F }));
+  setAny(model, parameters);
   const result = model.forward((tape, crf) => work(tape, poisoned(tape, x, shape), crf));
   check();
   runtime.dispose();

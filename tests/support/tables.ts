@@ -1,6 +1,8 @@
-/** Tables of the README that come from the code. */
+/** Parts of README and docs that come from the code: tables, and quotes of files. */
+import { readFileSync } from 'node:fs';
 import { CELL_NAMES, cells } from 'gatewise';
-import { CELL_DEFAULTS, type CellAbout } from '#dist/bindings/cells/cell.js';
+import type { CellAbout } from '#dist/bindings/cells/cell.js';
+import { gatesOf } from '#dist/bindings/cells/index.js';
 
 const about = new Map<string, CellAbout>();
 for (const name of CELL_NAMES) about.set(name, (await import(`#dist/bindings/cells/${name}.js`)).about);
@@ -8,13 +10,14 @@ for (const name of CELL_NAMES) about.set(name, (await import(`#dist/bindings/cel
 /** The cells: formula, source, gates, parameters and shapes. */
 export function cellTable(): string {
   const rows = CELL_NAMES.map((name) => {
-    const { gates, options, hasC } = cells[name];
+    const { options, hasC } = cells[name];
+    const gates = gatesOf(name);
     const { title, formula, source } = about.get(name) as CellAbout;
-    const G = gates(CELL_DEFAULTS).length;
+    const G = gates.length;
     const rows = G > 1 ? `${G}H` : 'H';
     const shapes = `\`weight_ih\` [${rows}, I], \`weight_hh\` [${rows}, H], \`bias_ih\`, \`bias_hh\` [${rows}]`;
     const states = hasC ? 'h, c' : 'h';
-    return `| \`${name}\` ${title} | ${formula} | ${gates(CELL_DEFAULTS).join(' ')} | ${states} | ${shapes} | ${options.join(', ')} | ${source} |`;
+    return `| \`${name}\` ${title} | ${formula} | ${gates.join(' ')} | ${states} | ${shapes} | ${Object.keys(options).join(', ')} | ${source} |`;
   });
   return [
     '| cell | formula | gates | states | parameters | options | source |',
@@ -22,4 +25,26 @@ export function cellTable(): string {
     ...rows,
     '',
   ].join('\n');
+}
+
+const root = new URL('../../../', import.meta.url);
+
+/** What a file has between the lines `// <name>` and `// </name>`. */
+function quote(path: string, name: string): string {
+  const text = readFileSync(new URL(path, root), 'utf8');
+  const [, found] = new RegExp(`^ *// <${name}>\\n(.*?)^ *// </${name}>$`, 'ms').exec(text) ?? [];
+  if (found === undefined) throw new Error(`${path}: no part '${name}'`);
+  return found;
+}
+
+/**
+ * A page with its tables and quotes as they are to be: between `<!-- cells -->` and `<!-- /cells -->` the table of cells, between
+ * `<!-- quote PATH NAME -->` and `<!-- /quote -->` a part of a file.
+ */
+export function refreshed(page: string): string {
+  return page
+    .replace(/(<!-- cells -->\n).*?(<!-- \/cells -->)/gs, (_, begin, end) => begin + cellTable() + end)
+    .replace(/(<!-- quote (\S+) (\S+) -->\n).*?(<!-- \/quote -->)/gs, (_, begin, path, name, end) => {
+      return `${begin}\n\`\`\`typescript\n${quote(path, name)}\`\`\`\n\n${end}`;
+    });
 }

@@ -28,15 +28,22 @@ import {
   train,
 } from 'gatewise';
 import {
+  type Classes,
   type ClassifierExample,
   type ClassifierFitOptions,
+  type EpochOptions,
+  type Forecast,
   Forecaster,
   type ForecasterOptions,
+  type Generated,
   type GenerateOptions,
+  type GenerateSequenceOptions,
   type GeneratorExample,
+  type GeneratorTarget,
   LanguageModel,
   type LanguageModelFitOptions,
   type LanguageModelOptions,
+  type RegressorExample,
   Seq2Seq,
   type Seq2SeqExample,
   type Seq2SeqFitOptions,
@@ -45,6 +52,8 @@ import {
   type SequenceClassifierOptions,
   SequenceGenerator,
   type SequenceGeneratorOptions,
+  SequenceRegressor,
+  type SequenceRegressorOptions,
   SequenceTagger,
   type SequenceTaggerOptions,
   type Series,
@@ -52,6 +61,7 @@ import {
   Transcriber,
   type TranscriberExample,
   type TranscriberOptions,
+  type Translation,
   type WriteOptions,
 } from 'gatewise/tasks';
 import { random, uniform } from './numbers.js';
@@ -89,6 +99,12 @@ export type Configuration =
       readonly examples: readonly ClassifierExample[];
       readonly fit?: ClassifierFitOptions;
     }
+  | {
+      readonly of: 'regressor';
+      readonly options: SequenceRegressorOptions;
+      readonly examples: readonly RegressorExample[];
+      readonly fit?: EpochOptions;
+    }
   | { readonly of: 'tagger'; readonly options: SequenceTaggerOptions; readonly examples: readonly TaggerExample[] }
   | {
       readonly of: 'seq2seq';
@@ -96,6 +112,7 @@ export type Configuration =
       readonly examples: readonly Seq2SeqExample[];
       readonly fit?: Seq2SeqFitOptions;
       readonly write: readonly WriteOptions[];
+      readonly generate?: readonly GenerateSequenceOptions[];
     }
   | {
       readonly of: 'transcriber';
@@ -107,6 +124,7 @@ export type Configuration =
       readonly options: SequenceGeneratorOptions;
       readonly examples: readonly GeneratorExample[];
       readonly write: readonly WriteOptions[];
+      readonly generate?: readonly GenerateSequenceOptions[];
     }
   | {
       readonly of: 'forecaster';
@@ -159,6 +177,8 @@ function trained(configuration: Configuration, common: Common): Trained | Promis
       return languageModel(configuration, common);
     case 'classifier':
       return classifier(configuration, common);
+    case 'regressor':
+      return regressor(configuration, common);
     case 'tagger':
       return tagger(configuration, common);
     case 'seq2seq':
@@ -229,7 +249,7 @@ async function layers(configuration: LayersConfiguration, { runtime, seed }: Com
     options: lengths ? { lengths } : {},
   }));
   const forward = (tape: Tape, { rnn, predict }: Layers, { x, options }: (typeof batches)[number]) =>
-    predict(tape, rnn.forward(tape, input(tape, x, { T, B, F: I }, options), state).output);
+    predict(tape, rnn.forward(tape, input(tape, x, { T, B, F: I, ...options }), state).output);
   let step = 0;
   const run = train(model, new Optimizer(model, { learningRate: 0.01, ...optimizer }), { steps: STEPS, ...fit }, () => {
     const batch = batches[step++ % batches.length];
@@ -273,36 +293,55 @@ const heads = {
 async function languageModel({ options, text, fit, generate }: Of<'language model'>, common: Common): Promise<Trained> {
   const task = await LanguageModel.create({ vocabulary: text, ...options, ...common });
   const values = await lossesOf(task.fit(text, { steps: STEPS, learningRate: 0.01, ...fit }));
-  const logits = task.step(text.slice(0, 20), task.state());
-  return { model: task.model, losses: values, said: [logits, ...generate.map((own) => task.generate(own))] };
+  const { probabilities } = task.stream().step(text.slice(0, 20));
+  return { model: task.model, losses: values, said: [probabilities, ...generate.map((own) => task.generateSync(own))] };
 }
 
 async function classifier({ options, examples, fit }: Of<'classifier'>, common: Common): Promise<Trained> {
-  const task = await SequenceClassifier.create({ ...options, ...common });
+  const task: SequenceClassifier = await SequenceClassifier.create<string, boolean>({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
   const predictions = await task.predict(examples.map((example) => example.input));
-  const said = predictions.map((p) => [p.labels, p.probabilities, p.values]);
+  // a list of labels and one of numbers, whatever it predicts
+  const said = predictions.map((p) => ['label' in p ? [p.label] : p.labels, p.probabilities, new Float32Array()]);
+  return { model: task.model, losses: values, said };
+}
+
+async function regressor({ options, examples, fit }: Of<'regressor'>, common: Common): Promise<Trained> {
+  const task = await SequenceRegressor.create({ ...options, ...common });
+  const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
+  const predictions = await task.predict(examples.map((example) => example.input));
+  const said = predictions.map((p) => [[], new Float32Array(), p.values]);
   return { model: task.model, losses: values, said };
 }
 
 async function tagger({ options, examples }: Of<'tagger'>, common: Common): Promise<Trained> {
-  const task = await SequenceTagger.create({ ...options, ...common });
+  const task: SequenceTagger = await SequenceTagger.create<Classes, boolean>({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, FIT));
   const predictions = await task.predict(examples.map((example) => example.input));
-  const said = predictions.map((p) => [Object.values(p.sets), Object.values(p.probabilities)]);
+  const said = predictions.map((p): Said => {
+    const bySet = <T extends Said>(own: unknown): T[] =>
+      (Array.isArray(own) || ArrayBuffer.isView(own) ? [own] : Object.values(own as object)) as T[];
+    const labels = bySet<string[]>(p.labels);
+    return [labels, 'probabilities' in p ? bySet<Float32Array>(p.probabilities) : labels.map(() => new Float32Array())];
+  });
   return { model: task.model, losses: values, said };
 }
 
-async function seq2seq({ options, examples, fit, write }: Of<'seq2seq'>, common: Common): Promise<Trained> {
-  const task = await Seq2Seq.create({ ...options, ...common });
+async function seq2seq(
+  { options, examples, fit, write, generate = [] }: Of<'seq2seq'>,
+  common: Common,
+): Promise<Trained> {
+  const task: Seq2Seq = await Seq2Seq.create({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, { ...FIT, ...fit }));
+  const sources = examples.map(({ source }) => source);
   const said: Said[] = [];
-  for (const own of write) {
-    const predictions = await task.predict(
-      examples.map(({ source }) => source),
-      { maxLength: 8, ...own },
-    );
-    for (const p of predictions) said.push(p.tokens, Object.values(p.attention), known(p.logProbability));
+  const runs: (() => PromiseLike<readonly Partial<Translation>[]>)[] = [
+    ...write.map((own) => () => task.predict(sources, { maxLength: 8, ...own })),
+    ...generate.map((own) => () => task.generate(sources, { maxLength: 8, ...own })),
+  ];
+  for (const run of runs) {
+    for (const { tokens = [], attention = {}, logProbability } of await run())
+      said.push(tokens, Array.isArray(attention) ? [attention] : Object.values(attention), known(logProbability));
   }
   return { model: task.model, losses: values, said };
 }
@@ -313,21 +352,28 @@ async function transcriber({ options, examples }: Of<'transcriber'>, common: Com
   const inputs = examples.map((example) => example.input);
   const said: Said[] = [];
   for (const own of [{}, { beamWidth: 3 }]) {
-    for (const p of await task.predict(inputs, own)) said.push(p.tokens, known(p.logProbability));
+    for (const p of await task.predict(inputs, own)) said.push(p.tokens, known(p.logProbability ?? Number.NaN));
   }
   return { model: task.model, losses: values, said };
 }
 
-async function generator({ options, examples, write }: Of<'generator'>, common: Common): Promise<Trained> {
-  const task = await SequenceGenerator.create({ ...options, ...common });
+async function generator(
+  { options, examples, write, generate = [] }: Of<'generator'>,
+  common: Common,
+): Promise<Trained> {
+  const task: SequenceGenerator = await SequenceGenerator.create({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, FIT));
+  const inputs = examples.map((example) => example.input);
   const said: Said[] = [];
-  for (const own of write) {
-    const predictions = await task.predict(
-      examples.map((example) => example.input),
-      { maxLength: 8, ...own },
-    );
-    for (const p of predictions) said.push(p.tokens, p.vectors, known(p.logProbability));
+  const runs: (() => PromiseLike<readonly Generated<GeneratorTarget, number>[]>)[] = [
+    ...write.map((own) => () => task.predict(inputs, { maxLength: 8, ...own })),
+    ...generate.map((own) => () => task.generate(inputs, { maxLength: 8, ...own })),
+  ];
+  for (const run of runs) {
+    for (const p of await run()) {
+      if ('tokens' in p) said.push(p.tokens, [], known(p.logProbability));
+      else said.push([], 'frames' in p ? p.frames : p.vectors, []);
+    }
   }
   return { model: task.model, losses: values, said };
 }
@@ -335,10 +381,15 @@ async function generator({ options, examples, write }: Of<'generator'>, common: 
 async function forecaster({ options, series, steps }: Of<'forecaster'>, common: Common): Promise<Trained> {
   const task = await Forecaster.create({ ...options, ...common });
   const values = await lossesOf(task.fit(series, FIT));
-  const forecasts = task.predict(series, steps === undefined ? {} : { steps });
-  const said = Object.values(forecasts).map((p) => [p.point, p.quantiles]);
+  const [forecast] = await task.predict([series], steps === undefined ? {} : { steps });
+  // by name, or one of a variable without a name
+  const all: Forecast[] =
+    'point' in forecast && !options.variables
+      ? [Object.assign({ point: new Float64Array() }, forecast)]
+      : Object.values(forecast as Readonly<Record<string, Forecast>>);
+  const said = all.map(({ point, quantiles = [] }) => [point, quantiles]);
   return { model: task.model, losses: values, said };
 }
 
 /** A log-probability, where there is one. */
-const known = (logProbability: number): Said => (Number.isNaN(logProbability) ? [] : logProbability);
+const known = (logProbability = Number.NaN): Said => (Number.isNaN(logProbability) ? [] : logProbability);

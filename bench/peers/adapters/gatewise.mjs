@@ -1,7 +1,7 @@
-/** gatewise itself, through its public API. */
-
+/** gatewise itself: the built package, through its public API. */
 import { LEARNING_RATE, STEPS } from '../../../build/bench/peers/workloads.js';
 import {
+  concat,
   crossEntropyLoss,
   Embedding,
   input,
@@ -11,17 +11,7 @@ import {
   Recurrent,
   Runtime,
   read,
-} from '../../../dist/bindings/index.js';
-
-/** The final states of two directions side by side, [1,B,2H]. */
-function concat(tape, [a, b]) {
-  const { core } = tape.runtime;
-  const { B, F, ld } = a;
-  const y = tape.rows(1, B, 2 * F, true);
-  core.mergeForward(y.at, y.ld, a.at, b.at, ld, 0, 1, B, F, 0);
-  tape.record(() => core.mergeBackward(a.grad, b.grad, y.grad, y.ld, a.at, b.at, ld, 0, 1, B, F, 0));
-  return y;
-}
+} from '../../../dist/index.js';
 
 export async function prepare(workload, { weights, inputs, targets }, { build, reset }) {
   const { task, cell, T, B, I, H, L, V } = workload;
@@ -70,7 +60,7 @@ export async function prepare(workload, { weights, inputs, targets }, { build, r
     const k = turn++ % inputs.length;
     const loss = model.valueAndGrad((tape) => {
       if (task === 'characters') {
-        const { output } = rnn.forward(tape, embedding.forward(tape, inputs[k], T, B));
+        const { output } = rnn.forward(tape, embedding.forward(tape, inputs[k], { T, B }));
         return crossEntropyLoss(tape, head.forward(tape, output), targets[k]);
       }
       const { h } = rnn.forward(tape, input(tape, inputs[k], { T, B, F: I }));

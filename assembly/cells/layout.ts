@@ -1,0 +1,43 @@
+/**
+ * The cells' part of what both sides agree on: their numbers, and the fields that each cell has to itself in the block of a call,
+ * counted from `Seq.own`: integers or addresses of 32 bits unless marked f32.
+ */
+/** Cells, by the number under which `assembly/cells/index.ts` finds them. */
+export const enum Cell {
+  rnn,
+  lstm,
+  gru,
+  residual,
+}
+
+export const enum Rnn {
+  /** The `Activation` f. */
+  activation,
+}
+
+export const enum Gru {
+  /** The `Activation` of the candidate. */
+  activation,
+  /** 1 where the reset gate comes before the product. */
+  resetBefore,
+}
+
+export const enum Lstm {
+  /** Peepholes [3,H] as rows i f o, or 0, and their gradient, accumulated. */
+  peephole,
+  dpeephole,
+  /** 1 where f = 1 - i and the gates are i g o. */
+  coupled,
+  /** f32: c is clamped to ± this; 0: it is not. */
+  clip,
+  /** Gain and bias of the normalised cell state and the mask of ones, rows [3,H], or 0; gradients of the first two. */
+  norm,
+  dnorm,
+  /** Bytes to the parts of a row of `extra`, after tanh(c₁) [H]. With a projection: o ⊙ tanh(c₁) [H], the gradient of h₁ [P]. */
+  projected,
+  dprojected,
+  /** With normalisation: the normalised c₁ [H], its gradient [H], 1/σ. */
+  hat,
+  dhat,
+  root,
+}

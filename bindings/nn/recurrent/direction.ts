@@ -1,0 +1,240 @@
+/** One recurrent layer in one direction: its parameters, and how they are packed. All of it follows from the cell's description. */
+import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
+import type { Extra, Projection, Segment } from '../../cells/cell.js';
+import type { Fields } from '../../core/block.js';
+import { align } from '../../core/runtime.js';
+import type { Initializer, Start } from '../initializer.js';
+import { type Builder, type Parameter, trains } from '../model.js';
+import type { Checked } from './options.js';
+
+/** Panels that the interleaved gates of H units take. */
+function panelsOf(H: number, gates: number): number {
+  return Math.ceil((Math.ceil(H / 4) * gates) / 4);
+}
+
+/** A segment: its panels, its first row in the weights, bytes to its columns in z, panels before it in what x and h feed. */
+type Part = Segment & {
+  readonly panels: number;
+  readonly row: number;
+  readonly z: number;
+  readonly xAt: number;
+  readonly hAt: number;
+};
+
+function partsOf(segments: readonly Segment[], H: number): Part[] {
+  let z = 0;
+  let xAt = 0;
+  let hAt = 0;
+  return segments.map((segment) => {
+    const panels = panelsOf(H, segment.gates);
+    const part = { ...segment, panels, row: segment.first * H, z, xAt, hAt };
+    z += panels * LINE;
+    if (segment.x) xAt += panels;
+    if (segment.h === 'product') hAt += panels;
+    return part;
+  });
+}
+
+/** Fields of the cell's own as fields of the block. */
+function inBlock(fields: Fields = {}): Record<number, number> {
+  return Object.fromEntries(Object.entries(fields).map(([field, value]) => [Seq.own + Number(field), value]));
+}
+
+/** An extra of the cell with its parameters, and the address of its packed rows. */
+export type OwnExtra = Extra & { readonly own: ReadonlyMap<string, Parameter>; readonly at: number };
+
+export class Direction {
+  readonly wih: Parameter;
+  readonly whh: Parameter | undefined;
+  readonly bih: Parameter | undefined;
+  readonly bhh: Parameter | undefined;
+  readonly whr: Parameter | undefined;
+  readonly gainX: Parameter | undefined;
+  readonly gainH: Parameter | undefined;
+  readonly extras: readonly OwnExtra[];
+  /** Learned h0 and c0. */
+  readonly initial: readonly Parameter[];
+  /** Gates of the cell, and features of its state. */
+  readonly gates: readonly string[];
+  readonly P: number;
+  readonly projection: Projection | undefined;
+  readonly parts: readonly Part[];
+  readonly xPanels: number;
+  readonly hPanels: number;
+  readonly zPanels: number;
+  /** Panels of the weights of the product that the cell computes itself. */
+  readonly ownPanels: number;
+  /** Bytes to the first column of z that h feeds. */
+  readonly hColumn: number;
+  /** Bytes of a row of z, h, c, and of what else the cell keeps. */
+  readonly ldz: number;
+  readonly ldh: number;
+  readonly ldc: number;
+  readonly ldextra: number;
+  /** The cell's own fields of the block: its settings, offsets in a row of what it keeps, addresses of its extras. */
+  readonly ownFields: Fields;
+  readonly ownFloats: Fields;
+  readonly #wx: number;
+  readonly #wh: number;
+  readonly #wr: number;
+  readonly #bias: number;
+  readonly #gains: number;
+  #packed = -1;
+
+  constructor(
+    readonly builder: Builder,
+    readonly settings: Checked,
+    name: (tensor: string) => string,
+    readonly I: number,
+    readonly H: number,
+  ) {
+    const { cell, own } = settings;
+    const { initializers, bias, layerNorm, initialState } = settings.options;
+    this.gates = cell.gates(own);
+    const parts = partsOf(cell.segments(own), H);
+    this.parts = parts;
+    this.projection = cell.projection?.(own);
+    const P = this.projection?.size ?? H;
+    this.P = P;
+    const G = this.gates.length;
+    const feedback = parts.some((part) => part.h);
+    // as in PyTorch: every tensor uniform within 1/√H
+    const usual = { kind: 'uniform', bound: 1 / Math.sqrt(H) } as const;
+    const start = (initializer: Initializer | undefined): Start => ({
+      initializer: initializer ?? usual,
+      blockRows: H,
+    });
+    const constant = (value: number): Initializer => ({ kind: 'constant', value });
+    const make = (wanted: unknown, tensor: string, shape: readonly number[], how: Start | Initializer) =>
+      wanted ? builder.parameter(name(tensor), shape, how) : undefined;
+    const added = cell.biasOffset?.(own);
+    const from = added ? this.gates.indexOf(added.gate) * H : 0;
+    const offset = added && { from, to: from + H, value: added.value };
+    const extras = (normalization: boolean) =>
+      (cell.extras?.(own) ?? [])
+        .filter((extra) => (extra.normalization ?? false) === normalization)
+        .map((extra) => {
+          const made = extra.parameters.map(
+            ({ name: tensor, parts: n, start: value }) =>
+              [
+                tensor,
+                builder.parameter(name(tensor), [n * H], value === 'uniform' ? usual : constant(value)),
+              ] as const,
+          );
+          return { ...extra, own: new Map(made) };
+        });
+    // the order of the parameters is that of files, of random numbers and of sums over all gradients
+    this.wih = builder.parameter(name('weight_ih'), [G * H, I], start(initializers.input));
+    this.whh = make(feedback, 'weight_hh', [G * H, P], start(initializers.recurrent));
+    this.bih = make(bias, 'bias_ih', [G * H], { ...start(initializers.bias), ...(offset ? { offset } : {}) });
+    this.bhh = make(bias && feedback, 'bias_hh', [G * H], start(initializers.bias));
+    this.whr = make(this.projection, 'weight_hr', [P, H], usual);
+    const others = extras(false);
+    this.gainX = make(layerNorm, 'norm_ih', [G * H], constant(1));
+    this.gainH = make(layerNorm && feedback, 'norm_hh', [G * H], constant(1));
+    const allExtras = layerNorm ? [...others, ...extras(true)] : others;
+    this.initial =
+      initialState === 'learned'
+        ? [
+            builder.parameter(name('h0'), [P], constant(0)),
+            ...(cell.hasC ? [builder.parameter(name('c0'), [H], constant(0))] : []),
+          ]
+        : [];
+
+    const panels = (which: (part: Part) => boolean) => parts.filter(which).reduce((n, part) => n + part.panels, 0);
+    this.xPanels = panels((part) => part.x);
+    this.hPanels = panels((part) => part.h === 'product');
+    this.zPanels = panels(() => true);
+    this.ownPanels = panels((part) => part.h === 'cell');
+    this.hColumn = parts.find((part) => part.h === 'product')?.z ?? 0;
+    this.ldz = this.zPanels * LINE;
+    this.ldh = align(4 * P);
+    this.ldc = align(4 * H);
+    const ownFields: Record<number, number> = inBlock(cell.fields?.(own));
+    let bytes = 0;
+    for (const { floats, field } of cell.kept?.({ H, normalized: layerNorm }, own) ?? []) {
+      if (field !== undefined) ownFields[Seq.own + field] = bytes;
+      bytes += 16 * Math.ceil(floats / 4);
+    }
+    this.ldextra = align(bytes);
+    const alloc = (size: number, tensor: string) => (size ? builder.alloc(size, name(tensor)) : 0);
+    this.#wx = alloc(this.xPanels * I * LINE, 'weight_ih');
+    this.#wh = alloc(this.hPanels * P * LINE, 'weight_hh');
+    this.#wr = alloc((this.ownPanels * P + (this.whr ? Math.ceil(P / PANEL) * H : 0)) * LINE, 'weight_hr');
+    this.#bias = alloc(this.ldz, 'bias');
+    this.extras = allExtras.map((extra) => ({
+      ...extra,
+      at: alloc(extra.rows.length * this.ldc, extra.parameters[0].name),
+    }));
+    for (const { field, at } of this.extras) ownFields[Seq.own + field] = at;
+    this.ownFields = ownFields;
+    this.ownFloats = inBlock(cell.floats?.(own));
+    this.#gains = alloc(layerNorm ? 2 * (this.xPanels + this.hPanels) * LINE : 0, 'norm');
+  }
+
+  /** Whether the running pass computes the gradient of any of its parameters. */
+  get trained(): boolean {
+    const { wih, whh, bih, bhh, whr, gainX, gainH, extras, initial } = this;
+    return trains(wih, whh, bih, bhh, whr, gainX, gainH, ...initial, ...extras.flatMap(({ own }) => [...own.values()]));
+  }
+
+  /** Addresses of the packed weights and bias, packed again if they have changed. */
+  packed(): { wx: number; wh: number; wr: number; bias: number } {
+    const addresses = { wx: this.#wx, wh: this.#wh, wr: this.#wr, bias: this.#bias };
+    if (this.#packed === this.builder.version) return addresses;
+    this.#packed = this.builder.version;
+    const { runtime } = this.builder;
+    const { core } = runtime;
+    const { I, H, P, ldc } = this;
+    for (const { row, z, x, h, xAt, gates } of this.parts) {
+      const bias = (b: Parameter | undefined, wanted: boolean) => (b && wanted ? b.at + 4 * row : 0);
+      core.packBias(this.#bias + z, bias(this.bih, x), bias(this.bhh, h !== false), H, gates);
+      if (x) core.packWeights(this.#wx + xAt * I * LINE, this.wih.at + 4 * row * I, 4 * I, I, H, gates);
+    }
+    if (this.whh) this.packRecurrent(this.#wh, this.#wr, this.whh.at);
+    if (this.whr) core.packWeights(this.#wr, this.whr.at, 4 * H, H, P, 1);
+    runtime.scope(() => {
+      const n = Math.max(this.gates.length, 1) * H;
+      const ones = runtime.take(4 * n);
+      runtime.f32.fill(1, ones >>> 2, (ones >>> 2) + n);
+      for (const { rows, own, at } of this.extras) {
+        rows.forEach((row, r) => {
+          if (row === null) return;
+          const [tensor, part] = row === 'ones' ? ['', 0] : row;
+          core.packBias(at + r * ldc, row === 'ones' ? ones : (own.get(tensor)?.at ?? 0) + 4 * part * H, 0, H, 1);
+        });
+      }
+      if (!this.gainX) return;
+      const to = this.gainRows();
+      for (const { row, x, h, xAt, hAt, gates } of this.parts) {
+        const pack = (panel: number, from: number) => core.packBias(panel, from + 4 * row, 0, H, gates);
+        if (x) pack(to[Seq.gainX] + xAt * LINE, this.gainX.at);
+        if (x) pack(to[Seq.maskX] + xAt * LINE, ones);
+        if (h) pack(to[Seq.gainH] + hAt * LINE, this.gainH?.at ?? 0);
+        if (h) pack(to[Seq.maskH] + hAt * LINE, ones);
+      }
+    });
+    return addresses;
+  }
+
+  /** Fields of the block: the packed gains, and the ones where a column counts. */
+  gainRows(): Fields {
+    const [x, h] = [this.xPanels * LINE, this.hPanels * LINE];
+    return {
+      [Seq.gainX]: this.#gains,
+      [Seq.maskX]: this.#gains + x,
+      [Seq.gainH]: h && this.#gains + 2 * x,
+      [Seq.maskH]: h && this.#gains + 2 * x + h,
+    };
+  }
+
+  /** Packs recurrent weights: those of the product, and those of the product that the cell computes itself. */
+  packRecurrent(wh: number, wr: number, weights: number): void {
+    const { core } = this.builder.runtime;
+    const { H, P } = this;
+    for (const { row, h, hAt, gates } of this.parts) {
+      if (h === 'product') core.packWeights(wh + hAt * P * LINE, weights + 4 * row * P, 4 * P, P, H, gates);
+      if (h === 'cell') core.packWeights(wr, weights + 4 * row * P, 4 * P, P, H, gates);
+    }
+  }
+}

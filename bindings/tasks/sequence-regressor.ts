@@ -1,0 +1,179 @@
+/** Sequence → numbers: ŷ = g(h_T), with the mean squared error. See shared/pooled.ts for what stands for h_T. */
+import * as check from '../check.js';
+import { read } from '../nn/input.js';
+import { mseLoss } from '../nn/losses.js';
+import { type Options, option, readOptions, type Settings } from '../options.js';
+import type { Loss, Rows, Tape } from '../tape.js';
+import type { Run } from '../train/run.js';
+import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
+import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
+import type { Encoded, Sequence } from './shared/inputs.js';
+import { POOLED, type PooledLayers, type PooledOptions, pooledLayers } from './shared/pooled.js';
+import type { Stream } from './shared/stream.js';
+import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
+import { create, createSync, load, loadSync, Task } from './shared/task.js';
+
+const OWN = {
+  /** How many numbers are predicted, default 1. */
+  outputSize: option(check.whole, 1),
+};
+const SCHEMA = { ...OWN, ...POOLED };
+
+/** What a regressor was created with, apart from its runtime and seed. */
+export interface SequenceRegressorConfig extends PooledOptions, Options<typeof OWN> {}
+
+export interface SequenceRegressorOptions extends TaskOptions, SequenceRegressorConfig {}
+
+export interface RegressorExample {
+  readonly input: Sequence;
+  /** `outputSize` numbers; a single one need not be in a list. */
+  readonly target: number | ArrayLike<number>;
+}
+
+export interface NumberPrediction {
+  /** [outputSize] */
+  readonly values: Float32Array;
+}
+
+/** Errors over all numbers of all sequences. */
+export interface RegressorReport {
+  /** Mean squared error. */
+  readonly loss: number;
+  /** Its square root. */
+  readonly rmse: number;
+  /** Mean absolute error. */
+  readonly mae: number;
+}
+
+type Layers = PooledLayers<Settings<typeof SCHEMA>>;
+
+const KIND: Kind<Layers, typeof SCHEMA> = {
+  task: 'sequence-regressor',
+  schema: SCHEMA,
+  layers: (settings) => pooledLayers(settings, settings.outputSize),
+};
+
+interface Item {
+  readonly length: number;
+  readonly input: Encoded;
+  readonly target: Float32Array;
+}
+
+/**
+ * Predicts numbers from a sequence.
+ *
+ * @example
+ * const model = await SequenceRegressor.create({ inputSize: 1, hiddenSize: 8, seed: 1 });
+ * await model.fit([{ input: [[1], [2]], target: 3 }, { input: [[2], [2]], target: 4 }], { epochs: 2 });
+ * const [{ values }] = await model.predict([[[1], [1]]]); // values [1]
+ */
+export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
+  private constructor(made: Made<Layers, SequenceRegressorConfig>) {
+    super(made);
+  }
+
+  /**
+   * A model with fresh weights.
+   *
+   * @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD
+   */
+  static async create(options: SequenceRegressorOptions): Promise<SequenceRegressor> {
+    return new SequenceRegressor(await create(KIND, options));
+  }
+
+  /** The same, synchronously, for workers, worklets and scripts. */
+  static createSync(options: SequenceRegressorOptions): SequenceRegressor {
+    return new SequenceRegressor(createSync(KIND, options));
+  }
+
+  /** @throws FormatError for a file that is damaged or holds something else */
+  static async load(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): Promise<SequenceRegressor> {
+    return new SequenceRegressor(await load(KIND, bytes, options));
+  }
+
+  static loadSync(bytes: Uint8Array | ArrayBuffer, options?: LoadOptions): SequenceRegressor {
+    return new SequenceRegressor(loadSync(KIND, bytes, options));
+  }
+
+  /**
+   * Trains on examples, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
+   *
+   * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
+   */
+  fit(examples: readonly RegressorExample[], options: EpochOptions = {}): Run<EpochProgress, void> {
+    const settings = readOptions('fit', FIT_EXAMPLES, options);
+    const items = this.#encode(examples);
+    return this.fitExamples(items, options, settings, (tape, layers, batch) =>
+      lossOf(tape, layers.forwardAll(tape, batch), batch),
+    );
+  }
+
+  /** How well it does on examples. */
+  evaluate(examples: readonly RegressorExample[], options: BatchOptions = {}): Run<BatchProgress, RegressorReport> {
+    const settings = readOptions('evaluate', BATCHES, options);
+    const items = this.#encode(examples);
+    const n = items.length * this.model.layers.settings.outputSize;
+    let squares = 0;
+    let distances = 0;
+    const count = (tape: Tape, layers: Layers, batch: Item[]) => {
+      const values = read(tape, layers.forwardAll(tape, batch));
+      batch.forEach(({ target }, b) =>
+        target.forEach((y, k) => {
+          const d = values[b * target.length + k] - y;
+          squares += d * d;
+          distances += Math.abs(d);
+        }),
+      );
+    };
+    return this.measure(items, settings, count, () => ({
+      loss: squares / n,
+      rmse: Math.sqrt(squares / n),
+      mae: distances / n,
+    }));
+  }
+
+  /** The numbers of sequences, in their order. */
+  predict(inputs: readonly Sequence[], options: BatchOptions = {}): Run<BatchProgress, NumberPrediction[]> {
+    const settings = readOptions('predict', BATCHES, options);
+    const { input } = this.model.layers;
+    const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
+    return this.forEach(items, settings, (tape, layers, batch) => predictions(tape, layers.forward(tape, batch)));
+  }
+
+  /**
+   * A stream: after each step, the numbers for what has been read so far. For models that read forward in time only, with
+   * `pooling: 'last'`.
+   *
+   * @param saved what `save` of a stream gave
+   */
+  stream(saved?: Uint8Array | ArrayBuffer): Stream<Sequence, NumberPrediction> {
+    const { layers } = this.model;
+    return this.openStream(saved, layers.reader(predictions));
+  }
+
+  #encode(examples: readonly RegressorExample[]): Item[] {
+    const { input, settings } = this.model.layers;
+    const n = settings.outputSize;
+    return encodeExamples(examples, '{ input, target }', (name, { input: sequence, target }) => {
+      const encoded = input.encode(`${name}.input`, sequence);
+      const list: unknown = typeof target === 'number' ? [target] : target;
+      if (typeof list !== 'object' || list === null || (list as ArrayLike<number>).length !== n)
+        check.fail(`${name}.target`, n === 1 ? 'a number' : `${n} numbers`, target);
+      const values = Float32Array.from(list as ArrayLike<number>, (y, k) =>
+        check.number(n === 1 ? `${name}.target` : `${name}.target[${k}]`, y),
+      );
+      return { length: encoded.length, input: encoded, target: values };
+    });
+  }
+}
+
+function lossOf(tape: Tape, y: Rows, batch: readonly Item[]): Loss {
+  const all = new Float32Array(batch.length * y.F);
+  batch.forEach(({ target }, b) => all.set(target, b * y.F));
+  return mseLoss(tape, y, all);
+}
+
+function predictions(tape: Tape, y: Rows): NumberPrediction[] {
+  const values = read(tape, y);
+  return Array.from({ length: y.B }, (_, b) => ({ values: values.slice(b * y.F, (b + 1) * y.F) }));
+}

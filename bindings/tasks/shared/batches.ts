@@ -1,0 +1,209 @@
+/**
+ * Examples in batches: shuffled in each epoch, examples of similar length together, so that little is computed past the ends of
+ * sequences. The order is a function of the random stream, so a checkpoint only needs to keep numbers.
+ */
+import * as check from '../../check.js';
+import type { Model } from '../../nn/model.js';
+import { type Options, option, optional, type Settings, whole } from '../../options.js';
+import { permutation } from '../../random.js';
+import { FIT, type FitOptions, type Progress } from '../../train/fit.js';
+import { Breather, Run } from '../../train/run.js';
+
+const EPOCHS = {
+  /** Epochs to train, default 10; one that was interrupted is finished first and counts. */
+  epochs: option(whole(1), 10),
+  /** Sequences in a step, default 32. */
+  batchSize: option(whole(1), 32),
+};
+
+const { steps: _, ...TRAINING } = FIT;
+
+/** The options of a fit on examples. */
+export const FIT_EXAMPLES = { ...TRAINING, ...EPOCHS };
+
+export interface EpochOptions extends Omit<FitOptions, 'steps'>, Options<typeof EPOCHS> {}
+
+export interface EpochProgress extends Progress {
+  /** Epochs so far, with a fraction. */
+  readonly epoch: number;
+}
+
+export const SIGNAL = {
+  /** Stops after the running batch; the call then throws the signal's reason. */
+  signal: optional(check.signal),
+};
+
+/** The options of going through sequences without training. */
+export const BATCHES = {
+  /** Sequences at a time, default 64. */
+  batchSize: option(whole(1), 64),
+  ...SIGNAL,
+};
+
+export interface BatchOptions extends Options<typeof BATCHES> {}
+
+/** Sequences that are done, of how many. */
+export interface BatchProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What batches are made of: the length puts similar ones together. */
+export interface Item {
+  readonly length: number;
+}
+
+/** Where training stands in its examples. */
+export interface ExamplePosition {
+  /** What the examples are recognised by: their number and lengths. */
+  readonly examples: string;
+  readonly batchSize: number;
+  /** The epoch that runs, its batch that comes next, the first random block of its order. */
+  epoch: number;
+  batch: number;
+  block: number;
+}
+
+/** Batches whose examples are sorted by length together. */
+const NEIGHBOURS = 20;
+
+/** The batches of one epoch: indices of examples, longest first in each. */
+function plan(model: Model<unknown>, items: readonly Item[], batchSize: number, block: number) {
+  const { runtime, random } = model;
+  const { order, next } = permutation(runtime, random.seed, items.length, block);
+  const batches: Int32Array[] = [];
+  const size = NEIGHBOURS * batchSize;
+  for (let from = 0; from < order.length; from += size) {
+    const part = order.slice(from, from + size).sort((a, b) => items[b].length - items[a].length);
+    for (let i = 0; i < part.length; i += batchSize) batches.push(part.slice(i, i + batchSize));
+  }
+  const mixed = permutation(runtime, random.seed, batches.length, next);
+  return { batches: gather(batches, mixed.order), next: mixed.next };
+}
+
+/** Goes through examples epoch by epoch. */
+export class Epochs<I extends Item> {
+  readonly position: ExamplePosition;
+  #batches: Int32Array[] = [];
+
+  /** @param at where to resume, if the examples are still the same; else training starts at the first batch */
+  constructor(
+    readonly model: Model<unknown>,
+    readonly items: readonly I[],
+    batchSize: number,
+    at: ExamplePosition | null,
+  ) {
+    const examples = fingerprint(items);
+    if (at?.examples === examples && at.batchSize === batchSize) {
+      this.position = at;
+      this.#batches = plan(model, items, batchSize, at.block).batches;
+    } else {
+      this.position = { examples, batchSize, epoch: 0, batch: 0, block: 0 };
+      this.#begin();
+    }
+  }
+
+  #begin(): void {
+    const { model, position } = this;
+    position.batch = 0;
+    model.random.use('shuffle', (_, __, block) => {
+      position.block = block;
+      const { batches, next } = plan(model, this.items, position.batchSize, block);
+      this.#batches = batches;
+      return next;
+    });
+  }
+
+  /** The batches that are left of n epochs; one that was interrupted counts. */
+  stepsFor(epochs: number): number {
+    const n = this.#batches.length;
+    // an epoch that has just been completed is not one that was interrupted
+    return epochs * n - (this.position.batch % n);
+  }
+
+  /** The examples of the next batch. */
+  next(): I[] {
+    if (this.position.batch === this.#batches.length) {
+      this.position.epoch++;
+      this.#begin();
+    }
+    return gather(this.items, this.#batches[this.position.batch]);
+  }
+
+  done(): void {
+    this.position.batch++;
+  }
+
+  /** Epochs made, with a fraction. */
+  get made(): number {
+    return this.position.epoch + this.position.batch / this.#batches.length;
+  }
+}
+
+/** A number that other examples are unlikely to have (FNV-1a). */
+function fingerprint(items: readonly Item[]): string {
+  let hash = 0x811c9dc5;
+  for (const { length } of items) hash = Math.imul(hash ^ length, 0x01000193);
+  return `${items.length}-${(hash >>> 0).toString(16)}`;
+}
+
+/**
+ * Goes through items without training, a batch at a time, longest first, so that all memory is taken at the beginning. The signal is
+ * looked at before each batch.
+ *
+ * @param work is given the items of a batch and their places in the list
+ */
+export function inBatches<I extends Item, Result>(
+  items: readonly I[],
+  { batchSize, signal }: Settings<typeof BATCHES>,
+  work: (batch: I[], places: Int32Array) => void,
+  finish: () => Result,
+): Run<BatchProgress, Result> {
+  const order = Int32Array.from(items, (_, i) => i).sort((a, b) => items[b].length - items[a].length);
+  async function* batches(): AsyncGenerator<BatchProgress, Result, void> {
+    const breather = new Breather();
+    for (let at = 0; at < order.length; at += batchSize) {
+      signal?.throwIfAborted();
+      const places = order.subarray(at, at + batchSize);
+      work(gather(items, places), places);
+      yield { done: Math.min(at + batchSize, order.length), total: order.length };
+      await breather.breathe();
+    }
+    return finish();
+  }
+  return new Run(batches());
+}
+
+/**
+ * Checks a list and turns each of its items into numbers.
+ *
+ * @param kind what the list is of, for errors
+ */
+export function encodeAll<T, E>(
+  name: string,
+  list: readonly T[],
+  kind: string,
+  encode: (place: string, item: T) => E,
+): E[] {
+  if (!Array.isArray(list)) check.fail(name, `a list of ${kind}`, list);
+  return list.map((item, i) => encode(`${name}[${i}]`, item));
+}
+
+/** The same for examples: at least one, each an object. */
+export function encodeExamples<T, E>(
+  examples: readonly T[],
+  fields: string,
+  encode: (place: string, example: T) => E,
+): E[] {
+  const encoded = encodeAll('examples', examples, fields, (place, example) => {
+    if (typeof example !== 'object' || example === null) check.fail(place, fields, example);
+    return encode(place, example);
+  });
+  if (encoded.length === 0) throw new RangeError('examples: expected at least one');
+  return encoded;
+}
+
+/** The items at these places. */
+export function gather<T>(items: readonly T[], places: Int32Array): T[] {
+  return Array.from(places, (i) => items[i]);
+}

@@ -1,0 +1,112 @@
+/** A sequence that is read step by step: one object with all that it depends on. */
+import { show } from '../../check.js';
+import { FormatError } from '../../errors.js';
+import { decode, encode } from '../../files/safetensors.js';
+import { stateOf, stateTensors } from '../../files/state.js';
+import type { State } from '../../nn/recurrent/state.js';
+import { FORMAT } from '../../train/checkpoint.js';
+
+/** What a stream depends on: the state of the recurrent layers, and lists of numbers that a task adds. */
+export interface Memory {
+  readonly state: State;
+  readonly values: Record<string, readonly number[]>;
+}
+
+/** How a task reads step by step. */
+export interface Source<Input, Output> {
+  readonly task: string;
+  readonly cell: string;
+  /** Throws where the model has been disposed. */
+  alive(): void;
+  /** The memory of a stream that has read nothing. */
+  start(): Memory;
+  /** Checks the input, then moves the memory. */
+  step(input: Input, memory: Memory): Output;
+}
+
+/**
+ * Reads a sequence step by step. It holds everything that its results depend on, so a stream that is saved, loaded and continued
+ * equals one that was never interrupted. One model can have any number of streams.
+ */
+export class Stream<Input, Output> {
+  readonly #source: Source<Input, Output>;
+  #memory: Memory;
+
+  /** `task.stream()` makes one. */
+  constructor(source: Source<Input, Output>, memory: Memory) {
+    this.#source = source;
+    this.#memory = memory;
+  }
+
+  /**
+   * Reads one step or several.
+   *
+   * @throws TypeError, RangeError for invalid input; the stream then has not moved
+   */
+  step(input: Input): Output {
+    this.#source.alive();
+    return this.#source.step(input, this.#memory);
+  }
+
+  /** A second stream that continues from here on its own. */
+  clone(): Stream<Input, Output> {
+    this.#source.alive();
+    const { state, values } = this.#memory;
+    return new Stream(this.#source, { state: state.clone(), values: { ...values } });
+  }
+
+  /** Back to the start. */
+  reset(): void {
+    this.#source.alive();
+    this.#memory = this.#source.start();
+  }
+
+  /** The state as a safetensors file, for `task.stream(saved)`. */
+  save(): Uint8Array<ArrayBuffer> {
+    this.#source.alive();
+    const { task, cell } = this.#source;
+    const { state, values } = this.#memory;
+    return encode(stateTensors(state), { gatewise: JSON.stringify({ format: FORMAT, stream: task, cell, values }) });
+  }
+}
+
+/**
+ * The memory of a stream from what it saved.
+ *
+ * @throws FormatError for a file that is damaged, or the state of another task, cell or size
+ */
+export function loadMemory(source: Source<never, unknown>, bytes: Uint8Array | ArrayBuffer): Memory {
+  const { tensors, metadata } = decode(bytes);
+  const { task, cell } = source;
+  let about: Record<string, unknown>;
+  try {
+    about = JSON.parse(metadata.gatewise ?? '');
+  } catch {
+    throw new FormatError('the file is not the state of a stream: its description is not valid JSON');
+  }
+  if (about?.stream !== task || about.cell !== cell || about.format !== FORMAT) {
+    throw new FormatError(
+      `the file is not the state of a stream of this model: expected task '${task}', cell '${cell}' and format ${FORMAT}, got ${show(about?.stream)}, ${show(about?.cell)} and ${show(about?.format)}`,
+    );
+  }
+  const fresh = source.start();
+  const state = stateOf(tensors);
+  for (const kind of ['h', 'c'] as const) {
+    const sizes = ({ batch, [kind]: list }: State) => `[${list.map(({ length }) => length / batch)}]`;
+    if (state.batch !== 1 || sizes(state) !== sizes(fresh.state)) {
+      throw new FormatError(
+        `the state's ${kind} has the sizes ${sizes(state)}, the model's layers ${sizes(fresh.state)}`,
+      );
+    }
+  }
+  const values = typeof about.values === 'object' && about.values !== null ? Object.entries(about.values) : [];
+  const valid = values.every(
+    ([name, list]) => Object.hasOwn(fresh.values, name) && Array.isArray(list) && list.every(Number.isFinite),
+  );
+  if (!valid || values.length !== Object.keys(fresh.values).length) {
+    throw new FormatError(
+      `the state's values are not lists of finite numbers named ${Object.keys(fresh.values).join(', ')}`,
+    );
+  }
+  return { state, values: Object.fromEntries(values) };
+}

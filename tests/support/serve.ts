@@ -1,0 +1,32 @@
+/** Serves a folder to a page, with the strict content security policy that the package promises to need no more than. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+const TYPES: Record<string, string> = {
+  html: 'text/html',
+  js: 'text/javascript',
+  wasm: 'application/wasm',
+  css: 'text/css',
+};
+
+/** @param sources what scripts may come from besides the folder: an import map stands in the page itself */
+export function serve(folder: string, sources: readonly string[] = []): Promise<{ url: string; close: () => void }> {
+  const policy = `default-src 'self' data:; script-src ${["'self'", "'wasm-unsafe-eval'", ...sources].join(' ')}`;
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    const path = join(folder, pathname === '/' ? 'index.html' : pathname);
+    if (!existsSync(path) || statSync(path).isDirectory()) return void response.writeHead(404).end();
+    response.writeHead(200, {
+      'content-type': TYPES[path.split('.').pop() ?? ''] ?? 'application/octet-stream',
+      'content-security-policy': policy,
+    });
+    response.end(readFileSync(path));
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () =>
+      resolve({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() }),
+    );
+  });
+}
