@@ -55,7 +55,7 @@ export function speedChart(measured: readonly Measured[], where: string): TopLev
   };
 }
 
-/** What was measured, and what the operations or the formula foretell. */
+/** Measured values, and values predicted by the number of operations or by the formula. */
 export interface Curve {
   readonly title: string;
   /** A line below the title. */

@@ -43,7 +43,7 @@ export interface Work {
   readonly prepare: (build: Build) => { run: () => void; end: () => void };
 }
 
-/** Milliseconds of single runs, in samples of at least `sampleMs`, and the peak beside each, in operations per millisecond. */
+/** Milliseconds of single runs, in samples of at least `sampleMs`, each with a sample of the peak, in operations per millisecond. */
 export function paired(
   run: () => void,
   peak: () => number,
@@ -81,7 +81,7 @@ export function measure(work: Work, build: Build, samples: number): Row {
   return rowOf(work, build, loop, pairs);
 }
 
-/** A row from milliseconds of runs and the peak beside each, in operations per millisecond. */
+/** A row from milliseconds of runs and the samples of the peak, in operations per millisecond. */
 export function rowOf(
   { id, flops, per = 1, micros }: Pick<Work, 'id' | 'flops' | 'per' | 'micros'>,
   build: Build,

@@ -25,7 +25,7 @@ export interface Peak {
 
 /** Operations of a sample: a quarter of a millisecond at 32 GFLOP/s. */
 const OPERATIONS = 8e6;
-/** Milliseconds until the optimising compiler, which runs beside, is done on a busy machine too; then of choosing. */
+/** Milliseconds until the optimizing compiler, which runs in another thread, is done, also on a busy machine; then of choosing. */
 const WARM = 300;
 const CHOOSE = 600;
 

@@ -1,6 +1,6 @@
 /**
  * `npm run bench:scaling`: time and memory of a training step of an LSTM against T, B, H and L, over two orders of magnitude,
- * beside what the formulas say.
+ * compared with the formulas.
  */
 import { writeFileSync } from 'node:fs';
 import { input, Model, Optimizer, Recurrent } from 'gatewise';
@@ -17,14 +17,13 @@ import { bytesOf, flopsOf, type Shape, slope } from './shapes.js';
 
 const HELP = `npm run bench:scaling -- [--json] [--samples N]
 
-Times whole training steps of LSTMs (forward, back through time, Adam) while one of T, B, H, L grows a hundredfold.
-Beside the slope of the time with logarithmic axes stands that of the operations: of the products,
-4·H·(I + H) multiply-adds a step of a sequence, so that the slope of H is not a whole number. A time is the
-processor's, as it would be at the best peak seen. Memory stands beside the formula of docs/architecture.md.
-Writes docs/scaling.svg.
+Measures whole training steps of LSTMs (forward pass, backward pass, Adam) while one of T, B, H, L grows by a factor
+of 100. Prints the slope of the time on logarithmic axes, and that of the number of operations: 4·H·(I + H)
+multiply-adds for one step of a sequence, so the slope of H is not a whole number. Times are CPU times, scaled
+to the best peak of this run. Memory is compared with the formula in docs/memory.md. Writes docs/scaling.svg.
 
-  --json         one object a line
-  --samples N    samples a point, default 9
+  --json         one object per line
+  --samples N    samples per point, default 9
 `;
 
 const values = optionsOf(HELP, {
@@ -52,7 +51,7 @@ function measure(shape: Shape): { ms: number; bytes: number } {
   let bytes = 0;
   const step = () => {
     model.valueAndGrad((tape, rnn) => {
-      // recorded first, it runs last on the way back: where memory in use ends when all of it is
+      // recorded first, so it runs last in the backward pass, when the most memory is in use
       tape.record(() => {
         bytes = runtime.take(0);
       });

@@ -19,7 +19,7 @@ export function flopsOf(shape: Shape): number {
   return inputsOf(shape).reduce((flops, I) => flops + 3 * 2 * B * 4 * H * (T * I + (T - 1) * H), 0);
 }
 
-/** Bytes in use while training with Adam: the formula of docs/architecture.md. */
+/** Bytes in use while training with Adam: the formula in docs/memory.md. */
 export function bytesOf(shape: Shape): number {
   const { T, B, I, H, L } = shape;
   const inputs = inputsOf(shape);

@@ -1,4 +1,4 @@
-/** `npm run bench:suite`: SIMD beside scalar code, and a chart of it. */
+/** `npm run bench:suite`: compares scalar, SIMD and relaxed SIMD code, and draws a chart. */
 import { writeFileSync } from 'node:fs';
 import Benchmark from 'benchmark';
 import { svgOf } from '../examples/support/picture.js';
@@ -10,12 +10,12 @@ import { type Measured, runSuite, SUITES } from './suites.js';
 
 const HELP = `npm run bench:suite -- [--only TEXT] [--seconds N] [--json]
 
-Runs the same work one float at a time, in SIMD and, where the engine has it, in relaxed SIMD, having compared
-the results first; writes docs/bench.svg once all of it has run.
+Runs the same work in scalar code, in SIMD and, where the engine has it, in relaxed SIMD. Compares the results
+first. Writes docs/bench.svg after all suites have run.
 
-  --only TEXT    suites whose name contains TEXT; no chart then
-  --seconds N    at most so long a case, default 2
-  --json         one object a line: suite, note, name, hz, rme, engine
+  --only TEXT    only suites whose name contains TEXT; draws no chart
+  --seconds N    seconds per case at most, default 2
+  --json         one object per line: suite, note, name, hz, rme, engine
 `;
 
 const values = optionsOf(HELP, {

@@ -171,7 +171,7 @@ function lstmForward(cores: Cores): Suite {
   };
 }
 
-/** There is no scalar kernel for the way back: plain JavaScript stands for it, as it does in `generate`. */
+/** There is no scalar kernel for the backward pass: plain JavaScript is used instead, as in `generate`. */
 function lstmTraining(cores: Cores): Suite {
   const { T, B, I, H } = SHAPE;
   const x = numbers(T * B * I);
@@ -206,7 +206,7 @@ function lstmTraining(cores: Cores): Suite {
   };
 }
 
-/** The likeliest character each time: there is nothing to draw, so that all cases write the same. */
+/** Greedy decoding: it uses no random numbers, so all cases write the same text. */
 function generation(cores: Cores): Suite {
   const [V, E, H, length] = [65, 64, 128, 64];
   const vocabulary = Array.from({ length: V }, (_, i) => String.fromCharCode(33 + i));

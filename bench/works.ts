@@ -38,7 +38,7 @@ function gemm(M: number, N: number, K: number): Work {
   };
 }
 
-/** A gradient of ones into rows, in place of a loss. */
+/** Sets the gradient of rows to ones, instead of a loss. */
 function ones(tape: Tape, rows: Rows) {
   return {
     value: 0,

@@ -138,3 +138,8 @@ export function list(items: readonly string[], most = 5): string {
   if (items.length > most) return `${shown.join(', ')} and ${items.length - most + 1} more`;
   return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown[shown.length - 1]}`;
 }
+
+/** Whether an object has a property itself. Chrome has Object.hasOwn from version 93 on only. */
+export function hasOwn(object: object, key: string): boolean {
+  return Object.getOwnPropertyDescriptor(object, key) !== undefined;
+}

@@ -15,7 +15,7 @@ export class FormatError extends Error {
   override name = 'FormatError';
 }
 
-/** Training met a loss or a gradient that is not a finite number. The model is as it was before that step. */
+/** A loss or a gradient is not a finite number. That step did not change the model. */
 export class NonFiniteError extends Error {
   override name = 'NonFiniteError';
   constructor(

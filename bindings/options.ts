@@ -141,7 +141,7 @@ export function readOptions<S extends Schema>(
 ): Settings<S> {
   if (!isRecord(given)) return check.fail(place, 'an object of options', given);
   for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(known, key))
+    if (!check.hasOwn(known, key))
       throw new TypeError(`${place}: unknown option ${check.show(key)}${suggest(key, known)}`);
   }
   const settings = Object.entries(schema).map(([key, { read, fallback, required: needed }]) => {

@@ -1,4 +1,4 @@
-/** Two encoders, one decoder: a passage and a question → the answer. Stories in the manner of bAbI (Weston et al. 2015, arXiv:1502.05698v10). */
+/** Two encoders, one decoder: a passage and a question → the answer. Stories like those of bAbI (Weston et al. 2015, arXiv:1502.05698v10). */
 import { Seq2Seq } from 'gatewise/tasks';
 import { attentionMaps } from './support/attention.js';
 import { Chance } from './support/chance.js';
@@ -10,7 +10,7 @@ const THINGS = ['apple', 'book', 'lamp'];
 const COUNTS = ['none', 'one', 'two', 'three'];
 const NOBODY = 'nobody';
 
-/** The words of a sentence stand in so many columns: a sentence is a step of the encoder, its words are the features of that step. */
+/** A sentence is a step of the encoder; its words are the features of that step, one per column. */
 const COLUMNS = ['1', '2', '3', '4', '5', '6'];
 const NOTHING = '–';
 type Story = Readonly<Record<string, readonly string[]>>;
@@ -20,7 +20,7 @@ interface Told {
   readonly target: readonly [answer: string];
 }
 
-/** A story of so many sentences, a question about it, and the answer. Where nobody has been, and what nobody had, is not asked about. */
+/** A story with `from` to `to` sentences, a question about it, and the answer. Questions are about people and things of the story. */
 function tell(chance: Chance, from: number, to: number): Told {
   const at = new Map<string, string>();
   const holder = new Map<string, string>();
@@ -72,7 +72,7 @@ function tell(chance: Chance, from: number, to: number): Told {
   return { source: { story: columns(story), question: [...question.split(' '), '?'] }, target: [answer] };
 }
 
-/** Sentences of the stories, and how many stories there are: short ones first, then those that are asked about in the end. */
+/** The number of sentences per story, and the number of stories: short stories first, then stories as in the test. */
 const LESSONS = [
   { from: 2, to: 4, count: 40_000 },
   { from: 3, to: 6, count: 240_000 },
@@ -80,7 +80,7 @@ const LESSONS = [
 const LAST = LESSONS[LESSONS.length - 1];
 
 export const example: Example = {
-  title: 'questions about a short story answered: two encoders, an attention to each',
+  title: 'answers to questions about a short story: two encoders, each with attention',
   async run(stage) {
     const chance = new Chance(stage.seed);
     const lessons = LESSONS.map(({ from, to, count }) => Array.from({ length: count }, () => tell(chance, from, to)));
@@ -89,7 +89,7 @@ export const example: Example = {
     const heldOut = Array.from({ length: 2_000 }, () => tell(chance, LAST.from, LAST.to)).filter(
       ({ source }) => !known.has(text(source)),
     );
-    stage.log(`  ${training.length} stories to learn from, ${heldOut.length} others to be asked about`);
+    stage.log(`  ${training.length} stories for training, ${heldOut.length} held out`);
     const vocabularyOf = (tokens: readonly string[]) => ({ vocabulary: [...new Set(tokens)], embeddingSize: 16 });
     using model = await Seq2Seq.create({
       source: {
@@ -118,7 +118,7 @@ export const example: Example = {
         stage.progress(p.step, p.steps, `${from} to ${to} sentences: loss ${p.loss.toFixed(3)}, ${left}`);
       }
     }
-    stage.figure('the most frequent answer to the question', usual(training, heldOut), '%');
+    stage.metric('the most frequent answer to the question', usual(training, heldOut), '%');
     const results = await model.predict(
       heldOut.map(({ source }) => source),
       { maxLength: 3, signal: stage.signal },
@@ -129,13 +129,13 @@ export const example: Example = {
       stage.log(`  ${kind.padEnd(5)} ${((100 * own.filter(right).length) / own.length).toFixed(1)} % of ${own.length}`);
     }
     const exact = heldOut.filter((_, i) => right(i)).length / heldOut.length;
-    stage.figure('this model, stories it has not read', exact, '%', { atLeast: 0.95 });
+    stage.metric('this model, held-out stories', exact, '%', { atLeast: 0.95 });
 
     const told = ['where', 'who', 'how'].map((kind) => heldOut.findIndex(({ source }) => source.question[0] === kind));
     await stage.picture(
       'attention',
       attentionMaps(
-        'Which sentences an answer is read off',
+        'The sentences that the model reads for an answer',
         told.map((i) => ({
           title: `${heldOut[i].source.question.join(' ')} → ${results[i].text}`,
           read: sentences(heldOut[i].source.story),
@@ -159,7 +159,7 @@ const sentences = (story: Story): string[] =>
 
 const text = ({ story, question }: Told['source']) => [...sentences(story), ...question].join(' ');
 
-/** The answer that is most frequent for exactly this question, where it has been asked. */
+/** Accuracy of the most frequent answer to the same question in the training data. */
 function usual(training: readonly Told[], heldOut: readonly Told[]): number {
   const counts = new Map<string, Map<string, number>>();
   for (const { source, target } of training) {

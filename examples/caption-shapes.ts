@@ -31,10 +31,10 @@ const THINGS: Thing[] = (Object.keys(SIZES) as Thing['size'][]).flatMap((size) =
   ),
 );
 
-/** Every seventh pair of things is held out: no picture of it is learned from. */
+/** Every seventh pair of things is held out: the training data has no picture of it. */
 const isHeldOut = (a: number, b: number) => (5 * a + b) % 7 === 3;
 
-/** Draws two things somewhere, one above or left of the other, on a ground that is not quite dark nor even. */
+/** Draws two things, one above or left of the other, on a dark and noisy background. */
 function scene(a: Thing, b: Thing, above: boolean, chance: Chance): Scene {
   const input = Float32Array.from({ length: SIDE * SIDE * 3 }, () => 0.1 * chance.next());
   [a, b].forEach(({ size, colour, shape }, i) => {
@@ -42,7 +42,7 @@ function scene(a: Thing, b: Thing, above: boolean, chance: Chance): Scene {
     const across = SIDE / 2 + 2 * (chance.next() - 0.5);
     const [cx, cy] = above ? [across, along] : [along, across];
     const inside = SHAPES[shape];
-    // three by three samples a pixel, for soft edges
+    // 3 × 3 samples per pixel, for soft edges
     for (let p = 0; p < SIDE * SIDE; p++) {
       let covered = 0;
       for (let s = 0; s < 9; s++) {
@@ -59,13 +59,13 @@ function scene(a: Thing, b: Thing, above: boolean, chance: Chance): Scene {
   return { input, target: [...words(a), ...(above ? ['above'] : ['left', 'of']), ...words(b)] };
 }
 
-/** Share of the words that stand where they should. */
+/** Fraction of the words that are correct at their position. */
 function wordsRight(said: readonly (readonly string[])[], truth: readonly Scene[]): number {
   const right = truth.map(({ target }, i) => target.filter((word, t) => said[i][t] === word).length / target.length);
   return right.reduce((sum, share) => sum + share, 0) / right.length;
 }
 
-/** The sentence of the picture that is nearest, pixel by pixel. */
+/** The sentence of the nearest picture, by squared distance of the pixels. */
 function nearest(training: readonly Scene[], { input }: Scene): string[] {
   let [best, least] = [training[0], Infinity];
   for (const other of training) {
@@ -77,7 +77,7 @@ function nearest(training: readonly Scene[], { input }: Scene): string[] {
 }
 
 export const example: Example = {
-  title: 'a sentence about a picture of 20 × 20 pixels, in pairs of things that were never shown together',
+  title: 'a sentence about a picture of 20 × 20 pixels, for unseen pairs of things',
   async run(stage) {
     const chance = new Chance(stage.seed);
     const make = (n: number, wanted: boolean): Scene[] =>
@@ -88,7 +88,7 @@ export const example: Example = {
         }
       });
     const [training, heldOut] = [make(12_000, false), make(600, true)];
-    stage.log(`  ${training.length} pictures to learn from, ${heldOut.length} of pairs that are held out`);
+    stage.log(`  ${training.length} pictures for training, ${heldOut.length} of held-out pairs`);
     using model = await SequenceGenerator.create({
       inputSize: SIDE * SIDE * 3,
       target: WORDS,
@@ -108,17 +108,17 @@ export const example: Example = {
     const some = heldOut.slice(0, 100);
     const neighbours = some.map((own) => nearest(training, own));
     const own = await model.predict(some.map(({ input }) => input));
-    // its sentence cannot be exact, since the pair was never shown; its words can be right
-    stage.figure('the nearest picture, words right', wordsRight(neighbours, some), '%');
-    stage.figure(
-      'this model, words right',
+    // its sentence cannot be exact, because the pair is held out; single words can be correct
+    stage.metric('the nearest picture, correct words', wordsRight(neighbours, some), '%');
+    stage.metric(
+      'this model, correct words',
       wordsRight(
         own.map(({ tokens }) => tokens),
         some,
       ),
       '%',
     );
-    stage.figure('this model, exact sentences', exact, '%', { atLeast: 0.95 });
+    stage.metric('this model, exact sentences', exact, '%', { atLeast: 0.95 });
 
     const shown = heldOut.slice(0, 12);
     const written = await model.predict(shown.map(({ input }) => input));
@@ -145,7 +145,7 @@ export const example: Example = {
     });
     const plain = { type: 'ordinal', axis: null } as const;
     await stage.picture('captions', {
-      title: 'What it says of pictures of pairs it never saw',
+      title: 'Sentences about held-out pairs (red: wrong)',
       concat: shown.map((_, i) => ({
         width: 180,
         height: 180,

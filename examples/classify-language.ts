@@ -1,4 +1,4 @@
-/** Sequence → class: which language 30 characters are in. */
+/** Sequence → class: the language of 30 characters. */
 import { SequenceClassifier } from 'gatewise/tasks';
 import { Chance } from './support/chance.js';
 import { articles } from './support/declaration.js';
@@ -19,13 +19,13 @@ const LANGUAGES: Record<string, string> = {
   tur: 'Turkish',
 };
 const PIECE = 30;
-/** Stands for characters that training did not show. */
+/** Stands for characters that are not in the training data. */
 const UNKNOWN = '\u{fffd}';
 
 /** Every fifth article is held out. */
 const isHeldOut = (article: number) => article % 5 === 3;
 
-/** Pieces of 30 characters that start anywhere: half as many as there are characters, or one after the other. */
+/** Pieces of 30 characters: with `chance` at random places, one for every two characters; otherwise one after the other. */
 function pieces(text: string, chance: Chance | null): string[] {
   const characters = [...text];
   const starts = chance
@@ -35,7 +35,7 @@ function pieces(text: string, chance: Chance | null): string[] {
 }
 
 export const example: Example = {
-  title: 'which of 12 languages 30 characters are in (Declaration of Human Rights)',
+  title: 'the language of 30 characters, one of 12 (Declaration of Human Rights)',
   async run(stage) {
     const chance = new Chance(stage.seed);
     const training: { input: string; label: string }[] = [];
@@ -47,7 +47,7 @@ export const example: Example = {
         for (const input of pieces(text.toLowerCase(), isHeldOut(number) ? null : chance)) into.push({ input, label });
       }
     }
-    stage.log(`  ${training.length} pieces to learn from, ${heldOut.length} of articles that are held out`);
+    stage.log(`  ${training.length} pieces for training, ${heldOut.length} of held-out articles`);
 
     using model = await SequenceClassifier.create({
       vocabulary: UNKNOWN + training.map(({ input }) => input).join(''),
@@ -66,9 +66,9 @@ export const example: Example = {
     }
 
     const { accuracy, classes } = await model.evaluate(heldOut);
-    stage.figure('the most frequent language', share(heldOut.map(({ label }) => label)), '%');
-    stage.figure('commonest trigram profile', trigrams(training, heldOut), '%');
-    stage.figure('this model, articles that were held out', accuracy, '%', { atLeast: 0.95 });
+    stage.metric('always the most frequent language', share(heldOut.map(({ label }) => label)), '%');
+    stage.metric('naive Bayes on letter trigrams', trigrams(training, heldOut), '%');
+    stage.metric('this model, held-out articles', accuracy, '%', { atLeast: 0.95 });
 
     const results = await model.predict(heldOut.map(({ input }) => input));
     const counts = new Map<string, number>();
@@ -81,14 +81,14 @@ export const example: Example = {
       return { is, said, share: count / heldOut.filter(({ label }) => label === is).length };
     });
     await stage.picture('confusions', {
-      title: `Which language: F1 from ${Math.min(...Object.values(classes).map(({ f1 }) => f1)).toFixed(2)} up`,
+      title: `Predicted and true languages: F1 of at least ${Math.min(...Object.values(classes).map(({ f1 }) => f1)).toFixed(2)}`,
       data: { values },
       encoding: {
-        x: { field: 'said', type: 'nominal', title: 'the model says' },
-        y: { field: 'is', type: 'nominal', title: 'it is' },
+        x: { field: 'said', type: 'nominal', title: 'predicted' },
+        y: { field: 'is', type: 'nominal', title: 'true' },
       },
       layer: [
-        { mark: 'rect', encoding: { color: { field: 'share', type: 'quantitative', title: 'share' } } },
+        { mark: 'rect', encoding: { color: { field: 'share', type: 'quantitative', title: 'fraction' } } },
         {
           mark: { type: 'text', fontSize: 9 },
           encoding: {
@@ -116,7 +116,7 @@ function share(labels: readonly string[]): number {
   );
 }
 
-/** Naive Bayes over three letters each, with one added to every count. */
+/** Naive Bayes on letter trigrams with add-one smoothing. */
 function trigrams(training: { input: string; label: string }[], heldOut: { input: string; label: string }[]): number {
   const of = (text: string) => Array.from({ length: Math.max(text.length - 2, 0) }, (_, i) => text.slice(i, i + 3));
   const counts = new Map<string, Map<string, number>>();

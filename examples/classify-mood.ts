@@ -8,7 +8,7 @@ import type { Example, Stage } from './support/stage.js';
 const require = createRequire(import.meta.url);
 const [COMPLAINS, PRAISES] = ['complains', 'praises'];
 const UNKNOWN = '<unknown>';
-/** Times that training has each sentence, each time with other words hidden, and the share of them. */
+/** How often the training data has each sentence, each time with other words hidden; the fraction of hidden words. */
 const [COPIES, HIDDEN] = [8, 0.3];
 
 interface Sentence {
@@ -16,7 +16,7 @@ interface Sentence {
   readonly label: string;
 }
 
-/** What a word counts for by itself, from -5 to 5: the AFINN list (F. Å. Nielsen, 2011). */
+/** The valence of a word, from -5 to 5: the AFINN list (F. Å. Nielsen, 2011). */
 const AFINN: Record<string, number> = require('sentiment/languages/en/labels.json');
 const ownMood = (word: string) => (Object.hasOwn(AFINN, word) ? AFINN[word] : null);
 
@@ -34,7 +34,7 @@ function sentences(): Sentence[] {
   return [...all.values()];
 }
 
-/** The word, how it begins and ends, and what it counts for by itself. Of a hidden word only the rest is seen. */
+/** The word, its first and last letters, and its valence. A hidden word keeps all but the first feature. */
 const features = (words: readonly string[], isHidden = () => false) => ({
   word: words.map((word) => (isHidden() ? UNKNOWN : word)),
   start: words.map((word) => word.slice(0, 4)),
@@ -48,7 +48,7 @@ export const example: Example = {
     const chance = new Chance(stage.seed);
     const all = chance.shuffled(sentences());
     const [heldOut, training] = [all.slice(0, all.length / 4), all.slice(all.length / 4)];
-    stage.log(`  ${training.length} sentences to learn from, ${heldOut.length} that are held out`);
+    stage.log(`  ${training.length} sentences for training, ${heldOut.length} held out`);
     const accuracy = (p: readonly number[]) =>
       p.filter((own, i) => (own > 0.5 ? PRAISES : COMPLAINS) === heldOut[i].label).length / p.length;
 
@@ -61,15 +61,15 @@ export const example: Example = {
       return heldOut.map(({ words }) => belief(evidence(words)));
     };
     const praised = training.filter(({ label }) => label === PRAISES).length / training.length;
-    stage.figure('always the more frequent', accuracy(heldOut.map(() => praised)), '%');
+    stage.metric('always the more frequent class', accuracy(heldOut.map(() => praised)), '%');
     const listed = heldOut.map(({ words }) => (words.reduce((sum, word) => sum + (ownMood(word) ?? 0), 0) > 0 ? 1 : 0));
-    stage.figure('sum of what each word counts for by itself (AFINN)', accuracy(listed), '%');
+    stage.metric('sum of the valences of the words (AFINN)', accuracy(listed), '%');
     const counted = logistic((words) => words);
-    stage.figure('logistic model of the counts of the words', accuracy(counted), '%');
+    stage.metric('logistic regression on counts of words', accuracy(counted), '%');
     const same = logistic((words) =>
       Object.entries(features(words)).flatMap(([feature, values]) => values.map((value) => `${feature} ${value}`)),
     );
-    stage.figure('logistic model of the counts of all four features', accuracy(same), '%');
+    stage.metric('logistic regression on counts of all four features', accuracy(same), '%');
 
     const examples = Array.from({ length: COPIES }, () => training)
       .flat()
@@ -109,8 +109,8 @@ export const example: Example = {
         )
       ).map(({ probabilities }) => probabilities[1]);
     const read = await praises(heldOut.map(({ words }) => words));
-    stage.figure('this model, sentences that were held out', accuracy(read), '%', { atLeast: accuracy(counted) });
-    await picture(stage, heldOut, { 'counts of words, logistic': counted, 'this model': read });
+    stage.metric('this model, held-out sentences', accuracy(read), '%', { atLeast: accuracy(counted) });
+    await picture(stage, heldOut, { 'logistic regression on words': counted, 'this model': read });
     for (const text of [
       'the food was good',
       'the food was not good',
@@ -124,7 +124,7 @@ export const example: Example = {
   },
 };
 
-/** Share of the answers that are right, by the share of the sentences that are answered, the surest first. */
+/** Accuracy against coverage: the sentences with the most certain predictions first. */
 async function picture(
   stage: Stage,
   heldOut: readonly Sentence[],
@@ -140,7 +140,7 @@ async function picture(
     return curve.filter((_, n) => n >= 49 && n % 10 === 9);
   });
   await stage.picture('answers', {
-    title: 'From the surest to the least sure',
+    title: 'Accuracy of the most certain predictions',
     width: 420,
     height: 300,
     data: { values },
@@ -149,13 +149,13 @@ async function picture(
       x: {
         field: 'answered',
         type: 'quantitative',
-        title: 'share of the sentences that are answered',
+        title: 'fraction of the sentences, the most certain first',
         axis: { format: '%' },
       },
       y: {
         field: 'right',
         type: 'quantitative',
-        title: 'share of the answers that are right',
+        title: 'accuracy',
         scale: { zero: false },
         axis: { format: '%' },
       },

@@ -1,11 +1,11 @@
-/** `npm run example NAME`: the ways in which a recurrent network is used, each on real data. */
+/** `npm run example -- NAME`: one example for each use of a recurrent network, on real data. */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Example } from './support/stage.js';
 import { Stage } from './support/stage.js';
 import { Terminal } from './support/terminal.js';
 
-/** Loaded when it is asked for: each brings its own data. */
+/** Loaded on demand, because each loads its own data. */
 const examples: Record<string, () => Promise<{ example: Example }>> = {
   'classify-language': () => import('./classify-language.js'),
   'classify-mood': () => import('./classify-mood.js'),
@@ -23,9 +23,9 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
 const HELP = `npm run example -- NAME [options]
 
   --out FOLDER   where pictures and files are written   default results/NAME
-  --seed N       same seed, same result                 default 1
+  --seed N       the same seed gives the same result    default 1
 
-Each takes at most three minutes on two slow cores, and exits with 0 if its figures are reached.
+Each takes at most three minutes on two slow cores. The exit code is 0 if all metrics reach their targets.
 `;
 
 async function list(): Promise<string> {
@@ -46,7 +46,7 @@ async function main(): Promise<number> {
     return 0;
   }
   if (!Object.hasOwn(examples, name)) {
-    console.error(`${name}: no such example; there are ${Object.keys(examples).join(', ')}`);
+    console.error(`${name}: no such example; expected one of ${Object.keys(examples).join(', ')}`);
     return 1;
   }
   const { example } = await examples[name]();
@@ -55,7 +55,7 @@ async function main(): Promise<number> {
     return 0;
   }
   if (words.length && !example.usage) {
-    console.error(`${words[0]}: ${name} takes no further words`);
+    console.error(`${words[0]}: ${name} takes no arguments`);
     return 1;
   }
   const seed = Number(values.seed ?? 1);

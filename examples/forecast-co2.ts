@@ -5,7 +5,7 @@ import type { Example } from './support/stage.js';
 
 const YEAR = 12;
 
-/** Months from the first to the last, those without a measurement halfway between their neighbours. */
+/** Months from the first to the last, those without a measurement interpolated from their neighbors. */
 async function months(): Promise<{ first: Date; values: number[]; filled: number }> {
   const known = new Map<number, number>();
   for (const { Date: date, CO2 } of await table('co2-concentration.csv')) {
@@ -27,7 +27,7 @@ async function months(): Promise<{ first: Date; values: number[]; filled: number
   };
 }
 
-/** Mean absolute error, twelve months ahead, of the same month of last year and the mean rise of so many years before. */
+/** Mean absolute error, twelve months ahead, of this rule: the same month of last year plus the mean rise of n years before. */
 function seasonalDrift(y: readonly number[], from: number, years: number): number {
   let [sum, count] = [0, 0];
   for (let origin = from; origin + YEAR <= y.length; origin++) {
@@ -59,15 +59,15 @@ export const example: Example = {
       stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
     }
     const { mae, naiveMae = Number.NaN, coverage = [] } = await model.evaluate(values, { from, season: YEAR });
-    stage.figure('the same month of last year, mean absolute error', naiveMae, 'ppm');
+    stage.metric('the same month of last year, mean absolute error', naiveMae, 'ppm');
     const all = seasonalDrift(values, from, Infinity);
     const ten = seasonalDrift(values, from, 10);
-    stage.figure('the same with the mean rise of all years before', all, 'ppm');
-    stage.figure('the same with the mean rise of ten years', ten, 'ppm');
+    stage.metric('the same with the mean rise of all years before', all, 'ppm');
+    stage.metric('the same with the mean rise of ten years', ten, 'ppm');
     // strictly below the better of the two
-    stage.figure('this model', mae, 'ppm', { atMost: Math.min(all, ten) - 1e-3 });
+    stage.metric('this model', mae, 'ppm', { atMost: Math.min(all, ten) - 1e-3 });
     const [low, , high] = coverage;
-    stage.figure('share of months between its quantiles 0.1 and 0.9', high - low, '%');
+    stage.metric('months between the quantiles 0.1 and 0.9', high - low, '%');
 
     const date = (t: number) => new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + t)).toISOString();
     const rows: object[] = [];
@@ -102,6 +102,6 @@ export const example: Example = {
         },
       ],
     });
-    stage.log('  black: measured; red: foretold; blue: between the quantiles 0.1 and 0.9');
+    stage.log('  black: measured; red: predicted; blue: between the quantiles 0.1 and 0.9');
   },
 };

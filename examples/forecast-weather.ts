@@ -6,7 +6,7 @@ import type { Example, Stage } from './support/stage.js';
 const DAYS = 14;
 const YEAR = 365.25;
 
-/** Mean absolute error, for all days ahead, of what a rule says of day `t`, given what is known before `origin`. */
+/** Mean absolute error of a rule over all days ahead: what it predicts for day `t` from the days before `origin`. */
 function error(y: readonly number[], from: number, rule: (t: number, origin: number) => number): number {
   let [sum, count] = [0, 0];
   for (let origin = from; origin + DAYS <= y.length; origin++) {
@@ -15,7 +15,7 @@ function error(y: readonly number[], from: number, rule: (t: number, origin: num
   return sum / count;
 }
 
-/** The mean of the days of all years before that lie within so many days of the same date. */
+/** The mean over all years before, of the days within n days of the same date. */
 function climatology(y: readonly number[], reach: number): (t: number, origin: number) => number {
   return (t, origin) => {
     let [sum, count] = [0, 0];
@@ -27,14 +27,14 @@ function climatology(y: readonly number[], reach: number): (t: number, origin: n
   };
 }
 
-/** Where the earth stands on its way is known, and put beside what was measured. */
+/** The position of the earth on its orbit is known, and an input next to the measurements. */
 function seasons(steps: number, year: number): { summer: number[]; spring: number[] } {
   const turn = (t: number) => (2 * Math.PI * t) / year;
   const of = (f: (angle: number) => number) => Array.from({ length: steps }, (_, t) => f(turn(t)));
   return { summer: of(Math.cos), spring: of(Math.sin) };
 }
 
-/** A whole year foretold at once, week by week, from the three before it; what counts is the last fifth of the four. */
+/** A whole year predicted at once, week by week, from the three years before it. The metric is that of the last fifth of the four years. */
 async function year(stage: Stage, days: readonly number[]): Promise<void> {
   const weeks = Array.from({ length: Math.floor(days.length / 7) }, (_, i) => {
     const week = days.slice(7 * i, 7 * i + 7);
@@ -69,9 +69,9 @@ async function year(stage: Stage, days: readonly number[]): Promise<void> {
     const known = near.filter((week) => week >= 0 && week < from);
     return known.reduce((sum, week) => sum + weeks[week], 0) / known.length;
   });
-  stage.figure("12 months: last year's and the mean rise of a year", seasonal, '°C');
-  stage.figure('12 months: mean of all years, two weeks either side', normal, '°C');
-  stage.figure(
+  stage.metric("12 months: last year's, plus the mean yearly rise", seasonal, '°C');
+  stage.metric('12 months: mean of all years, ± two weeks', normal, '°C');
+  stage.metric(
     '12 months: this model',
     wrong((t) => point[t - from]),
     '°C',
@@ -84,7 +84,7 @@ async function year(stage: Stage, days: readonly number[]): Promise<void> {
   });
   const week = { field: 'week', type: 'quantitative', title: 'weeks' } as const;
   await stage.picture('year', {
-    title: 'A year foretold at once from the three before it',
+    title: 'A year predicted at once from the three before it',
     width: 900,
     height: 320,
     data: { values },
@@ -110,7 +110,7 @@ export const example: Example = {
     const temperature = days.map(({ temp_max }) => Number(temp_max));
     const from = Math.floor(0.8 * days.length);
     stage.log(`  ${days.length} days; the last ${days.length - from} are held out`);
-    // what follows was chosen by its error on the last quarter of the training part
+    // these settings had the smallest error on the last quarter of the training data
     const series = { temperature, ...seasons(temperature.length, YEAR) };
     using model = await Forecaster.create({
       variables: Object.keys(series),
@@ -130,15 +130,15 @@ export const example: Example = {
     const lastYear = error(temperature, from, (t) => temperature[t - Math.round(YEAR)]);
     const today = error(temperature, from, (_, origin) => temperature[origin - 1]);
     const normal = error(temperature, from, climatology(temperature, 10));
-    stage.figure('the same day of last year, mean absolute error', lastYear, '°C');
-    stage.figure('as today', today, '°C');
-    stage.figure('mean of all years, ten days either side', normal, '°C');
+    stage.metric('the same day of last year, mean absolute error', lastYear, '°C');
+    stage.metric('as today', today, '°C');
+    stage.metric('mean of all years, ± ten days', normal, '°C');
     // strictly below the best of them
-    stage.figure('fourteen days: this model', mae, '°C', {
+    stage.metric('fourteen days: this model', mae, '°C', {
       atMost: Math.min(lastYear, today, normal) - 1e-3,
     });
     const [low, , high] = coverage;
-    stage.figure('share of days between its quantiles 0.1 and 0.9', high - low, '%');
+    stage.metric('days between the quantiles 0.1 and 0.9', high - low, '%');
 
     const rows: object[] = [];
     const until = (n: number) => Object.fromEntries(Object.entries(series).map(([name, y]) => [name, y.slice(0, n)]));
@@ -160,7 +160,7 @@ export const example: Example = {
         {
           mark: { type: 'area', color: '#9ecae1' },
           encoding: {
-            y: { field: 'low', type: 'quantitative', title: 'highest of the day, °C' },
+            y: { field: 'low', type: 'quantitative', title: 'maximum of the day, °C' },
             y2: { field: 'high' },
           },
         },
@@ -172,6 +172,6 @@ export const example: Example = {
       ],
     });
     await year(stage, temperature);
-    stage.log('  black: measured; red: foretold; blue: between the quantiles 0.1 and 0.9');
+    stage.log('  black: measured; red: predicted; blue: between the quantiles 0.1 and 0.9');
   },
 };

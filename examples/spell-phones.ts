@@ -1,4 +1,4 @@
-/** Asynchronous sequence → sequence: letters → phonemes, a beam choosing among the ways to say a word. */
+/** Sequence → sequence: letters → phonemes, decoded with a beam search. */
 import { dictionary } from 'cmu-pronouncing-dictionary';
 import { Seq2Seq } from 'gatewise/tasks';
 import { attentionMaps } from './support/attention.js';
@@ -19,13 +19,13 @@ function entries(): Entry[] {
 }
 
 export const example: Example = {
-  title: 'how words that it has never seen are said: letters → phonemes (CMU dictionary)',
+  title: 'the pronunciation of unseen words: letters → phonemes (CMU dictionary)',
   async run(stage) {
     const chance = new Chance(stage.seed);
     const all = chance.shuffled(entries());
     const heldOut = all.slice(0, 2_000);
     const training = all.slice(2_000, 2_000 + 50_000);
-    stage.log(`  ${training.length} words to learn from, ${heldOut.length} are held out`);
+    stage.log(`  ${training.length} words for training, ${heldOut.length} held out`);
     using model = await Seq2Seq.create({
       source: { vocabulary: 'abcdefghijklmnopqrstuvwxyz', embeddingSize: 32 },
       target: [...new Set(training.flatMap(({ target }) => target))].sort(),
@@ -47,14 +47,14 @@ export const example: Example = {
     const greedy = await model.predict(sources, { maxLength: 30, signal: stage.signal });
     const best: (readonly string[])[] = [];
     const beam = model.predict(sources, { maxLength: 30, beamWidth: 3, signal: stage.signal });
-    for await (const { done, total } of beam) stage.progress(done, total, 'words said');
+    for await (const { done, total } of beam) stage.progress(done, total, 'words decoded');
     for (const { tokens } of await beam) best.push(tokens);
-    stage.figure('phoneme errors: the usual phoneme of each letter', errors(heldOut, byLetter(training, sources)), '%');
+    stage.metric('phoneme errors: most frequent phoneme per letter', errors(heldOut, byLetter(training, sources)), '%');
     const said = greedy.map(({ tokens }) => tokens);
-    stage.figure('phoneme errors: this model, the likeliest each time', errors(heldOut, said), '%');
-    stage.figure('phoneme errors: this model, beam of 3', errors(heldOut, best), '%', { atMost: 0.2 });
+    stage.metric('phoneme errors: this model, greedy', errors(heldOut, said), '%');
+    stage.metric('phoneme errors: this model, beam of 3', errors(heldOut, best), '%', { atMost: 0.2 });
     const whole = heldOut.filter(({ target }, i) => target.join() === best[i].join()).length / heldOut.length;
-    stage.figure('words without any error, beam of 3', whole, '%');
+    stage.metric('words without an error, beam of 3', whole, '%');
     heldOut.slice(0, 8).forEach(({ source, target }, i) => {
       const right = best[i].join() === target.join();
       stage.log(`  ${source.padEnd(14)} ${best[i].join(' ').padEnd(28)} ${right ? '' : `not ${target.join(' ')}`}`);
@@ -67,11 +67,11 @@ export const example: Example = {
       written: [...tokens, 'end'],
       weights: attention,
     }));
-    await stage.picture('attention', attentionMaps('Which letters each phoneme is read off', maps));
+    await stage.picture('attention', attentionMaps('The letters that the model reads for each phoneme', maps));
   },
 };
 
-/** Insertions, deletions and replacements over the phonemes there are. */
+/** Insertions, deletions and replacements, divided by the number of phonemes. */
 function errors(truth: readonly Entry[], said: readonly (readonly string[])[]): number {
   const count = truth.reduce((sum, { target }, i) => sum + distance(target, said[i]), 0);
   return count / truth.reduce((sum, { target }) => sum + target.length, 0);
@@ -88,7 +88,7 @@ function distance(a: readonly string[], b: readonly string[]): number {
   return row[b.length];
 }
 
-/** For each letter the phoneme it has most often in words with as many phonemes as letters. */
+/** The most frequent phoneme of each letter, counted in words that have as many phonemes as letters. */
 function byLetter(training: readonly Entry[], words: readonly string[]): string[][] {
   const counts = new Map<string, Map<string, number>>();
   for (const { source, target } of training) {

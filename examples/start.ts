@@ -1,4 +1,4 @@
-/** `npm start`: trains a character language model and writes with it. */
+/** `npm start`: trains a character language model and generates text. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -7,47 +7,47 @@ import { mobyDick, readText } from './support/book.js';
 import { checkWritable, writeWhole } from './support/files.js';
 import { clock, short, Terminal } from './support/terminal.js';
 
-const HELP = `Trains a character language model on text, and writes with it.
+const HELP = `Trains a character language model on text, and generates text.
 
   npm start                              train on Moby Dick for about half a minute
   npm start -- train [FILE...] [options] train on files
-  npm start -- sample MODEL [options]    write with a trained model
+  npm start -- sample MODEL [options]    generate text with a trained model
   npm start -- train --help
   npm start -- sample --help
 `;
 
 const TRAIN_HELP = `npm start -- train [FILE...] [options]
 
-Trains on the files, one after the other, or on Moby Dick. The last tenth is kept for validation.
+Trains on the files, one after the other, or on Moby Dick. The last 10 % are used for validation.
 Ctrl-C stops after the running step and saves.
 
-  --steps N            steps to make; with --resume, N more       default 700
+  --steps N            number of updates; with --resume, N more   default 700
   --out MODEL          where the model is saved                   default model.safetensors
-  --resume MODEL       go on with a saved model, its options and its place in the text
-  --cell NAME          lstm                                       default lstm
+  --resume MODEL       resume a saved training, with its options and its place in the text
+  --cell NAME          rnn, lstm, gru or residual                 default lstm
   --hidden H           units of a layer                           default 128
   --layers L           recurrent layers                           default 1
   --embedding E        features of a character                    default 64
-  --batch B            places of the text read side by side       default 16
-  --window T           characters of a step                       default 64
+  --batch B            sequences per batch                        default 16
+  --window T           characters per sequence                    default 64
   --learning-rate R    of Adam                                    default 0.004
-  --clip N             largest norm of the gradients; 0: any      default 1
-  --seed N             same seed, same model                      default 1
+  --clip N             largest norm of the gradients; 0: no limit default 1
+  --seed N             the same seed gives the same model         default 1
   --build NAME         simd or relaxed (fused multiply-add)       default simd
   --sample-every N     steps between two samples; 0: none         default a fifth of the steps
 `;
 
 const SAMPLE_HELP = `npm start -- sample MODEL [options]
 
-  --prompt TEXT        what to write on from
-  --length N           characters to write                        default 500
-  --temperature T      below 1 more careful, 0 the likeliest only default 0.8
-  --top-k K            draw among the K likeliest; 0: all         default 0
-  --top-p P            draw among the likeliest that make up P    default 1
-  --seed N             same seed, same text                       default: another text each time
+  --prompt TEXT        the text to continue
+  --length N           characters to generate                     default 500
+  --temperature T      lower is less random, 0 is greedy          default 0.8
+  --top-k K            sample from the K most probable; 0: all    default 0
+  --top-p P            sample from the most probable that sum to P default 1
+  --seed N             the same seed gives the same text          default: random
 `;
 
-/** A mistake of the one who typed: its message is all there is to say. */
+/** A mistake in the arguments: only the message is printed. */
 class Usage extends Error {}
 
 const string = { type: 'string' } as const;
@@ -66,7 +66,9 @@ async function loadModel(path: string, build?: 'simd' | 'relaxed'): Promise<Lang
     bytes = await readFile(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new Usage(code === 'ENOENT' ? `${path}: there is no such file; train a model first` : `${path}: ${message}`);
+    throw new Usage(
+      code === 'ENOENT' ? `${path}: the file does not exist; train a model first` : `${path}: ${message}`,
+    );
   }
   try {
     return await LanguageModel.load(bytes, { build });
@@ -112,7 +114,7 @@ async function train(args: string[]): Promise<void> {
     const fixed = (['cell', 'hidden', 'layers', 'embedding', 'seed'] as const).filter(
       (name) => values[name] !== undefined,
     );
-    if (fixed.length) throw new Usage(`--${fixed[0]}: is settled by the model that --resume goes on with`);
+    if (fixed.length) throw new Usage(`--${fixed[0]}: cannot be combined with --resume: the saved model determines it`);
     lm = await loadModel(values.resume, build);
   } else {
     lm = await LanguageModel.create({
@@ -142,7 +144,7 @@ async function train(args: string[]): Promise<void> {
     `${cell} ${numLayers}×${hiddenSize}, ${parameters.toLocaleString('en')} parameters, ${lm.vocabulary.size} characters, ` +
       `${text.length.toLocaleString('en')} of text, ${lm.runtime.build} build`,
   );
-  if (before) console.log(`Going on after step ${before.steps}.`);
+  if (before) console.log(`Resuming after step ${before.steps}.`);
 
   const terminal = new Terminal();
   const onSignal = () => {
@@ -157,13 +159,13 @@ async function train(args: string[]): Promise<void> {
     const run = lm.fit(text.slice(0, cut), options);
     for await (const p of run) {
       step = p.step;
-      const figures = [
+      const parts = [
         `loss ${p.loss.toFixed(3)} nats, ${p.bits.toFixed(3)} bits/char`,
         `${short(p.tokensPerSecond)} char/s`,
         `gradient ${p.gradientNorm.toFixed(2)}`,
         `${clock(p.secondsLeft)} left`,
       ];
-      terminal.update(p.step - first, steps, figures.join('  '));
+      terminal.update(p.step - first, steps, parts.join('  '));
       if (sampleEvery && p.step % sampleEvery === 0 && p.step < p.steps) {
         terminal.log(
           `\nstep ${p.step}: ${(await lm.generate({ length: 160, temperature: 0.8, seed: p.step })).trim()}\n`,
@@ -176,7 +178,7 @@ async function train(args: string[]): Promise<void> {
     console.log(`\nvalidation ${bits.toFixed(2)} bits/char (${loss.toFixed(4)} nats)`);
     console.log(`\n${(await lm.generate({ length: 500, temperature: 0.8, seed: 0 })).trim()}\n`);
     await writeWhole(out, lm.save());
-    console.log(`Saved to ${out}. To write with it, and to train on:`);
+    console.log(`Saved to ${out}. To generate text, or to resume the training:`);
     console.log(`  npm start -- sample ${out} --prompt "Call me" --temperature 0.7`);
     console.log(`  npm start -- train ${files}--resume ${out} --steps ${steps}`);
   } catch (error) {
@@ -184,7 +186,7 @@ async function train(args: string[]): Promise<void> {
     if (!stop.signal.aborted) throw error;
     await writeWhole(out, lm.save());
     const left = first + steps - step;
-    console.log(`\nStopped after step ${step}, saved to ${out}. To go on with the ${left} steps that are left:`);
+    console.log(`\nStopped after step ${step}, saved to ${out}. To make the remaining ${left} steps:`);
     console.log(`  npm start -- train ${files}--resume ${out} --steps ${left}`);
     process.exitCode = 130;
   }
@@ -231,7 +233,7 @@ async function main(): Promise<void> {
   else {
     const near = existsSync(command)
       ? `; to train on that file: npm start -- train ${command}`
-      : '; there are train and sample';
+      : '; expected train or sample';
     throw new Usage(`${command}: no such command${near}`);
   }
 }

@@ -1,4 +1,4 @@
-/** Synchronous sequence → sequence: where words begin in scripts that put no space between them. */
+/** Sequence → labels: where words begin in scripts without spaces. */
 import { SequenceTagger } from 'gatewise/tasks';
 import { articles } from './support/declaration.js';
 import type { Example, Stage } from './support/stage.js';
@@ -12,9 +12,9 @@ const LANGUAGES: Record<string, { name: string; texts: readonly string[] }> = {
 };
 const UNKNOWN = '\u{fffd}';
 const BEGINS = 'begins';
-const GOES_ON = 'goes on';
+const GOES_ON = 'continues';
 
-/** Letters without a gap, and what each of them does to a word. */
+/** Letters without a gap, and whether each begins or continues a word. */
 interface Run {
   readonly language: string;
   readonly input: readonly string[];
@@ -38,7 +38,7 @@ function runs(language: string, text: string): Run[] {
   });
 }
 
-/** F1 of the boundaries within runs; where a run begins is no question. */
+/** F1 of the boundaries within runs; the start of a run does not count. */
 function boundaryF1(truth: readonly Run[], said: readonly (readonly string[])[]): number {
   let [right, wrong, missed] = [0, 0, 0];
   truth.forEach(({ labels }, i) => {
@@ -65,9 +65,7 @@ export const example: Example = {
       }
     }
     const characters = (all: readonly Run[]) => all.reduce((n, { input }) => n + input.length, 0);
-    stage.log(
-      `  ${characters(training)} characters to learn from, ${characters(heldOut)} of articles that are held out`,
-    );
+    stage.log(`  ${characters(training)} characters for training, ${characters(heldOut)} of held-out articles`);
     using model = await SequenceTagger.create({
       vocabulary: [UNKNOWN, ...new Set(training.flatMap(({ input }) => input))],
       unknown: UNKNOWN,
@@ -91,15 +89,15 @@ export const example: Example = {
     const results = await model.predict(heldOut.map(({ input }) => input));
     const methods = {
       'a boundary before every character': heldOut.map(({ input }) => input.map(() => BEGINS)),
-      'the longest word that training showed': longestMatch(training, heldOut),
+      'the longest word of the training data': longestMatch(training, heldOut),
       'this model': results.map(({ labels }) => labels),
     };
     const [every, longest, ours] = Object.entries(methods).map(
       ([name, said]) => [name, boundaryF1(heldOut, said)] as const,
     );
-    stage.figure(`boundary F1: ${every[0]}`, every[1]);
-    stage.figure(`boundary F1: ${longest[0]}`, longest[1]);
-    stage.figure('boundary F1: this model, articles held out', ours[1], '', { atLeast: 0.9 });
+    stage.metric(`boundary F1: ${every[0]}`, every[1]);
+    stage.metric(`boundary F1: ${longest[0]}`, longest[1]);
+    stage.metric('boundary F1: this model, held-out articles', ours[1], '', { atLeast: 0.9 });
     await picture(stage, heldOut, methods);
 
     for (const [language, text] of Object.entries({
@@ -114,7 +112,7 @@ export const example: Example = {
   },
 };
 
-/** From left to right the longest word that training showed in that language, else one character. */
+/** From left to right: the longest word of the training data in that language, otherwise one character. */
 function longestMatch(training: readonly Run[], heldOut: readonly Run[]): string[][] {
   const known = new Map<string, Set<string>>();
   for (const { language, input, labels } of training) {
@@ -157,7 +155,7 @@ async function picture(stage: Stage, heldOut: readonly Run[], methods: Record<st
   });
   const order = Object.keys(methods);
   await stage.picture('boundaries', {
-    title: 'Where words begin, in articles that were held out',
+    title: 'Where words begin, in held-out articles',
     data: { values },
     width: { step: 28 },
     height: 260,

@@ -1,4 +1,4 @@
-/** Asynchronous sequence → sequence, with attention: dates as 20 languages write them → ISO 8601. */
+/** Sequence → sequence with attention: dates in 20 languages → ISO 8601. */
 import { Seq2Seq } from 'gatewise/tasks';
 import { attentionMaps } from './support/attention.js';
 import { Chance } from './support/chance.js';
@@ -14,7 +14,7 @@ const writers = LANGUAGES.flatMap((language) =>
   STYLES.map((dateStyle) => new Intl.DateTimeFormat(language, { dateStyle, calendar: 'gregory', timeZone: 'UTC' })),
 );
 
-/** A day as some language writes it, and in ISO 8601. */
+/** A day in the words of a language, and in ISO 8601. */
 function pair(day: number, writer: Intl.DateTimeFormat): { source: string; target: string } {
   const date = new Date(day * DAY);
   return { source: writer.format(date), target: date.toISOString().slice(0, 10) };
@@ -33,13 +33,13 @@ function pairs(count: number, heldOut: boolean, chance: Chance) {
 }
 
 export const example: Example = {
-  title: 'dates as 20 languages write them into ISO 8601, with attention',
+  title: 'dates in 20 languages → ISO 8601, with attention',
   async run(stage) {
     const chance = new Chance(stage.seed);
     const training = pairs(20_000, false, chance);
     const heldOut = pairs(2_000, true, chance);
-    stage.log(`  ${training.length} dates to learn from, ${heldOut.length} of days that are held out`);
-    stage.figure('Date.parse of JavaScript', parsed(heldOut), '%');
+    stage.log(`  ${training.length} dates for training, ${heldOut.length} of held-out days`);
+    stage.metric('Date.parse of JavaScript', parsed(heldOut), '%');
     const train = async <A extends 'general' | undefined>(attention: A) => {
       const model = await Seq2Seq.create({
         source: { vocabulary: training.map(({ source }) => source).join(''), embeddingSize: 32 },
@@ -61,9 +61,9 @@ export const example: Example = {
     };
     const plain = await train(undefined);
     plain.model.dispose();
-    stage.figure('the same without attention', plain.exact, '%');
+    stage.metric('the same model without attention', plain.exact, '%');
     const { model, exact } = await train('general');
-    stage.figure('this model, days that were held out', exact, '%', { atLeast: 0.98 });
+    stage.metric('this model, held-out days', exact, '%', { atLeast: 0.98 });
 
     const day = Date.UTC(1969, 6, 20) / DAY;
     const shown = ['en', 'hu', 'ar-EG'].map((language) => pair(day, writers[3 * LANGUAGES.indexOf(language)]).source);
@@ -73,7 +73,7 @@ export const example: Example = {
     await stage.picture(
       'attention',
       attentionMaps(
-        'Which characters each digit is read off',
+        'The characters that the model reads for each digit',
         results.map(({ text, tokens, attention }, i) => ({
           title: `${text} ← ${shown[i]}`,
           read: [...shown[i]],

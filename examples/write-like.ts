@@ -1,15 +1,15 @@
-/** Language models: a book is learned character by character and word by word, and written on. */
+/** Language models of a book, by characters and by words, and text that they generate. */
 import { LanguageModel, Vocabulary } from 'gatewise/tasks';
 import { mobyDick, readText } from './support/book.js';
 import type { Example, Stage } from './support/stage.js';
 
-/** Stands for what training did not show, or not often enough. */
+/** Stands for tokens that are not in the vocabulary. */
 const UNKNOWN = '\u{fffd}';
 const SAMPLES = 4;
 
 type Level = 'character' | 'word';
 
-/** Text as tokens: joined together they are the text again, since a word brings the space before it. */
+/** Text as tokens. Joined together they are the text: a word includes the space before it. */
 const split: Record<Level, (text: string) => string[]> = {
   character: (text) => [...text],
   word: (text) => text.match(/ ?\p{L}+(?:['’]\p{L}+)*| ?\p{N}+|[^\p{L}\p{N}]/gu) ?? [],
@@ -21,37 +21,37 @@ const SETTINGS = {
 };
 
 export const example: Example = {
-  title: 'a book learned by characters and by words, and written on',
+  title: 'language models of a book, by characters and by words',
   usage: `[FILE] [character|word]
 
   FILE              a book as UTF-8 text   default Moby Dick
-  character, word   only the one of them   default both`,
+  character, word   only this model        default both`,
   async run(stage) {
     const levels = stage.words.filter((word): word is Level => word in SETTINGS);
     const [file, more] = stage.words.filter((word) => !(word in SETTINGS));
-    if (more) throw new Error(`${more}: one file at a time; the other is ${file}`);
+    if (more) throw new Error(`${more}: expected one file, got ${file} as well`);
     const text = file ? await readText(file) : mobyDick();
     const end = Math.floor(text.length * 0.9);
     const [training, heldOut] = [text.slice(0, end), text.slice(end)];
-    stage.log(`  ${training.length} characters to learn from, the last ${heldOut.length} are held out`);
+    stage.log(`  ${training.length} characters for training, the last ${heldOut.length} are held out`);
 
     const trigram = grams(split.character(training), 3);
-    stage.figure(
-      'single characters by how frequent they are',
+    stage.metric(
+      'frequencies of single characters',
       perCharacter(grams(split.character(training), 1), heldOut),
       'bits',
     );
-    stage.figure('three characters each (Witten and Bell)', perCharacter(trigram, heldOut), 'bits');
+    stage.metric('trigrams of characters (Witten and Bell)', perCharacter(trigram, heldOut), 'bits');
     const curve: { level: string; seconds: number; bits: number }[] = [];
     for (const level of levels.length ? levels : (['character', 'word'] as const)) {
       const model = await learn(stage, level, training, heldOut, curve);
-      stage.figure(`this model, ${level} by ${level}`, await model.bits(heldOut), 'bits', {
+      stage.metric(`this model, ${level} by ${level}`, await model.bits(heldOut), 'bits', {
         atMost: perCharacter(trigram, heldOut),
       });
       model.dispose();
     }
     await stage.picture('learning', {
-      title: 'The beginning of what was held out',
+      title: 'Bits per character of held-out text',
       width: 480,
       height: 300,
       layer: [
@@ -65,7 +65,7 @@ export const example: Example = {
           },
         },
         {
-          data: { values: [{ bits: perCharacter(trigram, heldOut.slice(0, PIECE)), level: 'three characters each' }] },
+          data: { values: [{ bits: perCharacter(trigram, heldOut.slice(0, PIECE)), level: 'trigrams of characters' }] },
           mark: { type: 'rule', strokeDash: [4, 4] },
           encoding: { y: { field: 'bits', type: 'quantitative' }, color: { field: 'level', type: 'nominal' } },
         },
@@ -77,8 +77,8 @@ export const example: Example = {
 const END = '';
 
 /**
- * Bits of a token after a context: counts of 1 … `order` tokens in a row, the longer ones leaning on the shorter ones where they are
- * rare (Witten & Bell 1991). What training did not show is one of Unicode's code points.
+ * Bits of a token after a context: counts of 1 … `order` tokens in a row, smoothed with the shorter contexts
+ * (Witten & Bell 1991). An unseen token is one of Unicode's code points.
  */
 function grams(tokens: readonly string[], order: number): (context: readonly string[], token: string) => number {
   const counts = new Map<string, { total: number; after: Map<string, number> }>();
@@ -102,7 +102,7 @@ function grams(tokens: readonly string[], order: number): (context: readonly str
   };
 }
 
-/** Mean bits of the characters of a text but for the first, which is given. */
+/** Mean bits per character of a text, without the first character, which is given. */
 function perCharacter(bits: ReturnType<typeof grams>, text: string): number {
   const all = [...text];
   const sum = all.reduce(
@@ -112,10 +112,10 @@ function perCharacter(bits: ReturnType<typeof grams>, text: string): number {
   return sum / (all.length - 1);
 }
 
-/** Characters of the held-out part by which progress is measured. */
+/** Characters of the held-out text that measure the progress. */
 const PIECE = 10_000;
 
-/** Trains a model, showing what it writes on the way; `bits` per character of any text. */
+/** Trains a model and shows samples; `bits` returns the bits per character of a text. */
 async function learn(
   stage: Stage,
   level: Level,
@@ -127,7 +127,7 @@ async function learn(
   const tokens = split[level](training);
   const vocabulary = Vocabulary.of([tokens], { minCount, maxSize: size, unknown: UNKNOWN });
   const known = (all: readonly string[]) => all.map((token) => (vocabulary.has(token) ? token : UNKNOWN));
-  // a token that the model does not know costs what it takes to spell it, and to say that it ends
+  // a token outside the vocabulary costs the bits of its characters and of its end
   const strange = tokens.filter((token) => !vocabulary.has(token));
   const letter = grams(
     strange.flatMap((token) => [...token, END]),

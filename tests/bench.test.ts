@@ -258,7 +258,7 @@ function exactExp(x: number): bigint {
   return x < 0 ? (one * one) / sum : sum;
 }
 
-test('the functions in double precision that rows are held to are right to 1e-13, by integers of 256 bits', () => {
+test('the functions in double precision that rows are compared with are right to 1e-13, by integers of 256 bits', () => {
   const one = 1n << 256n;
   /** a / b to 60 digits behind the point, as a double. */
   const ratio = (a: bigint, b: bigint) => Number((a * 10n ** 60n) / b) / 1e60;
@@ -270,7 +270,7 @@ test('the functions in double precision that rows are held to are right to 1e-13
     near('exp', functions.exp.exact(x), ratio(e, one));
     near('sigmoid', functions.sigmoid.exact(x), ratio(e, e + one));
     near('tanh', functions.tanh.exact(x), ratio(e2 - one * one, e2 + one * one));
-    // log is held to the inverse: e to the power of log(y) is y
+    // log is compared with the inverse: e to the power of log(y) is y
     const y = Math.exp(x);
     ok(Math.abs(ratio(exactExp(functions.log.exact(y)), one) / y - 1) <= 1e-13, `log(${y})`);
   }

@@ -22,7 +22,7 @@ const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 const MAIN = `import { trainOnce, trainLong } from './train.js';
 const log = document.getElementById('log');
 const show = (step, loss) => { log.textContent = step + ' ' + loss.toFixed(4); };
-/** Longest time in which the page could not answer, while work goes on, and how long that took. */
+/** Longest time in which the page could not answer, during work, and how long that took. */
 async function alive(work) {
   let last = performance.now(), longest = 0, done = false;
   const tick = () => { const now = performance.now(); longest = Math.max(longest, now - last); last = now; if (!done) setTimeout(tick); };

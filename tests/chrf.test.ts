@@ -53,7 +53,7 @@ test('empty texts', () => {
 
 test('mistakes', () => {
   throws(() => chrF(['a'], []), /references: expected as many as texts, 1, got 0/);
-  throws(() => chrF(['a'], [[]]), /references\[0\]: there are none/);
+  throws(() => chrF(['a'], [[]]), /references\[0\]: expected at least one/);
 });
 
 test.run();

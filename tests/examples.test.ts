@@ -42,15 +42,15 @@ test('--help says what an example takes', () => {
 
 test('mistakes are named, and nothing is begun', () => {
   const mistakes: [args: string[], says: RegExp][] = [
-    [['sing'], /^sing: no such example; there are .*translate-dates/],
+    [['sing'], /^sing: no such example; expected one of .*translate-dates/],
     [['toString'], /^toString: no such example/],
-    [['translate-dates', 'tomorrow'], /^tomorrow: translate-dates takes no further words/],
+    [['translate-dates', 'tomorrow'], /^tomorrow: translate-dates takes no arguments/],
     [['translate-dates', '--seed', 'x'], /^--seed: expected a whole number of at least 0, got 'x'/],
     [['translate-dates', '--seed', '-1'], /--seed/],
     [['translate-dates', '--seed', ''], /^--seed: expected a whole number of at least 0, got ''/],
     [['translate-dates', '--sed', '1'], /--sed/],
-    [['write-like', 'no-such-book.txt'], /^no-such-book.txt: there is no such file/],
-    [['write-like', 'one.txt', 'two.txt'], /^two.txt: one file at a time/],
+    [['write-like', 'no-such-book.txt'], /^no-such-book.txt: the file does not exist/],
+    [['write-like', 'one.txt', 'two.txt'], /^two.txt: expected one file/],
   ];
   for (const [args, says] of mistakes) {
     const { status, stdout, stderr } = run(...args);

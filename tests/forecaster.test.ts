@@ -126,7 +126,7 @@ test('what lies behind the training part changes nothing: not the scaling, not t
   ok(Math.abs(slope - 0.05) < 1e-3 && Math.abs(level - 10) < 0.2, `${level} + ${slope} t`);
 });
 
-test('a straight line goes on as one: scaling and its way back are exact', async () => {
+test('a straight line is continued as one: scaling and its inverse are exact', async () => {
   const line = Array.from({ length: 80 }, (_, t) => 3 - 0.25 * t);
   for (const treatment of [{ trend: 'linear' }, { difference: 1 }, { difference: 4, trend: 'linear' }] as const) {
     using model = await Forecaster.create({ window: 6, horizon: 9, hiddenSize: 4, ...treatment });
@@ -148,7 +148,7 @@ test('a straight line goes on as one: scaling and its way back are exact', async
   }
 });
 
-test('several variables, of which some are foretold: one that leads another is made use of', async () => {
+test('several variables, of which some are predicted: one that leads another is used', async () => {
   const next = noise(7);
   const lead = Array.from({ length: 600 }, next);
   const follow = lead.map((_, t) => (t > 1 ? lead[t - 2] : 0));
@@ -170,7 +170,7 @@ test('several variables, of which some are foretold: one that leads another is m
   equal(Object.keys(forecast.follow), ['point']);
 });
 
-test('recursive goes on beyond its horizon, a longer forecast beginning as a shorter one', async () => {
+test('recursive continues past its horizon; a longer forecast begins like a shorter one', async () => {
   using model = await Forecaster.create({ ...SMALL, method: 'recursive', trend: 'linear' });
   await model.fit(SERIES, { ...FIT, epochs: 15 });
   const [{ point: short }] = await model.predict([SERIES]);
@@ -181,7 +181,7 @@ test('recursive goes on beyond its horizon, a longer forecast beginning as a sho
 });
 
 for (const method of ['direct', 'recursive'] as const) {
-  test(`${method}: four passes equal two, save, load, two more, to the bit`, async () => {
+  test(`${method}: four passes equal two, save, load, two more, bit for bit`, async () => {
     const make = () => Forecaster.create({ ...SMALL, method, difference: 12, trend: 'linear', outputDropout: 0.1 });
     using whole = await make();
     await whole.fit(SERIES, { ...FIT, to: 150, epochs: 4 });
@@ -209,7 +209,7 @@ for (const options of [
   { method: 'recursive', difference: PERIOD },
   { quantiles: [0.2, 0.5, 0.9], trend: 'linear' },
 ] as const) {
-  test(`a stream that has read a window foretells what predict does: ${JSON.stringify(options)}`, async () => {
+  test(`a stream that has read a window predicts what predict does: ${JSON.stringify(options)}`, async () => {
     using model = await Forecaster.create({ ...SMALL, ...options });
     await model.fit(SERIES, { ...FIT, epochs: 1 });
     const { window, difference = 0 } = { ...SMALL, ...options } as { window: number; difference?: number };

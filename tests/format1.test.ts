@@ -1,5 +1,5 @@
 /**
- * Files of format 1, kept from before format 2: each loads, predicts what it predicted, and resumes to the bits it resumed to. The
+ * Files of format 1, kept from before format 2: each loads, predicts what it predicted, and resumes bit for bits it resumed to. The
  * expected values are those of the code that wrote the files; only the names of options in `data` and `fit` are those of today, and the
  * bits that `bits` and `vectors` resume to, since the loss of frames is another one.
  */

@@ -123,7 +123,7 @@ for (const build of builds) {
     });
   }
 
-  test(`${build}: one row alone equals that row among others, to the bit`, () => {
+  test(`${build}: one row alone equals that row among others, bit for bit`, () => {
     const [M, H, K] = [7, 37, 29];
     const next = random(1);
     const [a, w] = [uniform(next, M * K), uniform(next, 4 * H * K)];

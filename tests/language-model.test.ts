@@ -84,7 +84,7 @@ test('fit lets timers run', async () => {
 });
 
 for (const build of builds) {
-  test(`${build}: ten steps equal five, save, load, five more, to the bit`, async () => {
+  test(`${build}: ten steps equal five, save, load, five more, bit for bit`, async () => {
     const make = () => LanguageModel.create({ ...SMALL, numLayers: 2, runtime: runtime(build) });
     const whole = await make();
     await whole.fit(TEXT, { ...FIT, steps: 10 });
@@ -128,7 +128,7 @@ test('ten steps equal five, save, five more in a new process', async () => {
   ok(out === Buffer.from(lm.save()).toString('base64'), 'the files differ');
 });
 
-test('another text begins at its front, another window too; the optimizer goes on', async () => {
+test('another text starts at its beginning, another window too; the optimizer resumes', async () => {
   const lm = await create();
   await lm.fit(TEXT, { ...FIT, steps: 3 });
   await lm.fit(TEXT.slice(500), { ...FIT, steps: 2 });
@@ -140,7 +140,7 @@ test('another text begins at its front, another window too; the optimizer goes o
   is(lm.training?.steps, 8);
 });
 
-test('weights alone are saved and loaded; training starts anew', async () => {
+test('weights alone are saved and loaded; training starts again', async () => {
   const lm = await create();
   await lm.fit(TEXT, { ...FIT, steps: 5 });
   const small = lm.save({ weightsOnly: true });
@@ -158,7 +158,7 @@ test('generate: seeds, greedy, top-k, top-p, temperature, prompts', async () => 
   is(await lm.generate({ length: 0 }), '');
   is(await lm.generate({ length: 300, seed: 5 }), await lm.generate({ length: 300, seed: 5 }));
   not.equal(await lm.generate({ length: 40, seed: 5 }), await lm.generate({ length: 40, seed: 6 }));
-  not.equal(await lm.generate({ length: 40 }), await lm.generate({ length: 40 }), 'the own stream goes on');
+  not.equal(await lm.generate({ length: 40 }), await lm.generate({ length: 40 }), 'the own stream moves on');
   const greedy = await lm.generate({ prompt: 'bottles', length: 40, temperature: 0 });
   is(greedy, await lm.generate({ prompt: 'bottles', length: 40, topK: 1, seed: 9 }));
   is(greedy, await lm.generate({ prompt: 'bottles', length: 40, topP: 1e-6, seed: 8 }));

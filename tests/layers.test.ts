@@ -190,7 +190,7 @@ function withLayer<L, T>(layers: (b: Builder) => L, work: (model: Model<L>) => T
   }
 }
 
-test('linear: bias: false has no bias, and puts out what a bias of zeros does', () => {
+test('linear: bias: false has no bias, and outputs what a bias of zeros does', () => {
   const x = uniform(random(1), 6);
   const outputs = [true, false].map((bias) =>
     withLayer(
@@ -264,7 +264,7 @@ test('layer norm: starts with ones and zeros; rows of equal numbers become the b
   );
 });
 
-test('embedding: behind an end lie zeros, and no token has a gradient', () => {
+test('embedding: past the end are zeros, and no token has a gradient', () => {
   withLayer(
     (b) => new Embedding(b, 'e', { vocabularySize: 3, embeddingSize: 2, initializer: { kind: 'constant', value: 1 } }),
     (model) => {

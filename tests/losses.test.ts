@@ -162,7 +162,7 @@ function softmax(seed: number, shape: Shape, settings: Classes, reduction: Reduc
   const all = Array.from({ length: T * B }, () => (next() < 0.2 ? -1 : Math.floor(next() * V)));
   all[rowsOf(shape)[0]] = V - 1;
   const live = rowsOf(shape);
-  // behind an end anything may stand
+  // past the end there may be anything
   const targets = all.map((y, r) => (live.includes(r) ? y : Number.NaN));
   const counted = live.filter((r) => targets[r] >= 0);
   const upstream = uniform(next, T * B).map((u) => u + 1.5);

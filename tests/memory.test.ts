@@ -113,7 +113,7 @@ test('training takes what the formula of the docs says, within 2.5 %', async () 
     const optimizer = new Optimizer(model, { optimizer: 'adam', learningRate: 1e-4 });
     let bytes = 0;
     model.valueAndGrad((tape, rnn) => {
-      // recorded first, it runs last on the way back: where memory in use ends when all of it is
+      // recorded first, so it runs last in the backward pass, when the most memory is in use
       tape.record(() => {
         bytes = runtime.take(0);
       });

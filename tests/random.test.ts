@@ -64,7 +64,7 @@ for (const build of builds) {
     for (const count of counts) ok(Math.abs(count - 200) < 60, `${counts}`);
   });
 
-  test(`${build}: the next block goes on where the last stopped; seeds, streams and blocks differ`, () => {
+  test(`${build}: the next block continues where the last stopped; seeds, streams and blocks differ`, () => {
     const whole = floats(16, (at) => r.core.fillUniform(at, 16, 0, 1, 5, 2, 0));
     const halves = floats(16, (at) => {
       const block = r.core.fillUniform(at, 8, 0, 1, 5, 2, 0);

@@ -69,7 +69,7 @@ for (const build of builds) {
     const x = uniform(random(2), T * B * I);
 
     // relaxed promises rounding only, but one engine fuses always or never
-    test(`${build}: ${title(options)}: step by step equals the sequence, two halves one, to the bit`, () => {
+    test(`${build}: ${title(options)}: step by step equals the sequence, two halves one, bit for bit`, () => {
       const m = model(build, options);
       const whole = m.layers.state(B);
       const y = forward(m, x, T, B, whole);
@@ -86,7 +86,7 @@ for (const build of builds) {
       equal(carried, whole);
     });
 
-    test(`${build}: ${title(options)}: a row alone equals that row in a batch, in any order, to the bit`, () => {
+    test(`${build}: ${title(options)}: a row alone equals that row in a batch, in any order, bit for bit`, () => {
       const m = model(build, options);
       const y = forward(m, x, T, B);
       const P = y.length / T / B;
@@ -104,7 +104,7 @@ for (const build of builds) {
       for (const [to, from] of order.entries()) equal(row(z, P, to), row(y, P, from));
     });
 
-    test(`${build}: ${title(options)}: from nothing as from a state of zeros, inferred as in training, to the bit`, () => {
+    test(`${build}: ${title(options)}: from nothing as from a state of zeros, inferred as in training, bit for bit`, () => {
       // more rows than are multiplied at once where nothing is kept, and another number of them
       const [T, B] = [29, 7];
       const x = uniform(random(9), T * B * I);
@@ -487,7 +487,7 @@ test('initializers', () => {
 });
 
 for (const build of builds) {
-  test(`${build}: a token that repeats is multiplied once: the same outputs to the bit, the same gradients`, () => {
+  test(`${build}: a token that repeats is multiplied once: the same outputs bit for bit, the same gradients`, () => {
     const [T, B, V] = [6, 4, 5];
     const next = random(11);
     const tokens = Array.from({ length: T * B }, () => Math.floor(next() * V));

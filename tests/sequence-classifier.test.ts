@@ -295,7 +295,7 @@ test('streams are for models that read forward and look at the final state', asy
 });
 
 for (const [kind, options, labels] of kinds) {
-  test(`saved and loaded it says the same and goes on to the same bits: ${kind}`, async () => {
+  test(`saved and loaded it predicts the same and resumes with the same bits: ${kind}`, async () => {
     const own = { ...options, pooling: 'attention', hiddenLayers: [6], inputDropout: 0.1, outputDropout: 0.2 } as const;
     const examples = examplesOf(TEXTS, labels);
     const fit = { batchSize: 3, learningRate: 1e-2, schedule: { kind: 'cosine', steps: 8 } } as const;

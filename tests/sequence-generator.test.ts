@@ -148,7 +148,7 @@ test('classes, one or several, with numbers', async () => {
   ok(written.every(({ complete }) => complete));
 });
 
-test('a beam of 1 is greedy; the best of a beam that holds the whole tree is the likeliest of all', async () => {
+test('a beam of 1 is greedy; the best of a beam that holds the whole tree is the most probable of all', async () => {
   using model = await SequenceGenerator.create({ ...kinds.tokens.options, hiddenSize: 8, seed: 3 });
   await model.fit(texts, { epochs: 5 });
   const inputs = texts.slice(20, 30).map(({ input }) => input);
@@ -191,7 +191,7 @@ test('the same seed draws the same, another one does not, whatever the batches; 
 });
 
 for (const [kind, { examples, options }] of Object.entries(kinds)) {
-  test(`${kind}: four epochs equal two, save, load, two more, to the bit`, async () => {
+  test(`${kind}: four epochs equal two, save, load, two more, bit for bit`, async () => {
     const make = (): Promise<SequenceGenerator> =>
       SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 8, inputDropout: 0.1, seed: 7 });
     const fit = { batchSize: 10, learningRate: 1e-2 };

@@ -158,7 +158,7 @@ for (const build of builds) {
     }
   });
 
-  test(`${build}: what stands behind an end has no effect, and its gradient is zero`, () => {
+  test(`${build}: steps past the end have no effect, and their gradient is zero`, () => {
     const [T, B, F, lengths] = [6, 2, 5, [6, 3]];
     const x = uniform(random(1), T * B * F);
     const tags = Array.from({ length: T * B }, (_, r) => (r % B && r >= 3 * B ? -7 : r % F));

@@ -272,7 +272,7 @@ test('streams are for models that read forward, without a CRF', async () => {
 });
 
 for (const [kind, options, labels] of kinds) {
-  test(`saved and loaded it says the same and goes on to the same bits: ${kind}`, async () => {
+  test(`saved and loaded it predicts the same and resumes with the same bits: ${kind}`, async () => {
     const own = { ...options, bidirectional: true, hiddenLayers: [6], inputDropout: 0.1, outputDropout: 0.2 };
     const examples = examplesOf(TEXTS, labels);
     const fit = { batchSize: 3, learningRate: 1e-2, schedule: { kind: 'cosine', steps: 8 } } as const;
@@ -332,7 +332,7 @@ test('create says what is wrong with its options', async () => {
     [{ hiddenLayers: 4 }, /hiddenLayers: expected a list of widths, got 4/],
     [{ outputDropout: 1.5 }, /outputDropout: expected a number below 1, got 1.5/],
     [{ labels: ['a'] }, /unknown option 'labels'; did you mean 'classes'/],
-    [{ bidirectional: true, reverse: true }, /bidirectional and reverse do not go together/],
+    [{ bidirectional: true, reverse: true }, /bidirectional and reverse cannot be combined/],
     [{ unknown: '?' }, /unknown: '\?' is not in the vocabulary/],
     [{ vocabulary: undefined }, /vocabulary, features or inputSize.*none was given/],
     [
@@ -422,7 +422,7 @@ const routes: [
     (text) => [...text].map((c) => (text.split(c).length > 2 ? 'more' : 'once')),
   ],
   [
-    'CRF: stretches of a and b, begun anew after each a',
+    'CRF: stretches of a and b, begun again after each a',
     { classes: ['O', 'B-x', 'I-x'], crf: true, bidirectional: true },
     (text) => text,
     (text) => [...text].map((c, t) => (c > 'b' ? 'O' : c === 'a' || !/[ab]/.test(text[t - 1] ?? '') ? 'B-x' : 'I-x')),

@@ -44,7 +44,7 @@ const text = Array.from({ length: 900 }, (_, i) => `Line ${i} of a text.\n`).joi
 writeFileSync(join(folder, 'text.txt'), text);
 const small = ['--hidden', '16', '--embedding', '8', '--batch', '4', '--window', '16'];
 
-test('trains on a file, shows samples and validation, saves, and says how to go on', async () => {
+test('trains on a file, shows samples and validation, saves, and says how to resume', async () => {
   const { code, out, err } = await start(['train', 'text.txt', ...small, '--steps', '30', '--out', 'a.safetensors']);
   is(err, '');
   is(code, 0);
@@ -54,7 +54,7 @@ test('trains on a file, shows samples and validation, saves, and says how to go 
   match(out, /validation \d\.\d\d bits\/char/);
   match(out, /npm start -- sample a\.safetensors/);
   match(out, /npm start -- train text\.txt --resume a\.safetensors --steps 30/);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is the point
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the test is that the output has no control characters
   not.match(out, /[\x00-\x09\x0b-\x1f]/);
 });
 
@@ -88,7 +88,7 @@ test('going on equals never having stopped', async () => {
     '--sample-every',
     '0',
   ]);
-  match(out, /Going on after step 12\./);
+  match(out, /Resuming after step 12\./);
   is(
     Buffer.compare(readFileSync(join(folder, 'whole.safetensors')), readFileSync(join(folder, 'part.safetensors'))),
     0,
@@ -109,11 +109,12 @@ test('Ctrl-C stops after the running step, saves, and says how to resume', async
   ];
   const { code, out, err } = await start(args, /step 100:/);
   is(code, 130, err);
-  const [, step, left] = /Stopped after step (\d+), saved to stopped\.safetensors\. .* the (\d+) steps/.exec(out) ?? [];
+  const [, step, left] =
+    /Stopped after step (\d+), saved to stopped\.safetensors\. .* remaining (\d+) steps/.exec(out) ?? [];
   is(Number(step) + Number(left), 100000);
   match(out, new RegExp(`--resume stopped\\.safetensors --steps ${left}`));
   const again = await start(['train', 'text.txt', '--resume', 'stopped.safetensors', '--steps', '5']);
-  match(again.out, new RegExp(`Going on after step ${step}`));
+  match(again.out, new RegExp(`Resuming after step ${step}`));
 });
 
 test('--help everywhere', async () => {
@@ -131,7 +132,7 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
   writeFileSync(join(folder, 'broken.safetensors'), readFileSync(join(folder, 'a.safetensors')).subarray(0, 999));
   const before = readdirSync(folder).sort().join();
   const wrong: [string[], RegExp][] = [
-    [['train', 'nowhere.txt'], /nowhere\.txt: there is no such file/],
+    [['train', 'nowhere.txt'], /nowhere\.txt: the file does not exist/],
     [['train', 'short.txt'], /text: expected at least 1025 tokens/],
     [['train', 'empty.txt'], /vocabulary: the text is empty/],
     [['train', 'binary.txt'], /binary\.txt: is not UTF-8 text/],
@@ -145,10 +146,10 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
     ],
     [
       ['train', 'text.txt', '--resume', 'none.safetensors'],
-      /none\.safetensors: there is no such file; train a model first/,
+      /none\.safetensors: the file does not exist; train a model first/,
     ],
     [['train', 'text.txt', '--resume', 'broken.safetensors'], /broken\.safetensors: .*cut off/],
-    [['train', 'text.txt', '--resume', 'a.safetensors', '--hidden', '9'], /--hidden: is settled by the model/],
+    [['train', 'text.txt', '--resume', 'a.safetensors', '--hidden', '9'], /--hidden: cannot be combined with --resume/],
     [['sample'], /sample: expected one model, got 0/],
     [['sample', 'a.safetensors', '--prompt', 'Ω'], /prompt: "Ω" is not in the vocabulary/],
     [['text.txt'], /text\.txt: no such command; to train on that file: npm start -- train text\.txt/],

@@ -8,16 +8,16 @@ const root = new URL('../../', import.meta.url);
 
 /** Files and folders of bindings/, from the ground up: each imports from its own folder and from what is before it. */
 const FLOORS = [
-  ['errors', 'check', 'random'],
+  ['errors', 'check', 'platform'],
   ['options'],
   ['core'],
-  ['cells'],
+  ['random', 'cells'],
   ['tape'],
   ['nn', 'text'],
   ['files', 'gradcheck'],
-  ['train'],
+  ['train', 'quantized'],
   ['tasks'],
-  ['index', 'infer', 'quantized'],
+  ['index', 'infer'],
 ];
 
 interface Import {

@@ -122,7 +122,7 @@ test('the horizon of a schedule travels in the checkpoint', async () => {
   const half = await LanguageModel.create(SMALL);
   await follow(half, 6);
   const again = await LanguageModel.load(half.save());
-  equal(await follow(again, 4), all.slice(6, 10), 'the same schedule goes on');
+  equal(await follow(again, 4), all.slice(6, 10), 'the same schedule continues');
   const { schedule: _, ...rest } = fit;
   equal(await follow(again, 4, rest), all.slice(10), 'and so it does where none is named');
   equal(again.save(), whole.save());

@@ -73,7 +73,7 @@ for (const [name, options, inputs] of kinds) {
   });
 }
 
-test('a beam that holds every prefix finds the likeliest of all labellings', async () => {
+test('a beam that holds every prefix finds the most probable of all labelings', async () => {
   using task = await create({ hiddenSize: 8 });
   scaleWeights(task.model, 3);
   const all = [''];
@@ -179,7 +179,7 @@ for (const options of [{ bidirectional: true }, { cell: 'gru' }] as const) {
   });
 }
 
-test('training interrupted by a file goes on to the same bits', async () => {
+test('training interrupted by a file resumes with the same bits', async () => {
   const examples = spoken(3, 40);
   const options = { batchSize: 8, learningRate: 0.01 };
   const sizes = { inputSize: 4, target: 'abcd', hiddenSize: 6, seed: 2, inputDropout: 0.2 };

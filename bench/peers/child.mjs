@@ -13,7 +13,7 @@ const [adapter, options, file] = process.argv.slice(2);
 let work;
 let count = 1;
 
-/** Of the processor: on a busy machine the turns would not be alike by the clock on the wall. Another process tells its own. */
+/** CPU time: wall times differ from turn to turn on a busy machine. Another process reports its own. */
 async function time(n) {
   if (work.time) return work.time(n);
   const began = clock();

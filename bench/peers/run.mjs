@@ -54,18 +54,18 @@ Gives gatewise and others the same weights and inputs, compares the results with
 on the CPU: each in a process of its own with one thread, warmed up, taking turns in rounds.
 A peer that differs by more than 1e-4 of the largest number is not timed.
 
-  --json           one object a line: id, peer, native, ms, ratio, maxRss, engine, note
+  --json           one object per line: id, peer, native, ms, ratio, maxRss, engine, note
   --only TEXT      workloads whose id contains TEXT
   --all            brain.js too
-  --rounds N       turns of each, default 7
+  --rounds N       samples of each, default 7
   --write          writes the tables of docs/peers.md, once all workloads have run
   --torch PYTHON   PyTorch too: the path of a Python that can import torch
-  --threads N      PyTorch with N threads too, by the clock on the wall
+  --threads N      PyTorch with N threads too, by wall time
   --clang PATH     a plain C implementation too, compiled to WebAssembly with this clang (Debian: clang and lld):
                    ${C_FLAGS.join(' ')}
 
-ms is the median over the rounds, by the processor's time; ratio the median of the ratios to gatewise simd in
-the same round, above 1 where the peer is slower; maxRss the peak memory of the process in KiB. The peers are
+ms is the median CPU time over the rounds; ratio is the median of the ratios to gatewise simd in the
+same round, above 1 if the peer is slower; maxRss the peak memory of the process in KiB. The peers are
 installed into bench/peers/node_modules on first use. onnxruntime-node and PyTorch are native code, all others
 run in a page too.
 

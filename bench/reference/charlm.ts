@@ -1,4 +1,4 @@
-/** A character model of tiny Shakespeare beside the same training in PyTorch. */
+/** A character model of tiny Shakespeare, compared with the same training in PyTorch. */
 import { readFile } from 'node:fs/promises';
 import { LanguageModel } from 'gatewise/tasks';
 import type { Reference } from './reference.js';

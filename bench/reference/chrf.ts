@@ -24,7 +24,7 @@ export function chrF(texts: readonly string[], references: readonly (readonly st
     throw new RangeError(`references: expected as many as texts, ${texts.length}, got ${references.length}`);
   }
   const all = texts.map((text, i) => {
-    if (references[i].length === 0) throw new RangeError(`references[${i}]: there are none`);
+    if (references[i].length === 0) throw new RangeError(`references[${i}]: expected at least one`);
     const own = references[i].map((reference) => counts(text, reference));
     return own.reduce((best, other) => (score(other) > score(best) ? other : best));
   });

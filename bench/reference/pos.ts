@@ -1,4 +1,4 @@
-/** Parts of speech in the English Web Treebank (Universal Dependencies), beside the same training in PyTorch. */
+/** Parts of speech in the English Web Treebank (Universal Dependencies), compared with the same training in PyTorch. */
 import { SequenceTagger, Vocabulary } from 'gatewise/tasks';
 import { follow, mean, SHAPES, sentences, shape } from './data.js';
 import type { Reference } from './reference.js';

@@ -1,10 +1,10 @@
-/** What a training is, and what it reports to. */
+/** A reference training, and how it reports. */
 
-/** What a training shows itself on. */
+/** How a training reports. */
 export interface Report {
-  /** A figure that is held to what is wanted of it. */
+  /** A metric, and whether it reaches its target. */
   check(what: string, got: number, wanted: string, holds: boolean): void;
-  /** A figure beside it. */
+  /** A metric without a target. */
   note(what: string, got: number): void;
   progress(done: number, total: number, text: string): void;
 }

@@ -1,4 +1,4 @@
-/** `npm run reference`: trainings on real data, held to figures that PyTorch or a simpler model of our own reached. */
+/** `npm run reference`: trainings on real data, compared with PyTorch or with a simpler model. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -15,10 +15,10 @@ const references: Reference[] = [charlm, surnames, pos, smsSpam, wnut17, engFra]
 
 const HELP = `npm run reference [-- NAME...]
 
-Trains on real data and compares the figures with those that were reached with PyTorch, or with those of
-a simpler model; exits with 0 if all hold. docs/reference.md says how each is trained.
-The data and PyTorch's results are not part of this repository: they are looked for in ../shared,
-or where GATEWISE_REFERENCE says.
+Trains on real data and compares the metrics with those of PyTorch, or with those of a simpler model.
+The exit code is 0 if all metrics reach their targets. docs/reference.md describes each training.
+The data and PyTorch's results are not part of this repository. They are read from ../shared, or from
+the folder that GATEWISE_REFERENCE names.
 
 ${references.map(({ name, title }) => `  ${name.padEnd(12)} ${title}`).join('\n')}
 `;
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   }
   const unknown = positionals.find((name) => !references.some((r) => r.name === name));
   if (unknown) {
-    console.error(`${unknown}: no such training; there are ${references.map((r) => r.name).join(', ')}`);
+    console.error(`${unknown}: no such training; expected one of ${references.map((r) => r.name).join(', ')}`);
     return 1;
   }
   let failures = 0;
@@ -45,7 +45,7 @@ async function main(): Promise<number> {
     console.log(`${reference.name}: ${reference.title}`);
     const missing = reference.needs.find((file) => !existsSync(path(file)));
     if (missing) {
-      console.log(`  needs ${missing} in ${folder}, which is not there; see --help`);
+      console.log(`  needs ${missing} in ${folder}; the file does not exist; see --help`);
       failures++;
       continue;
     }
@@ -57,13 +57,13 @@ async function main(): Promise<number> {
       note: (what, got) => terminal.log(`         ${what}: ${shown(got)}`),
       check: (what, got, wanted, holds) => {
         if (!holds) failures++;
-        terminal.log(`  ${holds ? 'holds ' : 'FAILS '} ${what}: ${shown(got)}, wanted ${wanted}`);
+        terminal.log(`  ${holds ? 'reached' : 'MISSED '} ${what}: ${shown(got)}, target: ${wanted}`);
       },
     });
     terminal.stop();
     console.log(`  ${((performance.now() - began) / 1000).toFixed(0)} s`);
   }
-  console.log(failures ? `${failures} failed` : 'all hold');
+  console.log(failures ? `${failures} failed` : 'all targets reached');
   return failures ? 1 : 0;
 }
 

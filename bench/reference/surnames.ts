@@ -1,4 +1,4 @@
-/** Which of 18 languages a surname is from, beside the same training in PyTorch. */
+/** Which of 18 languages a surname is from, compared with the same training in PyTorch. */
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { crossEntropyLoss, Optimizer, type Tape, train } from 'gatewise';
@@ -84,7 +84,7 @@ export const surnames: Reference = {
       if (pass === 5) report.note('test accuracy after 5 passes', (await own.evaluate(test)).accuracy);
     });
     const reached = await own.evaluate(test);
-    report.note('macro-F1 after 10 passes', reached.macroF1);
+    report.note('macro-F1 after 10 epochs', reached.macroF1);
     report.check(
       'test accuracy after 10 passes from our own initial weights',
       reached.accuracy,

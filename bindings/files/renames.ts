@@ -3,6 +3,8 @@
  * or of a word of the data's position, gets a line here.
  */
 
+import { hasOwn } from '../check.js';
+
 type Json = Record<string, unknown>;
 type Renames = Readonly<Record<string, string>>;
 
@@ -24,7 +26,7 @@ export function fromFormat1(description: Json): Json {
   // numbers were learned by a classifier
   const numbers = rest.task === 'sequence-classifier' && isRecord(config) && config.outputs !== undefined;
   const task = numbers ? 'sequence-regressor' : rest.task;
-  const known = typeof task === 'string' && Object.hasOwn(OPTIONS, task) ? OPTIONS[task] : {};
+  const known = typeof task === 'string' && hasOwn(OPTIONS, task) ? OPTIONS[task] : {};
   return {
     ...rest,
     format: 2,
@@ -46,7 +48,7 @@ function split({ scaling, ...config }: Json): { scaling: unknown; config: Json }
 
 function renamed(value: unknown, names: Renames): unknown {
   if (!isRecord(value)) return value;
-  const name = (key: string) => (Object.hasOwn(names, key) ? names[key] : key);
+  const name = (key: string) => (hasOwn(names, key) ? names[key] : key);
   return Object.fromEntries(Object.entries(value).map(([key, own]) => [name(key), own]));
 }
 

@@ -3,7 +3,7 @@ import { FormatError } from '../errors.js';
 import type { Model } from '../nn/model.js';
 import { decode, encode, match, type Tensor } from './safetensors.js';
 
-/** @param metadata texts that are kept beside the tensors */
+/** @param metadata texts that are stored with the tensors */
 export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},

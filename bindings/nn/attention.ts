@@ -4,8 +4,7 @@ import * as check from '../check.js';
 import { type Options, oneOf, option, optional, readOptions, required, type Settings } from '../options.js';
 import { checkRows, type Rows, type Tape } from '../tape.js';
 import { Linear } from './linear.js';
-import { type Builder, type Parameter, trains } from './model.js';
-import { gradientAt } from './padding.js';
+import { type Builder, gradientAt, type Parameter, trains } from './model.js';
 import { activation, concat } from './rows.js';
 
 const OPTIONS = {

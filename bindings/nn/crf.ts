@@ -1,8 +1,8 @@
 import * as check from '../check.js';
 import { type Options, oneOf, option, readOptions, required } from '../options.js';
 import { type Loss, lossOf, type Rows, type Tape } from '../tape.js';
-import { type Builder, type Parameter, trains } from './model.js';
-import { gradientAt, live } from './padding.js';
+import { type Builder, gradientAt, type Parameter, trains } from './model.js';
+import { live } from './padding.js';
 
 const OPTIONS = {
   /** K: number of labels. */

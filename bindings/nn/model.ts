@@ -44,6 +44,11 @@ export function trains(...parameters: readonly (Parameter | undefined)[]): boole
   return parameters.some((parameter) => parameter?.trained);
 }
 
+/** Where a kernel adds the gradient of a parameter: memory of the pass that nobody reads if it is not wanted. */
+export function gradientAt(tape: Tape, parameter: Parameter): number {
+  return parameter.trained ? parameter.grad : tape.runtime.takeZeroed(4 * parameter.size);
+}
+
 /** What layers are built with: it collects their parameters and their memory. `new Model` makes it. */
 export class Builder {
   readonly #parameters = new Map<string, Parameter>();

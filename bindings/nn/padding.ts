@@ -1,6 +1,5 @@
 /** What is past the end of a sequence: zero in all that a layer outputs, and no gradient flows back through it. */
 import type { Lengths, Rows, Tape } from '../tape.js';
-import type { Parameter } from './model.js';
 
 /** Zeroes what is past the ends in [T,B,F] at `at`, laid out like `rows`. */
 export function clearPadding(tape: Tape, { ld, lengths, T, B }: Rows, at: number): void {
@@ -34,9 +33,4 @@ export function sharedLengths(rows: readonly Rows[], names: readonly string[]): 
     }
   });
   return shared;
-}
-
-/** Where a kernel adds the gradient of a parameter: memory of the pass that nobody reads if it is not wanted. */
-export function gradientAt(tape: Tape, parameter: Parameter): number {
-  return parameter.trained ? parameter.grad : tape.runtime.takeZeroed(4 * parameter.size);
 }

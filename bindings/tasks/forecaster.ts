@@ -228,10 +228,10 @@ interface Item {
  * Forecasts a time series.
  *
  * @example
- * const wave = Array.from({ length: 100 }, (_, t) => Math.sin(t / 3));
+ * const saw = Array.from({ length: 100 }, (_, t) => (t % 12) / 12);
  * const model = await Forecaster.create({ window: 12, horizon: 4, hiddenSize: 8, seed: 1 });
- * await model.fit(wave, { epochs: 2 });
- * const [{ point }] = await model.predict([wave]); // point [4]
+ * await model.fit(saw, { epochs: 2 });
+ * const [{ point }] = await model.predict([saw]); // point [4]
  */
 export class Forecaster<T extends string = never> extends Task<Layers, ForecasterConfig> {
   private constructor(made: Made<Layers, ForecasterConfig>) {

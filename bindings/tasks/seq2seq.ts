@@ -24,7 +24,7 @@ import { create, createSync, load, loadSync, Task } from './shared/task.js';
 const { reverse: _, ...STACK } = stackSchema('gru', 128);
 const OWN = {
   ...ENCODER_DECODER,
-  /** What the recurrent layers of the encoders have in place of the decoder's options, say `{ hiddenSize: 64, bidirectional: true }`. */
+  /** Options of the encoders' recurrent layers that differ from the decoder's, for example `{ hiddenSize: 64, bidirectional: true }`. */
   encoder: optional(object(STACK)),
 };
 const SCHEMA = { ...OWN, ...STACK };
@@ -226,7 +226,7 @@ export class Seq2Seq<
     return this.measure(items, settings, count, () => ({ loss: loss / tokens, exact: exact / items.length }));
   }
 
-  /** The likeliest targets of sources, in their order. */
+  /** The most probable target of each source, in order. */
   predict<const W extends number = 1>(
     sources: readonly Seq2SeqExample<S>['source'][],
     options: WriteOptions<W> = {},

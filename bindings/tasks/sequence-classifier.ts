@@ -274,7 +274,7 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
       return counts.map((n) => (n ? items.length / classes.length / n : 0));
     }
     check.options('classWeights', given, classes);
-    const weight = (name: string) => (Object.hasOwn(given, name) ? given[name] : 1);
+    const weight = (name: string) => (check.hasOwn(given, name) ? given[name] : 1);
     return Float32Array.from(classes, (name) =>
       check.number(`classWeights.${check.cut(name)}`, weight(name), 0, Infinity, true),
     );

@@ -141,7 +141,7 @@ const KIND: Kind<ConditionalDecoder, typeof SCHEMA> = {
 /** Ones where they are likelier than zeros. */
 const likelier = (tape: Tape, logits: Rows): Float32Array => read(tape, logits).map((x) => (x > 0 ? 1 : 0));
 const BITS: Choice = { token: argmaxRows, frame: likelier, over: likelier };
-const LIKELIEST = { tokens: BITS, bits: BITS, vectors: { ...BITS, frame: read } };
+const GREEDY = { tokens: BITS, bits: BITS, vectors: { ...BITS, frame: read } };
 
 /**
  * Writes a sequence for a vector: captions, melodies, curves.
@@ -222,7 +222,7 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
       });
       total += n;
       if (kind === 'vectors') return;
-      layers.write(tape, memory, settings.maxLength, LIKELIEST[kind]).forEach((own, b) => {
+      layers.write(tape, memory, settings.maxLength, GREEDY[kind]).forEach((own, b) => {
         const { ids, values } = batch[b].target;
         if (matches(own, kind === 'tokens' ? ids : values)) right++;
       });
@@ -237,7 +237,7 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
   }
 
   /**
-   * The likeliest sequences for vectors, in their order. Of bits, each is 1 where that is likelier.
+   * The most probable sequence for each vector, in order. A bit is 1 if its probability is above 1/2.
    *
    * @param options a beam is for tokens only
    */
@@ -250,7 +250,7 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
     this.#tokensOnly(options, ['beamWidth', 'lengthNormalization']);
     return this.forEach(this.#read(inputs), settings, (tape, layers, batch) => {
       if (written.kind !== 'tokens' || settings.beamWidth === 1)
-        return this.#write<W>(tape, layers, batch, settings.maxLength, LIKELIEST[written.kind]);
+        return this.#write<W>(tape, layers, batch, settings.maxLength, GREEDY[written.kind]);
       return batch.map(({ input }) => {
         const found = tape.runtime.scope(() => layers.beam(tape, written, input, settings));
         return beamWriting(written.vocabulary, found) as Generated<T, W>;

@@ -52,7 +52,7 @@ export interface Batch<L> {
  * Makes the steps of a run, and yields the progress after each. The model changes in whole steps only.
  *
  * @param next gives the batch of a step
- * @throws NonFiniteError for a loss or a gradient that is not finite, with the model as it was before that step
+ * @throws NonFiniteError for a loss or a gradient that is not finite; that step did not change the model
  *
  * @example
  * ```js
@@ -105,7 +105,7 @@ export async function* train<L>(
 function clip(model: Model<unknown>, step: number, loss: number, clipNorm: number, clipValue: number): number {
   if (!Number.isFinite(loss)) {
     throw new NonFiniteError(
-      `the loss of step ${step} is ${loss}; the model is as it was before that step. A lower learningRate or clipNorm may help`,
+      `the loss of step ${step} is ${loss}; that step did not change the model. A lower learningRate or clipNorm may help`,
       step,
       'loss',
     );
@@ -115,7 +115,7 @@ function clip(model: Model<unknown>, step: number, loss: number, clipNorm: numbe
     const where =
       model.parameters.find(({ name }) => !model.gradient(name).every(Number.isFinite))?.name ?? 'gradients';
     throw new NonFiniteError(
-      `the gradient of ${where} in step ${step} is not finite; the model is as it was before that step. A lower learningRate may help`,
+      `the gradient of ${where} in step ${step} is not finite; that step did not change the model. A lower learningRate may help`,
       step,
       where,
     );

@@ -1,4 +1,4 @@
-/** Learning rates that change as training goes on. */
+/** Learning rates that change during training. */
 import * as check from '../check.js';
 import { type Options, oneOf, option, readOptions, real, required, type Settings, whole } from '../options.js';
 

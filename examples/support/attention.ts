@@ -1,17 +1,17 @@
-/** A picture of where a decoder looked. */
+/** A picture of the attention of a decoder. */
 import type { TopLevelSpec } from 'vega-lite';
 
 export interface AttentionMap {
   readonly title: string;
-  /** The tokens it could look at. */
+  /** The tokens of the source. */
   readonly read: readonly string[];
-  /** The tokens it wrote. */
+  /** The tokens of the output. */
   readonly written: readonly string[];
   /** [written][read] */
   readonly weights: readonly ArrayLike<number>[];
 }
 
-/** Maps, one below the other; the darker, the more weight. Where the tokens are sentences, they stand one below the other. */
+/** Maps, one below the other: darker cells have more weight. Tokens that are sentences become rows. */
 export function attentionMaps(title: string, maps: readonly AttentionMap[]): TopLevelSpec {
   return {
     title: { text: title, anchor: 'start' },

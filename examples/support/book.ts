@@ -18,8 +18,8 @@ export async function readText(path: string): Promise<string> {
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)).replaceAll('\r\n', '\n');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new Error(`${path}: there is no such file`);
-    if (code === 'EISDIR') throw new Error(`${path}: is a folder; name the files`);
+    if (code === 'ENOENT') throw new Error(`${path}: the file does not exist`);
+    if (code === 'EISDIR') throw new Error(`${path}: is a folder; expected a file`);
     throw new Error(`${path}: ${error instanceof TypeError ? 'is not UTF-8 text' : message}`);
   }
 }

@@ -1,4 +1,4 @@
-/** Chance that is the same on every run, for what examples make of their data. */
+/** Random numbers that are the same in every run, for the data of the examples. */
 
 /** Numbers in [0, 1): mulberry32. */
 export class Chance {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-/** The rows of one of its files, by the names in the first line; none of its fields has a comma or a quote inside. */
+/** The rows of a file as records by the names in the first line. No field of these files has a comma or a quote. */
 export async function table(file: string): Promise<Record<string, string>[]> {
   const path = fileURLToPath(new URL(`../data/${file}`, import.meta.resolve('vega-datasets')));
   const [head, ...lines] = (await readFile(path, 'utf8')).trim().split(/\r?\n/);

@@ -1,18 +1,18 @@
-/** What a recurrent network has to be better than: a logistic model of what occurs, in whatever order. */
+/** A baseline: a logistic regression on counts of tokens, whatever their order. */
 import type { Chance } from './chance.js';
 
 export interface Observation {
-  /** What was seen, each as often as it was. */
+  /** The tokens, repeated as often as they occur. */
   readonly evidence: readonly string[];
   readonly holds: boolean;
 }
 
-/** The probability that it holds. */
+/** The probability that it is true. */
 export type Belief = (evidence: readonly string[]) => number;
 
 const PENALTIES = [1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3];
 
-/** The model whose penalty does best on a fifth of the observations, fitted to all of them. */
+/** Chooses the penalty with the best accuracy on a fifth of the observations, then fits the model to all of them. */
 export function logisticModel(training: readonly Observation[], chance: Chance, signal: AbortSignal): Belief {
   const rest = training.filter((_, i) => i % 5 !== 4);
   const validation = training.filter((_, i) => i % 5 === 4);
@@ -24,7 +24,7 @@ export function logisticModel(training: readonly Observation[], chance: Chance, 
   return fitted(training, tried.reduce((a, b) => (b.right > a.right ? b : a)).penalty, chance);
 }
 
-/** p = σ(Σ w · ln(1 + count)), a bias among the weights; stochastic gradients, AdaGrad, L2 penalty on what occurs. */
+/** p = σ(Σ w · ln(1 + count)), a bias among the weights; SGD with AdaGrad, and an L2 penalty on the weights of tokens that occur. */
 function fitted(training: readonly Observation[], penalty: number, chance: Chance): Belief {
   const weights = new Map<string, { w: number; squares: number }>();
   const features = (evidence: readonly string[]) => {

@@ -1,4 +1,4 @@
-/** What an example is given to show itself on: progress, figures, pictures and files. */
+/** What examples use to report: progress, metrics, pictures and files. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TopLevelSpec } from 'vega-lite';
@@ -9,22 +9,22 @@ import type { Terminal } from './terminal.js';
 export interface Example {
   /** One line for the list. */
   readonly title: string;
-  /** What the words after its name mean, if it takes any. */
+  /** The arguments after its name, if it has any. */
   readonly usage?: string;
   run(stage: Stage): Promise<void>;
 }
 
-/** A figure that is wanted: at least so much, or at most. */
+/** The target of a metric. */
 export type Wanted = { readonly atLeast: number } | { readonly atMost: number };
 
 export class Stage {
-  /** Figures that did not reach what was wanted. */
+  /** The number of metrics that missed their target. */
   missed = 0;
   readonly #began = performance.now();
 
   constructor(
     readonly folder: string,
-    /** The words after the example's name. */
+    /** The arguments after the example's name. */
     readonly words: readonly string[],
     readonly seed: number,
     readonly signal: AbortSignal,
@@ -39,8 +39,8 @@ export class Stage {
     this.terminal.update(done, total, text);
   }
 
-  /** Prints a figure in a unit ('%' multiplies by 100), beside what is wanted of it. */
-  figure(what: string, got: number, unit = '', wanted?: Wanted): void {
+  /** Prints a metric in a unit ('%' multiplies by 100), and whether it reaches its target. */
+  metric(what: string, got: number, unit = '', wanted?: Wanted): void {
     this.terminal.stop();
     const shown = (value: number) => (unit === '%' ? `${(100 * value).toFixed(1)} %` : `${value.toFixed(3)} ${unit}`);
     let goal = '';
@@ -50,17 +50,17 @@ export class Stage {
           ? [wanted.atLeast, got >= wanted.atLeast, 'at least']
           : [wanted.atMost, got <= wanted.atMost, 'at most'];
       if (!holds) this.missed++;
-      goal = `   wanted ${word} ${shown(limit).trim()}: ${holds ? 'reached' : 'MISSED'}`;
+      goal = `   target: ${word} ${shown(limit).trim()}: ${holds ? 'reached' : 'MISSED'}`;
     }
     console.log(`  ${what.padEnd(52)} ${shown(got).trim()}${goal}`);
   }
 
-  /** Writes a chart that is described in Vega-Lite as NAME.svg. */
+  /** Draws a chart and writes it as NAME.svg. */
   async picture(name: string, chart: TopLevelSpec): Promise<void> {
     await this.write(`${name}.svg`, new TextEncoder().encode(await svgOf(chart)));
   }
 
-  /** Writes a file of the result, whole or not at all. */
+  /** Writes a file to the folder of the results. */
   async write(name: string, bytes: Uint8Array): Promise<void> {
     await mkdir(this.folder, { recursive: true });
     const path = join(this.folder, name);

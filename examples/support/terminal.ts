@@ -1,4 +1,4 @@
-/** Progress on a terminal: a bar that stays below what is printed, or plain lines where the output is piped. */
+/** Progress in a terminal: a bar below the printed lines, or plain lines if the output is piped. */
 import { MultiBar, type SingleBar } from 'cli-progress';
 
 export class Terminal {
@@ -21,7 +21,7 @@ export class Terminal {
       : null;
   }
 
-  /** Moves the bar. Piped, a line now and then, and always the last one. */
+  /** Moves the bar. If the output is piped: prints a line every few seconds, and always the last one. */
   update(value: number, total: number, text: string): void {
     if (this.#bars) {
       this.#bar ??= this.#bars.create(total, value, { text });
@@ -43,7 +43,7 @@ export class Terminal {
     } else console.log(text);
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   stop(): void {
     this.#bars?.stop();
     this.#bar = null;

@@ -8,7 +8,7 @@ export interface RowsShape {
   readonly T: number;
   readonly B: number;
   readonly F: number;
-  /** What lies behind an end is NaN, in the numbers that go in, and again in the rows that they become. */
+  /** Values past the end are NaN, in the input and in its rows. */
   readonly lengths?: readonly number[] | undefined;
   /** Values are uniform in ± this, default 1. */
   readonly scale?: number | undefined;

@@ -1,4 +1,4 @@
-/** An operation held to its reference: the reference's gradient to central differences, each build's kernels to the reference. */
+/** An operation and its reference: checks the reference's gradient against central differences, each build's kernels against the reference. */
 import { exact, Graph, type Matrix, type Round, single } from '../reference/autodiff.js';
 import { guarded } from './builds.js';
 import { runLayers } from './layers.js';

@@ -121,7 +121,7 @@ export function labels(seed: number, size: number, C: number, repeat: number): n
 export interface CrfTest extends Shape {
   readonly scale?: number;
   readonly reduction?: CrfLossOptions['reduction'];
-  /** Moves that are worth ±1e4: of ten, so many. */
+  /** Moves that are worth ±1e4: how many of ten. */
   readonly forbidden?: number;
   readonly demanded?: number;
 }
@@ -154,7 +154,7 @@ export function crfOperation(seed: number, c: CrfTest): Operation {
   const { T, B, F: K, lengths, scale = 1, reduction, forbidden = 0, demanded = 0 } = c;
   const { inputs, tags } = crfInputs(seed, c);
   const special = `${forbidden ? ', -1e4' : ''}${demanded ? ', +1e4' : ''}`;
-  // what stands behind an end is no tag
+  // values past the end are not tags
   const given = Array.from(tags, (tag, r) => (lengths && r >= lengths[r % B] * B ? Number.NaN : tag));
   return {
     title: `crf T=${T}${lengths ? ` (${lengths})` : ''} B=${B} K=${K} ±${scale}${special} ${reduction ?? ''}`.trim(),

@@ -44,7 +44,7 @@ export async function prepare(workload, { weights, inputs, targets }, { python, 
   };
   return {
     engine: version,
-    note: threads > 1 ? `${note}; by the clock on the wall` : note,
+    note: threads > 1 ? `${note}; wall time` : note,
     results: async () => {
       await ask({ ask: 'results', file: `${name}.out` });
       const results = unpack(readFileSync(`${name}.out`));

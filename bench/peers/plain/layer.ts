@@ -1,6 +1,6 @@
 /**
- * Recurrent layers in plain JavaScript: typed arrays, nothing allocated once a layer stands. A peer in single precision; in double
- * precision what all peers are held to.
+ * Recurrent layers in plain JavaScript: typed arrays, no allocation after a layer has been created. A peer in single precision; in double
+ * precision the reference of all peers.
  *
  * Gates, names and shapes are PyTorch's; sequences are time-major.
  */

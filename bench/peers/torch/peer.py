@@ -9,7 +9,7 @@ FILE is a safetensors file whose metadata has the workload. Each line of the inp
     {"ask": "results", "file": F}     {}    writes the results to F, as safetensors
     {"ask": "run", "n": N}            {"ms": ..., "maxRss": ...}
 
-Time is the processor's with one thread, and that of the clock on the wall with several, whose times would add up.
+Time is CPU time with one thread, and wall time with several threads, because their CPU times add up.
 """
 import json
 import platform

@@ -13,8 +13,7 @@ import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
 import { block, extend } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
 import type { Rows, Tape, Unique } from '../../tape.js';
-import type { Parameter } from '../model.js';
-import { gradientAt } from '../padding.js';
+import { gradientAt, type Parameter } from '../model.js';
 import type { Direction } from './direction.js';
 import { enter, type Initial, type Slot } from './state.js';
 

@@ -23,7 +23,7 @@ export const EVALUATE = {
 export interface EvaluateWritingOptions extends Options<typeof EVALUATE> {}
 
 const BEAM = {
-  /** Hypotheses that are followed at the same time, default 1: the likeliest token each time. */
+  /** Hypotheses that are followed at the same time, default 1: greedy decoding. */
   beamWidth: option(whole(1), 1),
   /** α: hypotheses are compared by their log-probability over lengthᵅ, default 1. Needs a `beamWidth` above 1. */
   lengthNormalization: optional(real(0)),
@@ -35,7 +35,7 @@ const WRITE = { ...EVALUATE, ...BEAM };
 export interface WriteOptions<W extends number = number>
   extends EvaluateWritingOptions,
     Omit<Options<typeof BEAM>, 'beamWidth'> {
-  /** Hypotheses that are followed at the same time, default 1: the likeliest token each time. */
+  /** Hypotheses that are followed at the same time, default 1: greedy decoding. */
   beamWidth?: W | undefined;
 }
 
@@ -48,9 +48,9 @@ export function readWriting(options: WriteOptions): Settings<typeof WRITE> {
 }
 
 const SAMPLING = {
-  /** Logits are divided by it; 0 takes the likeliest always. Default 1. */
+  /** Logits are divided by it; 0 is greedy. Default 1. */
   temperature: option(real(0), 1),
-  /** Draws among the k likeliest tokens; 0: among all. Default 0. */
+  /** Samples from the k most probable tokens; 0: from all. Default 0. */
   topK: option(whole(0), 0),
   /** Draws among the fewest tokens that together have at least this probability, default 1. */
   topP: option(real(0, 1, true), 1),

@@ -1,5 +1,5 @@
 /**
- * What a forecaster does to a time series before it learns from it, and undoes behind: differences, the linear trend, the scale. All
+ * Transforms of a time series before training, and their inverses: differences, the linear trend, the scale. All
  * in double precision, by the four operations and the root, which every engine rounds alike; fitted once, kept in the model.
  */
 import * as check from '../../check.js';
@@ -80,7 +80,7 @@ export function scaled(y: Float64Array, difference: number, { level, slope, scal
 }
 
 /**
- * The way back.
+ * The inverse.
  *
  * @param z what the model says of the steps after `history`
  * @param centre the same for its point forecast: differences are taken from that where history has come to an end

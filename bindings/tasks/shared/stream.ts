@@ -1,5 +1,5 @@
 /** A sequence that is read step by step: one object with all that it depends on. */
-import { show } from '../../check.js';
+import { hasOwn, show } from '../../check.js';
 import { FormatError } from '../../errors.js';
 import { decode, encode } from '../../files/safetensors.js';
 import { stateOf, stateTensors } from '../../files/state.js';
@@ -101,7 +101,7 @@ export function loadMemory(source: Source<never, unknown>, bytes: Uint8Array | A
   }
   const values = typeof about.values === 'object' && about.values !== null ? Object.entries(about.values) : [];
   const valid = values.every(
-    ([name, list]) => Object.hasOwn(fresh.values, name) && Array.isArray(list) && list.every(Number.isFinite),
+    ([name, list]) => hasOwn(fresh.values, name) && Array.isArray(list) && list.every(Number.isFinite),
   );
   if (!valid || values.length !== Object.keys(fresh.values).length) {
     throw new FormatError(

@@ -4,12 +4,12 @@
  */
 import * as check from '../../check.js';
 import { Runtime as Running } from '../../core/runtime.js';
-import type { RuntimeOptions } from '../../core/start.js';
 import { Runtime } from '../../core/train.js';
 import { FormatError } from '../../errors.js';
 import { type Builder, Model } from '../../nn/model.js';
 import type { Options, Schema, Settings } from '../../options.js';
 import { givenOptions, oneOf, option, optional, pick, readOptions, recordOf, whole } from '../../options.js';
+import type { Bytes, WasmModule } from '../../platform.js';
 import type { Loss, Tape } from '../../tape.js';
 import * as checkpoint from '../../train/checkpoint.js';
 import { type Batch, type FIT, type Progress, train } from '../../train/fit.js';
@@ -41,10 +41,8 @@ const LOAD = {
    */
   build: optional(oneOf('simd', 'relaxed')),
   /** The core as a compiled module or as bytes (`gatewise/simd.wasm`), for engines that forbid compiling at run time. */
-  module: optional((name: string, value: unknown) =>
-    typeof value === 'object' && value !== null
-      ? (value as NonNullable<RuntimeOptions['module']>)
-      : check.fail(name, 'a WebAssembly.Module or its bytes', value),
+  module: optional<object>((name, value) =>
+    typeof value === 'object' && value !== null ? value : check.fail(name, 'a WebAssembly.Module or its bytes', value),
   ),
 };
 
@@ -67,9 +65,13 @@ const LOAD_FILE = {
 };
 
 /** Options of loading a model. */
-export interface LoadOptions extends Options<typeof LOAD_FILE> {}
+export interface LoadOptions extends Omit<Options<typeof LOAD_FILE>, 'module'> {
+  // written out, so that the published types do not name what the platform may lack
+  /** The core as a compiled module or as bytes (`gatewise/simd.wasm`), for engines that forbid compiling at run time. */
+  module?: WasmModule | Bytes | undefined;
+}
 /** Options that every task takes. */
-export interface TaskOptions extends Options<typeof TASK> {}
+export interface TaskOptions extends Omit<Options<typeof TASK>, 'module'>, Pick<LoadOptions, 'module'> {}
 
 const SAVE = {
   /** Leaves out what only training needs. Default false. */
