@@ -19,8 +19,7 @@ rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 cpSync(join(root, 'README.md'), join(folder, 'README.md'));
 // the files that docs/import.md and the guides read
-cpSync(join(root, 'tests/docs'), folder, { recursive: true });
-if (existsSync(join(root, 'tests/import'))) cpSync(join(root, 'tests/import'), folder, { recursive: true });
+for (const data of ['tests/docs', 'tests/import']) cpSync(join(root, data), folder, { recursive: true });
 
 const markdown = (path: string) =>
   readdirSync(join(root, path))

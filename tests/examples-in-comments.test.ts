@@ -3,7 +3,7 @@
  * examples of one file share a process.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as layers from 'gatewise';
@@ -15,6 +15,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = join(root, 'build/examples-in-comments');
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
+// the files that the examples of importers read
+cpSync(join(root, 'tests/import'), folder, { recursive: true });
 
 interface Example {
   readonly file: string;

@@ -15,7 +15,7 @@ const FLOORS = [
   ['tape'],
   ['nn', 'text'],
   ['files', 'gradcheck'],
-  ['train', 'quantized'],
+  ['train', 'quantized', 'import'],
   ['tasks'],
   ['index', 'infer'],
 ];

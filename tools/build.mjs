@@ -71,8 +71,18 @@ async function bundle() {
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
+  // importers work on the classes of gatewise itself: one copy of them
+  const imports = ['pytorch', 'keras', 'onnx'].map((name) => [`import-${name}`, `dist/bindings/import/${name}.js`]);
+  await entries(Object.fromEntries(imports), {}, (code) => code, true);
   thirdParty();
 }
+
+/** Within importers, gatewise is the file beside them. */
+const ownIndex = {
+  name: 'own-index',
+  enforce: 'pre',
+  resolveId: (id) => (id === '../index.js' ? { id: './index.js', external: true } : null),
+};
 
 /** What the entry for inference does without, by file: initializers, other libraries' names, the guess which name was meant. */
 const LEFT_OUT = {
@@ -94,13 +104,13 @@ function inferenceOnly(code, id) {
   return inferred.replace(part, (what) => instead + what.slice(instead.length).replace(/[^\n]/g, ' '));
 }
 
-async function entries(entry, treeshake, change) {
+async function entries(entry, treeshake, change, importers = false) {
   const { build } = await import('vite');
   await build({
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [compiled(change), loader()],
+    plugins: [importers && ownIndex, compiled(change), loader()],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,
@@ -110,10 +120,12 @@ async function entries(entry, treeshake, change) {
       lib: { entry, formats: ['es'] },
       rollupOptions: {
         treeshake,
+        external: ['fflate', 'jsfive', 'pbf', 'pickleparser'],
         output: {
           sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
-          chunkFileNames: ({ name }) => (name === 'relaxed' ? 'relaxed.js' : 'core.js'),
+          chunkFileNames: ({ name }) =>
+            name === 'relaxed' ? 'relaxed.js' : importers ? 'import-[name].js' : 'core.js',
         },
       },
     },

@@ -2,7 +2,12 @@
 import { beamStep, lengthNormalized } from '../../nn/predict.js';
 import { State } from '../../nn/recurrent/state.js';
 import type { Rows, Tape } from '../../tape.js';
-import type { Ends } from './decoding.js';
+
+/** The class that ends a sequence, and the token that begins one. */
+export interface Ends {
+  readonly end: number;
+  readonly start: number;
+}
 
 export interface Found {
   readonly ids: readonly number[];

@@ -11,7 +11,7 @@ import { Random } from '../../random.js';
 import type { Rows, Tape } from '../../tape.js';
 import type { Vocabulary } from '../../text/vocabulary.js';
 import { BATCHES } from './batches.js';
-import type { Found } from './beam.js';
+import type { Ends, Found } from './beam.js';
 
 /** Options of evaluating what decoders write. */
 export const EVALUATE = {
@@ -159,12 +159,6 @@ export function copies(tape: Tape, rows: Rows, B: number): Rows {
   const all = new Float32Array(T * B * F);
   for (let t = 0; t < T; t++) for (let b = 0; b < B; b++) all.set(one.subarray(t * F, (t + 1) * F), (t * B + b) * F);
   return input(tape, all, { T, B, F });
-}
-
-/** The class that ends a sequence, and the token that begins one. */
-export interface Ends {
-  readonly end: number;
-  readonly start: number;
 }
 
 /** Targets [T,B] shifted: the tokens that are read, and the classes that follow each; -1 past the end. */
