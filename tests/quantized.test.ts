@@ -349,6 +349,28 @@ test('what cannot be quantized is refused by its name', () => {
   );
 });
 
+test('an engine that computes SIMD wrongly is refused: modules with another instruction', () => {
+  const bytes = new Uint8Array(readFileSync(new URL('../wasm/quantized.wasm', import.meta.url)));
+  const load = (module: Uint8Array) =>
+    quantizeSync(whole(), { dtype: 'int16', layers, calibrate: { rnn: 1, head: 1 }, module }).dispose();
+  load(bytes);
+  // i32x4.dot_i16x8_s becomes i32x4.mul; f32x4.div becomes f32x4.mul, which the activations alone have
+  for (const [from, to] of [
+    [0xba, 0xb5],
+    [0xe7, 0xe6],
+  ]) {
+    const changed = bytes.slice();
+    let n = 0;
+    for (let i = 0; i + 2 < bytes.length; i++) {
+      if (bytes[i] !== 0xfd || bytes[i + 1] !== from || bytes[i + 2] !== 1) continue;
+      changed[i + 1] = to;
+      n++;
+    }
+    ok(n > 0 && WebAssembly.validate(changed), `${n} instructions`);
+    throws(() => load(changed), /computes WebAssembly SIMD wrongly/);
+  }
+});
+
 test('wrong arguments are refused before anything changes', () => {
   const q = quantizeSync(whole(), { dtype: 'int16', layers, calibrate: { rnn: 4, head: 1 } });
   const layer = q.recurrent('rnn');

@@ -15,9 +15,10 @@ const FLOORS = [
   ['tape'],
   ['nn', 'text'],
   ['files', 'gradcheck'],
-  ['train', 'quantized', 'import'],
+  ['train', 'quantized'],
   ['tasks'],
   ['index', 'infer'],
+  ['import'],
 ];
 
 interface Import {

@@ -5,7 +5,7 @@
  *
  * Each model has its own instance. Its parts are allocated once; the scratch of every call begins at the same address.
  */
-import { QUANTIZED_ABI } from '../../assembly/quantized/layout.js';
+import { QUANTIZED_ABI, QuantizedCell, Run, WIDTH } from '../../assembly/quantized/layout.js';
 import * as check from '../check.js';
 import { MemoryError, UnsupportedError } from '../errors.js';
 import type { Bytes, WasmModule } from '../platform.js';
@@ -137,6 +137,102 @@ function checked(module: QuantizedModule | undefined): void {
   }
 }
 
+function start(exports: object): QuantizedCore {
+  const core = new QuantizedCore(exports);
+  if (![false, true].every((bytes) => multiplies(core, bytes)) || !steps(core))
+    throw new UnsupportedError('this engine computes WebAssembly SIMD wrongly (iOS before 17 does)');
+  core.begin();
+  return core;
+}
+
+/** Whether products of small whole numbers, which are exact, are correct: some engines accept SIMD and compute it wrongly. */
+function multiplies(core: QuantizedCore, bytes: boolean): boolean {
+  const [R, K, N] = [3, 5, WIDTH];
+  const x = (r: number, k: number) => ((r * 7 + k * 3) % 11) - 5;
+  const w = (n: number, k: number) => ((n * 5 + k * 2) % 13) - 6;
+  const integers = Array.from({ length: N * K }, (_, i) => w(Math.floor(i / K), i % K));
+  const ldq = bytes ? 32 : 16;
+  const [rows, panels, scale, bias, q, y] = [2 * N * K, 16 * N, 8 * N, 4 * N, R * ldq, 4 * R * N].map((size) =>
+    core.take(size),
+  );
+  core.write(rows, bytes ? Int8Array.from(integers) : Int16Array.from(integers));
+  core.kernels.packIntegers(panels, scale + 4 * N, 0, rows, N, K, bytes, false);
+  core.write(scale, new Float32Array(N).fill(1));
+  core.write(bias, new Float32Array(N));
+  for (let r = 0; r < R; r++)
+    core.write(
+      q + r * ldq,
+      Int16Array.from({ length: K }, (_, k) => x(r, k)),
+    );
+  const product = bytes ? core.kernels.product8 : core.kernels.product16;
+  product(y, 4 * N, bias, 0, q, ldq, panels, scale, R, 1, K);
+  return core.floats(y, R * N).every((value, i) => {
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += x(Math.floor(i / N), k) * w(i % N, k);
+    return value === sum;
+  });
+}
+
+/** Whether a step of an LSTM of one unit is correct. Its weights are zero, so that its gates follow from biases. */
+function steps(core: QuantizedCore): boolean {
+  const row = 4 * WIDTH;
+  const [block, weights, scale, bias, x, qx, z, y, h0, c, qh] = [
+    4 * Run.count,
+    row,
+    2 * row,
+    row,
+    row,
+    16,
+    row,
+    row,
+    row,
+    row,
+    16,
+  ].map((size) => core.take(size));
+  for (const at of [weights, scale, x, h0]) core.write(at, new Float32Array(WIDTH));
+  // i, f, o and g, eight columns each, since units are rounded up
+  core.write(
+    bias,
+    Float32Array.from({ length: WIDTH }, (_, n) => [0, 1, 1, 9.5][n >> 3]),
+  );
+  core.write(c, new Float32Array(WIDTH).fill(1));
+  const fields: readonly (readonly [Run, number])[] = [
+    [Run.cell, QuantizedCell.lstm],
+    [Run.bytes, 0],
+    [Run.T, 1],
+    [Run.B, 1],
+    [Run.I, 1],
+    [Run.H, 1],
+    [Run.reverse, 0],
+    [Run.ahead, 1],
+    [Run.x, x],
+    [Run.ldx, 4],
+    [Run.qx, qx],
+    [Run.ldqx, 16],
+    [Run.wx, weights],
+    [Run.xScale, scale],
+    [Run.xBias, bias],
+    [Run.wh, weights],
+    [Run.hScale, scale],
+    [Run.hBias, scale],
+    [Run.panels, 1],
+    [Run.z, z],
+    [Run.g, z],
+    [Run.y, y],
+    [Run.ldy, row],
+    [Run.h0, h0],
+    [Run.c, c],
+    [Run.ldh, row],
+    [Run.qh, qh],
+    [Run.ldqh, 16],
+  ];
+  for (const [field, value] of fields) core.i32[(block >>> 2) + field] = value;
+  for (const field of [Run.xFactor, Run.xLimit, Run.hFactor]) core.f32[(block >>> 2) + field] = 1;
+  const near = (at: number, want: number) => core.floats(at, 8).every((value) => Math.abs(value - want) <= 2e-6);
+  // c = σ(1) + σ(0) tanh 9.5, h = σ(1) tanh c
+  return core.kernels.recurrent(block) === -1 && near(c, 1.231058573) && near(y, 0.6161991154);
+}
+
 /** A new instance. Throws UnsupportedError where the engine has no WebAssembly, no SIMD, or may not compile. */
 export async function startQuantized(module?: QuantizedModule): Promise<QuantizedCore> {
   checked(module);
@@ -147,7 +243,7 @@ export async function startQuantized(module?: QuantizedModule): Promise<Quantize
       compiled ??= await WebAssembly.compile(decode(simd));
       ready = compiled;
     }
-    return new QuantizedCore((await WebAssembly.instantiate(ready)).exports);
+    return start((await WebAssembly.instantiate(ready)).exports);
   } catch (error) {
     throw explained(error, module ? 'given' : 'simd');
   }
@@ -163,7 +259,7 @@ export function startQuantizedSync(module?: QuantizedModule): QuantizedCore {
       compiled ??= new WebAssembly.Module(decode(simd));
       ready = compiled;
     }
-    return new QuantizedCore(new WebAssembly.Instance(ready).exports);
+    return start(new WebAssembly.Instance(ready).exports);
   } catch (error) {
     throw explained(error, module ? 'given' : 'simd');
   }
