@@ -10,7 +10,7 @@ function rate(hz: number): string {
   return hz >= 1e4 ? `${(hz / 1e3).toFixed(1)}k/s` : `${Number(hz.toPrecision(3))}/s`;
 }
 
-const SCALAR = 'scalar: WebAssembly, one float at a time; for training and generate JavaScript over typed arrays';
+const SCALAR = 'scalar: WebAssembly, one float at a time; training and generate: JavaScript with typed arrays';
 
 /** How many times as fast as scalar code each build is; `where`: date, machine, engine. */
 export function speedChart(measured: readonly Measured[], where: string): TopLevelSpec {
@@ -22,7 +22,7 @@ export function speedChart(measured: readonly Measured[], where: string): TopLev
     values.some((v) => v.name === name),
   );
   return {
-    title: { text: 'Times as fast as scalar code', subtitle: [where, SCALAR], anchor: 'start', offset: 12 },
+    title: { text: 'Speed compared with scalar code', subtitle: [where, SCALAR], anchor: 'start', offset: 12 },
     data: { values },
     width: 460,
     height: { step: 15 },
@@ -36,7 +36,7 @@ export function speedChart(measured: readonly Measured[], where: string): TopLev
         axis: { labelExpr: "split(datum.label, '|')", labelLimit: 260, ticks: false, domain: false },
       },
       yOffset: { field: 'name', sort: names },
-      x: { field: 'times', type: 'quantitative', title: 'runs a second, as a multiple of the scalar ones' },
+      x: { field: 'times', type: 'quantitative', title: 'runs per second, scalar code = 1' },
     },
     layer: [
       {

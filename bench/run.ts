@@ -21,20 +21,20 @@ import { works } from './works.js';
 
 const HELP = `npm run bench -- [--json] [--check | --set-floors] [--only TEXT] [--build simd|relaxed] [--samples N]
 
-Times the core and, in turns with it, the peak: the fastest of several register-only loops of this build's
-multiply-add, chosen in this process. Time is the processor's. ofPeak is the median of their ratio; gflops counts
-the unpadded matrix products that are made. A row above ${MOST} of the peak is an error: no loop reached the peak.
-Functions: nanoseconds an element; the worst error over a dense sweep of all floats, in units of the last place
-where the exact result is a normal float, absolute elsewhere.
+Alternates samples of a workload with samples of the peak: the fastest of several register-only loops of this
+build's multiply-add, chosen in this process. Times are CPU times. ofPeak is the median ratio; gflops counts the
+unpadded matrix products that are computed. A row above ${MOST} of the peak is an error: no loop reached the peak.
+Functions: nanoseconds per element, and the largest error over a dense sweep of all floats: in units of the last
+place where the exact result is a normal float, absolute elsewhere.
 
-  --json         one object a line
-  --check        compares each row with its floor in bench/floors.json; fails if a timing is worse by more than a
-                 tenth, or accuracy or memory at all. Microseconds are scaled by the measured peak. Timings have
-                 floors for some processor families; on others they are not checked.
-  --set-floors   writes the timings of this processor's family into bench/floors.json: 0.95 of what was measured
+  --json         one object per line
+  --check        compares each row with its floor in bench/floors.json; fails if a timing is more than 10 % worse, or if
+                 accuracy or memory is worse. Microseconds are scaled by the measured peak. Timings have floors
+                 for some processor families; on others they are not checked.
+  --set-floors   writes the timings of this processor's family into bench/floors.json: 0.95 of the measured values
   --only TEXT    rows whose id contains TEXT
   --build NAME   one build; default: all that this engine runs
-  --samples N    paired samples a row, default 25
+  --samples N    pairs of samples per row, default 25
 `;
 
 const FUNCTIONS: readonly FunctionName[] = ['exp', 'sigmoid', 'tanh', 'log'];
@@ -57,7 +57,7 @@ const chosen = builds.filter((build) => !values.build || build === values.build)
 if (chosen.length === 0) refuse(`--build ${values.build}: this engine runs ${builds.join(' and ')}`);
 const chosenWorks = works.filter(({ id }) => id.includes(values.only));
 const chosenFunctions = FUNCTIONS.filter((id) => id.includes(values.only));
-if (chosenWorks.length + chosenFunctions.length === 0) refuse(`--only ${values.only}: there is no such row`);
+if (chosenWorks.length + chosenFunctions.length === 0) refuse(`--only ${values.only}: no row has this text in its id`);
 
 function peakMemory(id: string, build: Build): number {
   const script = fileURLToPath(new URL('peak-memory.js', import.meta.url));
@@ -83,7 +83,7 @@ function* rows(): Generator<Row | FunctionRow> {
 function line(row: Row | FunctionRow): string {
   const head = row.id.padEnd(26) + row.build.padEnd(9);
   if ('nsPerElement' in row) {
-    return `${head}${row.nsPerElement.toFixed(2)} ns an element; within ${row.ulp} ulp, elsewhere ${row.absolute.toPrecision(2)}`;
+    return `${head}${row.nsPerElement.toFixed(2)} ns per element; within ${row.ulp} ulp, elsewhere ${row.absolute.toPrecision(2)}`;
   }
   const cells = [
     row.ms.toFixed(3).padEnd(10),

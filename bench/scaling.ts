@@ -87,7 +87,7 @@ for (const [letter, { base, at }] of Object.entries(CURVES)) {
   const holds = Math.abs(got - want) <= 0.1;
   // so that the line has the height of the dots
   const level = median(points.map(({ ms, flops }) => ms / flops));
-  const sentence = `slope ${got.toFixed(2)}, of the operations ${want.toFixed(2)}`;
+  const sentence = `slope ${got.toFixed(2)}; number of operations ${want.toFixed(2)}`;
   curves.push({
     title: `Time against ${letter}`,
     note: `${fixed.join(' ')}: ${sentence}`,

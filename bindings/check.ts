@@ -27,7 +27,7 @@ export function fail(name: string, expected: string, value: unknown): never {
 /** A whole number in [low, high]. */
 export function whole(name: string, value: unknown, low = 1, high = 2 ** 31 - 1): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high) return value;
-  const range = high < 2 ** 31 - 1 ? ` from ${low} to ${high}` : low > 1 ? ` of at least ${low}` : '';
+  const range = high < 2 ** 31 - 1 ? ` from ${low} to ${high}` : low !== 1 ? ` of at least ${low}` : '';
   return fail(name, low === 1 && !range ? 'a positive whole number' : `a whole number${range}`, value);
 }
 

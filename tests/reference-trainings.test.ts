@@ -18,7 +18,7 @@ const NAMES = ['charlm', 'surnames', 'pos', 'sms-spam', 'wnut17', 'eng-fra'];
 test('a name that is none is an error that lists those there are', () => {
   const { status, stderr } = reference('surname');
   is(status, 1);
-  is(stderr.trim(), `surname: no such training; there are ${NAMES.join(', ')}`);
+  is(stderr.trim(), `surname: no such training; expected one of ${NAMES.join(', ')}`);
 });
 
 test('without the data every training that was asked for counts as failed', () => {
@@ -28,7 +28,7 @@ test('without the data every training that was asked for counts as failed', () =
     [...all.stdout.matchAll(/^(\S+): /gm)].map(([, name]) => name),
     NAMES,
   );
-  match(all.stdout, /needs data\/surnames\/names in .*, which is not there; see --help/);
+  match(all.stdout, /needs data\/surnames\/names in .*; the file does not exist; see --help/);
   match(all.stdout, /6 failed\n$/);
 
   const one = reference('pos');

@@ -328,7 +328,7 @@ test('ctc says what is wrong with its arguments, and where', () => {
   );
   fails([[1, 1, 1], []], {}, /^targets\[0\]: 3 labels, 2 of them .* need 5 steps; the sequence has 4$/, RangeError);
   fails(good, { blank: 3 }, /^blank: expected a whole number from 0 to 2, got 3$/, RangeError);
-  fails(good, { blank: -1 }, /^blank: expected a whole number from 0 to 2, got -1$/, RangeError);
+  fails(good, { blank: -1 }, /^blank: expected a whole number of at least 0, got -1$/, RangeError);
   fails(good, { reduction: 'none' }, /^reduction: expected 'mean' or 'sum', got 'none'/, RangeError);
   fails(good, { zeroInfinity: true }, /^ctcLoss: unknown option 'zeroInfinity'/, TypeError);
 });

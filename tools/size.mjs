@@ -24,7 +24,7 @@ const ENTRIES = [
     what: 'gatewise: all layers, cells, losses, training',
     code: "export * from 'gatewise';",
   },
-  { id: 'infer', what: 'gatewise/infer: inference alone', code: "export * from 'gatewise/infer';" },
+  { id: 'infer', what: 'gatewise/infer: inference only', code: "export * from 'gatewise/infer';" },
   {
     id: 'quantized',
     what: 'gatewise/quantized: layers with integer weights',
@@ -32,12 +32,12 @@ const ENTRIES = [
   },
   {
     id: 'tasks',
-    what: 'gatewise/tasks: all models, with all they are made of',
+    what: 'gatewise/tasks: all tasks, with their layers',
     code: "export * from 'gatewise/tasks';",
   },
   {
     id: 'language-model',
-    what: 'one model of gatewise/tasks',
+    what: 'one task of gatewise/tasks',
     code: "export { LanguageModel } from 'gatewise/tasks';",
   },
   {
@@ -51,7 +51,7 @@ const HELP = `npm run size [-- --json | --check]
 
 Bytes of each entry as a browser downloads it: bundled and minified by Vite, raw, with gzip -9 and with brotli -11.
 Then how long the module takes to compile, and how much longer than an empty one a process takes that imports the package and
-steps a layer once. Exits with 1 if an entry is above its limit. --check measures bytes alone.
+steps a layer once. Exits with 1 if an entry is above its limit. --check measures only the bytes.
 `;
 
 /** The entry's own file; what is loaded on demand is apart. */
@@ -172,6 +172,6 @@ for (const [id, ms, entry] of [
 ]) {
   print(
     { id, ms, empty: none, above: ms - none },
-    `a process that imports ${entry} and steps a layer takes ${ms.toFixed(0)} ms, ${(ms - none).toFixed(0)} ms more than an empty one`,
+    `a process that imports ${entry} and runs one step of a layer takes ${ms.toFixed(0)} ms, ${(ms - none).toFixed(0)} ms more than an empty one`,
   );
 }

@@ -50,18 +50,18 @@ const PEERS = [
 const HELP = `npm run peers -- [--json] [--only TEXT] [--all] [--rounds N] [--write]
                  [--torch PYTHON [--threads N]] [--clang PATH]
 
-Gives gatewise and others the same weights and inputs, compares the results with double precision, then times them
-on the CPU: each in a process of its own with one thread, warmed up, taking turns in rounds.
-A peer that differs by more than 1e-4 of the largest number is not timed.
+Gives gatewise and other libraries the same weights and inputs, compares their results with double precision, and
+measures their times on the CPU: each in a process of its own with one thread, after a warm-up, taking turns.
+A library whose results differ by more than 1e-4 of the largest number is not measured.
 
   --json           one object per line: id, peer, native, ms, ratio, maxRss, engine, note
   --only TEXT      workloads whose id contains TEXT
-  --all            brain.js too
+  --all            also brain.js
   --rounds N       samples of each, default 7
   --write          writes the tables of docs/peers.md, once all workloads have run
-  --torch PYTHON   PyTorch too: the path of a Python that can import torch
-  --threads N      PyTorch with N threads too, by wall time
-  --clang PATH     a plain C implementation too, compiled to WebAssembly with this clang (Debian: clang and lld):
+  --torch PYTHON   also PyTorch: the path of a Python that can import torch
+  --threads N      also PyTorch with N threads, by wall time
+  --clang PATH     also a plain C implementation, compiled to WebAssembly with this clang (Debian: clang and lld):
                    ${C_FLAGS.join(' ')}
 
 ms is the median CPU time over the rounds; ratio is the median of the ratios to gatewise simd in the

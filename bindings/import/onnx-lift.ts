@@ -6,7 +6,6 @@
 import { FormatError, UnsupportedError } from '../index.js';
 import { type Tensor, transposed } from './files.js';
 import { type Draft, type LayerDescription, takeOutput } from './network.js';
-import { operators } from './onnx-operators.js';
 import { type Constant, called, type OnnxGraph, type OnnxNode } from './onnx-proto.js';
 import { fault, INPUTS, OPERATORS, recurrentParts } from './onnx-recurrent.js';
 import {
@@ -22,6 +21,9 @@ import {
   type Value,
 } from './onnx-values.js';
 
+/** What a node becomes: a value for each output. */
+export type Operator = (lifter: Lifter, node: OnnxNode) => (Value | undefined)[];
+
 export class Lifter {
   readonly #graph: OnnxGraph;
   readonly #values = new Map<string, Value>();
@@ -33,7 +35,10 @@ export class Lifter {
   #batch: Axis = UNIT;
   #lengths: string | undefined;
 
-  constructor(graph: OnnxGraph) {
+  constructor(
+    graph: OnnxGraph,
+    readonly operators: Readonly<Record<string, Operator>>,
+  ) {
     this.#graph = graph;
     for (const [name, value] of graph.constants) this.#values.set(name, value);
     for (const { name, float, shape } of graph.inputs) {
@@ -61,8 +66,8 @@ export class Lifter {
   #evaluate(node: OnnxNode): (Value | undefined)[] {
     const { op } = node;
     if (OPERATORS.includes(op)) return this.#recurrent(node);
-    if (!Object.hasOwn(operators, op)) fault(node, 'the operator does not fit a chain of layers');
-    return operators[op](this, node);
+    if (!Object.hasOwn(this.operators, op)) fault(node, 'the operator does not fit a chain of layers');
+    return this.operators[op](this, node);
   }
 
   // --- values ---

@@ -14,12 +14,10 @@ import {
   unsqueeze,
 } from './onnx-axes.js';
 import { axisOf, concatAlong, constant, sliceIndices, takeAlong, transposeAxes } from './onnx-constants.js';
-import type { Lifter } from './onnx-lift.js';
+import type { Lifter, Operator } from './onnx-lift.js';
 import type { Constant, OnnxNode } from './onnx-proto.js';
 import { fault, wholeOf } from './onnx-recurrent.js';
 import { type Active, type Axis, type Final, UNIT, type Value } from './onnx-values.js';
-
-type Operator = (lifter: Lifter, node: OnnxNode) => (Value | undefined)[];
 
 const isConstant = (value: Value): value is Constant => value.kind === 'const';
 

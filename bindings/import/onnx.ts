@@ -8,6 +8,7 @@ import { FormatError, Model, type Runtime } from '../index.js';
 import { sizeOf, type Tensor } from './files.js';
 import { createNetwork, type Network } from './network.js';
 import { Lifter } from './onnx-lift.js';
+import { operators } from './onnx-operators.js';
 import { type Constant, readOnnx } from './onnx-proto.js';
 import { INPUTS, OnnxRecurrent, OPERATORS, recurrentParts } from './onnx-recurrent.js';
 
@@ -60,7 +61,7 @@ export async function loadOnnx(
   options: { seed?: number } = {},
 ): Promise<Model<Network>> {
   check.options('loadOnnx', options, ['seed']);
-  const { description, weights } = new Lifter(await readOnnx(bytes)).lift();
+  const { description, weights } = new Lifter(await readOnnx(bytes), operators).lift();
   return createNetwork(runtime, description, weights, options.seed ?? 0);
 }
 
