@@ -29,7 +29,10 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const ENTRIES = Object.keys(manifest.exports)
   .filter((path) => !/\.(wasm|json)$|^\.\/import\//.test(path))
   .map((path) => path.replace('.', 'gatewise'));
-const MODULES = ['simd', 'relaxed', 'infer'];
+const MODULES = ['simd', 'relaxed', 'infer', 'quantized', 'quantized-relaxed'];
+
+/** A module's name as one of JavaScript. */
+const identifier = (name: string) => name.replace('-', '_');
 
 function run(args: string[], cwd = folder): { code: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });
@@ -111,7 +114,7 @@ test('import and require give the same names', () => {
     writeFileSync(join(folder, 'names.cjs'), `console.log(Object.keys(require('${entry}')).sort().join())`);
     const [imported, required] = ['names.mjs', 'names.cjs'].map((file) => run(['--no-warnings', file]));
     is(imported?.code, 0, imported?.output);
-    match(imported?.output ?? '', /Runtime|Forecaster|toOnnx|read|load/);
+    match(imported?.output ?? '', /Runtime|Forecaster|QuantizedModel|toOnnx|read|load/);
     equal(required, imported);
   }
 });
@@ -202,7 +205,7 @@ for (const file of ${JSON.stringify(ENTRIES.map((entry) => manifest.exports[entr
     output.trim().split('\n'),
     ENTRIES.map((entry) => {
       const file = manifest.exports[entry.replace('gatewise', '.')].default;
-      return `${file} loads${/tasks|import|export/.test(file) ? '' : ' and runs'}`;
+      return `${file} loads${/tasks|import|export|quantized/.test(file) ? '' : ' and runs'}`;
     }),
   );
 });
@@ -242,15 +245,27 @@ try {
     `import * as everything from './node_modules/gatewise/dist/index.js';
 import * as tasks from './node_modules/gatewise/dist/tasks.js';
 import * as infer from './node_modules/gatewise/dist/infer.js';
+import * as quantized from './node_modules/gatewise/dist/quantized.js';
 ${inputs}
 const steps = ({ Model, Recurrent, Runtime, loadWeights }) => {${STEP}
   return result;
+};
+// quantized layers, by way of a file
+const integers = () => {
+  const rnn = { cell: 'gru', inputSize: 3, hiddenSize: 5 };
+  const model = new everything.Model(everything.Runtime.createSync(), 1, (b) => new everything.Recurrent(b, 'läyer', rnn));
+  const made = quantized.quantizeSync(model, { dtype: 'int16', layers: { läyer: rnn }, calibrate: { läyer: 3 } });
+  const [one, other] = [made, quantized.QuantizedModel.loadSync(made.save())].map((q) => {
+    const layer = q.recurrent('läyer');
+    return layer.step([1, 2, 3], layer.state()).join();
+  });
+  return String(one === other && one.includes('0.'));
 };
 registerProcessor('steps', class extends AudioWorkletProcessor {
   #sent = false;
   process() {
     let results;
-    try { results = this.#sent ? [] : [typeof TextDecoder, typeof tasks.LanguageModel, steps(everything), steps(infer)]; } catch (error) { results = [String(error)]; }
+    try { results = this.#sent ? [] : [typeof TextDecoder, typeof tasks.LanguageModel, steps(everything), steps(infer), integers()]; } catch (error) { results = [String(error)]; }
     if (results.length) this.port.postMessage(results);
     this.#sent = true;
     return true;
@@ -273,7 +288,7 @@ registerProcessor('steps', class extends AudioWorkletProcessor {
     equal(problems, []);
     is(outcome?.error, undefined);
     ok(outcome && outcome.tasks > 5);
-    equal(outcome?.worklet, ['undefined', 'function', outcome?.page, outcome?.page]);
+    equal(outcome?.worklet, ['undefined', 'function', outcome?.page, outcome?.page, 'true']);
   } finally {
     await browser.close();
     close();
@@ -287,10 +302,10 @@ test('the types hold with and without the types of the DOM and of Node, librarie
   writeFileSync(
     join(folder, 'use.ts'),
     `${ENTRIES.map((entry, i) => `import * as entry${i} from '${entry}';`).join('\n')}
-${MODULES.map((name) => `import ${name} from 'gatewise/${name}.wasm';`).join('\n')}
+${MODULES.map((name) => `import ${identifier(name)} from 'gatewise/${name}.wasm';`).join('\n')}
 export async function use() {
   const runtimes = [await entry0.Runtime.create({ module: simd }), entry0.Runtime.createSync({ module: new Uint8Array(8) })];
-  return { runtimes, entries: [${ENTRIES.map((_, i) => `entry${i}`)}], modules: [${MODULES}] };
+  return { runtimes, entries: [${ENTRIES.map((_, i) => `entry${i}`)}], modules: [${MODULES.map(identifier)}] };
 }
 // @ts-expect-error the types are not any
 entry0.Runtime.create({ modul: simd });

@@ -15,7 +15,7 @@ const FLOORS = [
   ['tape'],
   ['nn', 'text'],
   ['files', 'gradcheck'],
-  ['train'],
+  ['train', 'quantized'],
   ['tasks'],
   ['index', 'infer'],
   ['import', 'export'],

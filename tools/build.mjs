@@ -24,8 +24,9 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const quiet = process.argv.includes('--quiet');
 const packageOnly = process.argv.includes('--package');
 
-/** The modules that are in the package. */
-const PACKAGED = ['simd', 'relaxed', 'infer'];
+/** The modules that are in the package, and those of them that an entry also brings with it as text. */
+const PACKAGED = ['simd', 'relaxed', 'infer', 'quantized', 'quantized-relaxed'];
+const AS_TEXT = PACKAGED.filter((build) => build !== 'quantized-relaxed');
 
 let said = false;
 
@@ -76,6 +77,7 @@ function asText(bytes) {
 /** The entries as few files, which a process loads three times as fast: the first two share what both need. */
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
+  await entries({ quantized: 'dist/bindings/quantized.js' }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
@@ -234,11 +236,11 @@ export default module;
 `;
 
 /** The declarations that asc writes, as one interface. */
-function coreInterface(declarations) {
+function coreInterface(source, declarations) {
   const lines = [...declarations.matchAll(/export function (\w+)\(([^)]*)\): (\w+);/g)].map(
     ([, name, parameters, result]) => `  ${name}(${parameters}): ${result};`,
   );
-  const head = "/** Generated from assembly/index.ts. */\nimport type { WasmMemory } from '../../platform.js';\n";
+  const head = `/** Generated from ${source}. */\nimport type { WasmMemory } from '../../platform.js';\n`;
   return `${head}\nexport interface Core {\n  readonly memory: WasmMemory;\n${lines.join('\n')}\n}\n`;
 }
 
@@ -249,8 +251,9 @@ async function main() {
   const todo = wanted.filter((target) => stale([`build/wasm/${target}.wasm`], assembly));
   const worker = async () => {
     for (let target = todo.shift(); target; target = todo.shift()) {
-      // bench-simd is assembly/bench.ts, infer assembly/infer.ts, simd the core itself
-      const entry = ['bench', 'infer'].find((name) => target.startsWith(name)) ?? 'index';
+      // bench-simd is assembly/bench.ts, quantized-relaxed assembly/quantized/index.ts, simd the core itself
+      const entry =
+        ['bench', 'infer', 'quantized/index'].find((path) => path.startsWith(target.split('-')[0])) ?? 'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
     }
   };
@@ -259,9 +262,13 @@ async function main() {
   const generated = 'bindings/core/wasm';
   mkdirSync(join(root, generated), { recursive: true });
   const text = {
-    'core.ts': coreInterface(readFileSync(join(root, 'build/wasm/simd.d.ts'), 'utf8')),
+    'core.ts': coreInterface('assembly/index.ts', readFileSync(join(root, 'build/wasm/simd.d.ts'), 'utf8')),
+    'quantized-core.ts': coreInterface(
+      'assembly/quantized/index.ts',
+      readFileSync(join(root, 'build/wasm/quantized.d.ts'), 'utf8'),
+    ),
     ...Object.fromEntries(
-      PACKAGED.map((build) => [
+      AS_TEXT.map((build) => [
         `${build}.ts`,
         `/** Generated: build/wasm/${build}.wasm as text, see decode in ../start.ts. */\nexport default '${asText(readFileSync(join(root, `build/wasm/${build}.wasm`)))}' as string;\n`,
       ]),

@@ -26,6 +26,11 @@ const ENTRIES = [
   },
   { id: 'infer', what: 'gatewise/infer: inference only', code: "export * from 'gatewise/infer';" },
   {
+    id: 'quantized',
+    what: 'gatewise/quantized: layers with integer weights',
+    code: "export * from 'gatewise/quantized';",
+  },
+  {
     id: 'tasks',
     what: 'gatewise/tasks: all tasks, with their layers',
     code: "export * from 'gatewise/tasks';",
@@ -62,6 +67,7 @@ async function bundle(code) {
         { find: /^gatewise$/, replacement: join(root, 'dist/index.js') },
         { find: 'gatewise/tasks', replacement: join(root, 'dist/tasks.js') },
         { find: 'gatewise/infer', replacement: join(root, 'dist/infer.js') },
+        { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
       ],
     },
     build: {
@@ -147,7 +153,7 @@ for (const { id, what, code } of ENTRIES) {
   );
 }
 if (values.check) process.exit();
-for (const name of ['simd', 'relaxed', 'infer']) {
+for (const name of ['simd', 'relaxed', 'infer', 'quantized']) {
   if (!WebAssembly.validate(readFileSync(join(root, `dist/${name}.wasm`)))) continue;
   const ms = compileTime(name);
   print({ id: `compile-${name}`, ms }, `compiling ${name}.wasm takes ${ms.toFixed(1)} ms`);

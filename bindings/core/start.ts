@@ -98,7 +98,7 @@ async function asModule(module: WebAssembly.Module | BufferSource): Promise<WebA
 }
 
 /** An engine's error when it cannot start a build, or a module that was given, as an error that says what to do. */
-function explained(error: unknown, build: string): unknown {
+export function explained(error: unknown, build: string): unknown {
   if (error instanceof WebAssembly.LinkError)
     return new UnsupportedError(`module: not a core of gatewise (${error.message})`);
   if (!(error instanceof WebAssembly.CompileError)) {

@@ -44,14 +44,14 @@ export function encode(
 }
 
 /** Text as UTF-8. An AudioWorklet has no TextEncoder; there the language's own percent-encoding does, which is slower. */
-function encodeText(text: string): Uint8Array {
+export function encodeText(text: string): Uint8Array {
   if (globalThis.TextEncoder) return new TextEncoder().encode(text);
   const bytes = encodeURIComponent(text).replace(/%(..)/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
   return Uint8Array.from(bytes, (char) => char.charCodeAt(0));
 }
 
 /** The text of UTF-8 bytes; throws where they are invalid. Without a TextDecoder as above. */
-function decodeText(bytes: Uint8Array): string {
+export function decodeText(bytes: Uint8Array): string {
   return globalThis.TextDecoder
     ? new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     : decodeURIComponent(bytes.reduce((text, byte) => `${text}%${(byte + 256).toString(16).slice(1)}`, ''));
