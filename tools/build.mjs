@@ -67,8 +67,9 @@ function asText(bytes) {
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
-  const pure = ['tape.record', 'initialize', 'checkInitializer'];
-  await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
+  const pure = ['tape.record', 'initialize', 'checkInitializer', 'startOf', 'gateStart', 'fanIn', 'constant'];
+  const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
+  await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
   // importers and exporters work on the classes of gatewise itself: one copy of them
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
@@ -88,15 +89,19 @@ const ownIndex = {
 const LEFT_OUT = {
   'nn/initializer.js': [
     /.*/s,
-    'export const checkInitializer = (_, value) => value;\nexport const initialize = () => {};\n',
+    `export const checkInitializer = (_, value) => value;
+export const initialize = () => {}, startOf = initialize, gateStart = initialize, fanIn = initialize, constant = initialize;
+`,
   ],
+  'nn/dropout.js': [/.*/s, 'export const dropout = (_tape, _random, x) => x;\n'],
   'bindings/check.js': [/if \(word\.length > 40\).*?return best === undefined \? all : .*?;\n/s, 'return all;\n'],
   'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
 };
 
 /** Nothing asks whether it trains. What is replaced keeps its length, for the source maps. */
 function inferenceOnly(code, id) {
-  const inferred = code.replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length));
+  const never = /(?:tape|this|Tape)\.training(?! =)|[\w.]+\.grad !== 0/g;
+  const inferred = code.replace(never, (what) => 'false'.padEnd(what.length));
   const file = Object.keys(LEFT_OUT).find((name) => id.endsWith(`/${name}`));
   if (!file) return inferred;
   const [part, instead] = LEFT_OUT[file];
