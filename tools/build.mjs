@@ -67,7 +67,7 @@ function asText(bytes) {
 async function bundle() {
   await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
-  const pure = ['tape.record', 'initialize', 'checkInitializer', 'startOf', 'gateStart', 'fanIn', 'constant'];
+  const pure = ['tape.record', 'initialize', 'checkInitializer'];
   const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
   await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
   // importers and exporters work on the classes of gatewise itself: one copy of them
@@ -85,14 +85,19 @@ const ownIndex = {
   resolveId: (id) => (Object.hasOwn(OWN, id) ? { id: OWN[id], external: true } : null),
 };
 
-/** What the entry for inference does without, by file: initializers, other libraries' names, the guess which name was meant. */
+/** What the entry for inference does without, by file: initializers, gradients, other libraries' names, the guess which name was meant. */
 const LEFT_OUT = {
   'nn/initializer.js': [
     /.*/s,
     `export const checkInitializer = (_, value) => value;
-export const initialize = () => {}, startOf = initialize, gateStart = initialize, fanIn = initialize, constant = initialize;
+export const initialize = () => {};
 `,
   ],
+  'nn/model.js': [/get grad\(\) \{.*?\n {4}\}\n {4}set grad.*?\n {4}\}\n/s, ''],
+  'nn/recurrent/direction.js': [/const added = .*?const offset = .*?;\n/s, 'let offset;\n'],
+  'cells/lstm.js': [/biasOffset: .*?\n/, ''],
+  'cells/residual.js': [/clashes: .*?\n {4}\],\n/s, ''],
+  'bindings/tape.js': [/get recorded\(\) \{.*?\n {4}\}\n/s, ''],
   'nn/dropout.js': [/.*/s, 'export const dropout = (_tape, _random, x) => x;\n'],
   'bindings/check.js': [/if \(word\.length > 40\).*?return best === undefined \? all : .*?;\n/s, 'return all;\n'],
   'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
@@ -100,8 +105,10 @@ export const initialize = () => {}, startOf = initialize, gateStart = initialize
 
 /** Nothing asks whether it trains. What is replaced keeps its length, for the source maps. */
 function inferenceOnly(code, id) {
-  const never = /(?:tape|this|Tape)\.training(?! =)|[\w.]+\.grad !== 0/g;
-  const inferred = code.replace(never, (what) => 'false'.padEnd(what.length));
+  const blank = (word) => (what) => word.padEnd(what.length);
+  const inferred = code
+    .replace(/(?:tape|this|Tape)\.training(?! =)|[\w.]+\.grad !== 0|(?<=if \()[\w.]+\.grad(?=\))/g, blank('false'))
+    .replace(/\b(?<!function )(?:startOf|gateStart|fanIn|constant)\([^()]*\)/g, blank('null'));
   const file = Object.keys(LEFT_OUT).find((name) => id.endsWith(`/${name}`));
   if (!file) return inferred;
   const [part, instead] = LEFT_OUT[file];

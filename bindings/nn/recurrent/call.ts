@@ -72,14 +72,13 @@ export function prepare(
   tape: Tape,
   x: Source,
   initial: { readonly h: Initial; readonly c: Initial } | undefined,
-  how: { reverse: boolean; keep: boolean },
+  { reverse, keep: kept }: { reverse: boolean; keep: boolean },
 ): Call {
   const { runtime } = tape;
   const { settings, I, H, P, ldz, ldh, ldc, ldextra, parts } = layer;
   const { cell, options } = settings;
   const { variationalDropout, zoneoutHidden, zoneoutCell, weightDrop } = options;
-  const { reverse } = how;
-  const keep = Tape.training && how.keep; // gatewise/infer keeps nothing
+  const keep = Tape.training && kept; // gatewise/infer keeps nothing
   const { T, B } = x;
   const [learnedH, learnedC] = initial ? [] : layer.initial;
   const zeroStart = !initial && !learnedH && !layer.gainH;

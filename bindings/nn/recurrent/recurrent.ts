@@ -1,7 +1,7 @@
 /** Recurrent layers: a stack of cells over a sequence, in one direction or both. */
 import { Merge } from '../../../assembly/layout.js';
 import * as check from '../../check.js';
-import { checkRows, type Rows, type Tape } from '../../tape.js';
+import { checkRows, type Rows, Tape } from '../../tape.js';
 import { dropout as dropoutLayer } from '../dropout.js';
 import { input, type Shape } from '../input.js';
 import type { Builder, Model } from '../model.js';
@@ -162,7 +162,8 @@ export class Recurrent implements Stack {
   }
 
   /** What `forward`, `step` and `inspect` do; with `keep` all states and activations are kept. */
-  run(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
+  run(tape: Tape, x: Rows, state: State | StateRows | undefined, kept: boolean, carry = x.T) {
+    const keep = Tape.training && kept; // gatewise/infer keeps nothing
     this.#builder.accept(tape, x, this.inputSize);
     if (state) this.#checkState(tape, state, x.B);
     const { dropout, variationalDropout, merge = 'concat', reverse: backwards } = this.#checked.options;
@@ -190,7 +191,7 @@ export class Recurrent implements Stack {
         const initial = state && { h: state.h[i], c: state.c[i] };
         const result = runDirection(tape, direction, inputRows, initial, { reverse, keep, wanted });
         const { call } = result;
-        runs.push({ layer, direction, call, reverse });
+        if (keep) runs.push({ layer, direction, call, reverse });
         h.push(result.h);
         if (result.c) c.push(result.c);
         if (state && isState(state)) {
