@@ -179,7 +179,7 @@ export function checkRows(tape: Tape, name: string, rows: Rows, F?: number): Row
     if (rows.tape.runtime !== tape.runtime) throw new RangeError(`${name}: these rows are of another runtime`);
     throw new RangeError(`${name}: these rows are of another pass; rows are valid until the pass that made them ends`);
   }
-  if (F !== undefined && rows.F !== F) throw new RangeError(`${name}: expected ${F} features, got ${rows.F}`);
+  if (F !== undefined && rows.F !== F) check.fail(name, `${F} features`, rows.F);
   return rows;
 }
 

@@ -99,7 +99,10 @@ export const initialize = () => {}, startOf = null, gateStart = null, fanIn = nu
   'nn/model.js': [/get grad\(\) \{.*?\n {4}\}\n {4}set grad.*?\n {4}\}\n/s, ''],
   'nn/dropout.js': [/.*/s, 'export const dropout = (_tape, _random, x) => x;\n'],
   'nn/linear.js': [/object\(\{ weight: .*? \}\)/, 'checkInitializer'],
-  'nn/recurrent/direction.js': [/const added = .*?const offset = .*?;\n/s, 'let offset;\n'],
+  'nn/recurrent/direction.js': [
+    ...[/const added = .*?const offset = .*?;\n/s, 'let offset;\n'],
+    ...[/get trained\(\) \{.*?\n {4}\}\n/s, ''],
+  ],
   'nn/recurrent/options.js': [
     ...[/object\(\{\n {8}input: .*?\}\)/s, 'checkInitializer'],
     ...[/\[options\.dropout && .*?\],\n/, ''],
@@ -112,7 +115,13 @@ export const initialize = () => {}, startOf = null, gateStart = null, fanIn = nu
   ],
   'cells/lstm.js': [/biasOffset: .*?\n/, '', /\[coupled && forgetBias.*(?=\n {4}\],)/s, ''],
   'cells/residual.js': [/clashes: .*?\n {4}\],\n/s, ''],
-  'bindings/tape.js': [/get recorded\(\) \{.*?\n {4}\}\n/s, ''],
+  'bindings/tape.js': [
+    ...[/ trains\(random\) \{.*?\n {4}\}\n/s, ''],
+    ...[/get recorded\(\) \{.*?\n {4}\}\n/s, ''],
+    ...[/watch\(\{ made \}, take\) \{.*?this\.#steps\.length = 0;\n {4}\}\n/s, ''],
+  ],
+  'core/start.js': [/relaxed: "this engine.*?\n/, ''],
+  'core/runtime.js': [/readDoubles\(.*?\n {4}\}\n.*?writeDoubles\(.*?\n {4}\}\n/s, ''],
   'bindings/check.js': [/if \(word\.length > 40\).*?return best === undefined \? all : .*?;\n/s, 'return all;\n'],
   'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
 };

@@ -78,7 +78,7 @@ export class Attention {
     const { score, querySize: Fq, keySize: Fk, valueSize: Fv = Fk, scaled, attentionSize, output } = this.options;
     const additive = score === 'additive';
     if (score === 'dot' && Fq !== Fk) {
-      throw new RangeError(`keySize: expected ${Fq} features as in querySize, since score is 'dot', got ${Fk}`);
+      check.fail('keySize', `${Fq} features as in querySize, since score is 'dot'`, Fk);
     }
     if (attentionSize !== undefined && !additive) {
       check.clash('attentionSize', `score: '${score}'`, 'no array has that size');
@@ -138,7 +138,7 @@ export class Attention {
     checkRows(tape, 'keys', memory.projected);
     checkRows(tape, 'values', memory.values);
     const { B } = memory.values;
-    if (query.B !== B) throw new RangeError(`query: expected B=${B} sequences as of the keys, got ${query.B}`);
+    if (query.B !== B) check.fail('query', `B=${B} sequences as of the keys`, query.B);
     const { context, weights } = attend(tape, {
       score: this.#v ? Score.additive : Score.dot,
       query: this.#query?.forward(tape, query) ?? query,

@@ -226,7 +226,7 @@ export function quantileLoss<R extends Reduction = 'mean'>(
   });
   const { F } = prediction;
   if (F % list.length) {
-    throw new RangeError(`prediction: expected a multiple of ${list.length} features, one per quantile, got ${F}`);
+    check.fail('prediction', `a multiple of ${list.length} features, one per quantile`, F);
   }
   const columns = Float32Array.from({ length: F }, (_, f) => list[f % list.length]);
   return elementwise(tape, prediction, targets, options, { kind: Kind.quantile, columns, spread: list.length });

@@ -137,7 +137,7 @@ export function select(tape: Tape, x: Rows, columns: ArrayLike<number>): Rows {
  */
 export function add(tape: Tape, a: Rows, b: Rows): Rows {
   sameBatch(tape, [a, b], ['a', 'b']);
-  if (a.F !== b.F) throw new RangeError(`b: expected ${a.F} features, got ${b.F}`);
+  if (a.F !== b.F) check.fail('b', `${a.F} features`, b.F);
   const { core } = tape;
   const { T, B, F, ld } = a;
   const y = tape.rows(T, B, F, a.grad !== 0 || b.grad !== 0, sharedLengths([a, b], ['a', 'b']));
@@ -167,7 +167,7 @@ export function add(tape: Tape, a: Rows, b: Rows): Rows {
  */
 export function expand(tape: Tape, x: Rows, shape: Pick<Shape, 'T' | 'lengths'>): Rows {
   const { B, F, ld } = checkRows(tape, 'x', x);
-  if (x.T !== 1) throw new RangeError(`x: expected one step, got ${x.T}`);
+  if (x.T !== 1) check.fail('x', 'one step', x.T);
   check.options('shape', shape, ['T', 'lengths']);
   const T = check.whole('T', shape.T);
   const { core } = tape;

@@ -131,9 +131,7 @@ export class Recurrent implements Stack {
     if (this.bidirectional) throw new TypeError('step: a bidirectional layer needs the whole sequence; use forward');
     const { batch: B } = state;
     if (x.length !== B * this.inputSize) {
-      throw new RangeError(
-        `x: expected [B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers, got ${x.length}`,
-      );
+      check.fail('x', `[B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers`, x.length);
     }
     const size = B * this.outputSize;
     if (output?.length !== size || !ArrayBuffer.isView(output)) {
