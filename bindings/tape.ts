@@ -5,7 +5,7 @@
  * Everything lies in the arena of one pass and is gone when the pass ends. Gradients of activations start at zero and are accumulated.
  */
 import * as check from './check.js';
-import { align, type Core, type Runtime } from './core/runtime.js';
+import { align, type Runtime } from './core/runtime.js';
 import type { Random } from './random.js';
 
 /**
@@ -81,7 +81,7 @@ export class Tape {
   ) {}
 
   /** For authors of layers: the kernels. */
-  get core(): Core {
+  get core(): Runtime['core'] {
     return this.runtime.core;
   }
 
