@@ -24,6 +24,11 @@ export function fail(name: string, expected: string, value: unknown): never {
   throw typeof value === 'number' ? new RangeError(message) : new TypeError(message);
 }
 
+/** Two options, or values of options, that exclude each other. */
+export function clash(a: string, b: string, why: string): never {
+  throw new RangeError(`${a} and ${b} cannot be combined: ${why}`);
+}
+
 /** A whole number in [low, high]. */
 export function whole(name: string, value: unknown, low = 1, high = 2 ** 31 - 1): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high) return value;

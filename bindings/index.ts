@@ -16,35 +16,13 @@ export { loadWeights, saveWeights } from './files/weights.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
 export { Crf, type CrfDecoded, type CrfLossOptions, type CrfOptions } from './nn/crf.js';
-export {
-  type BeamSearchOptions,
-  type BestPathOptions,
-  type CtcOptions,
-  ctcBeamSearch,
-  ctcBestPath,
-  ctcLoss,
-  type Labelling,
-} from './nn/ctc.js';
+export * from './nn/ctc.js';
 export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer, Start } from './nn/initializer.js';
 export { gradientOf, input, read, type Shape } from './nn/input.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
-export {
-  bceWithLogitsLoss,
-  type CrossEntropyOptions,
-  crossEntropyLoss,
-  dotLoss,
-  type ElementLoss,
-  huberLoss,
-  type LossOptions,
-  l1Loss,
-  mseLoss,
-  quantileLoss,
-  type Reduced,
-  type Reduction,
-  smoothL1Loss,
-} from './nn/losses.js';
+export * from './nn/losses.js';
 export { MLP, type MLPOptions } from './nn/mlp.js';
 export { Builder, Model, Parameter } from './nn/model.js';
 export { LayerNorm, type LayerNormOptions } from './nn/norm.js';

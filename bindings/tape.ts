@@ -80,6 +80,11 @@ export class Tape {
     readonly trained: readonly Random[] = [],
   ) {}
 
+  /** For authors of layers: the kernels. */
+  get core(): Runtime['core'] {
+    return this.runtime.core;
+  }
+
   /** Whether layers that draw from this stream are in training. */
   trains(random: Random): boolean {
     return this.trained.includes(random);
@@ -99,6 +104,18 @@ export class Tape {
     return { at, ld, T, B, F, grad, lengths, tape: this, made: this.#steps.length };
   }
 
+  /** For authors of layers: the address of a copy of whole numbers. */
+  ints(values: ArrayLike<number>): number {
+    const at = this.runtime.take(4 * values.length);
+    this.runtime.writeInts(at, values);
+    return at;
+  }
+
+  /** For authors of layers: a copy of n whole numbers. */
+  readInts(at: number, n: number): Int32Array {
+    return this.runtime.i32.slice(at >>> 2, (at >>> 2) + n);
+  }
+
   /** The number of functions that are recorded. */
   get recorded(): number {
     return this.#steps.length;
@@ -111,11 +128,12 @@ export class Tape {
 
   /** Calls `take` in the backward pass, as soon as the gradient of these rows is complete. */
   watch({ made }: Rows, take: () => void): void {
-    this.#watched.push({ made, take });
+    if (this.training) this.#watched.push({ made, take });
   }
 
   /** The backward pass: gradients of the sum of the losses, each times its weight. */
   backward(losses: readonly { readonly loss: Loss; readonly weight: number }[]): void {
+    if (!this.training) return;
     for (const { loss, weight } of losses) loss.addGradient(weight);
     const watched = this.#watched.sort((a, b) => a.made - b.made);
     // the gradient of rows is complete once everything that was recorded after what made them has run
@@ -161,7 +179,7 @@ export function checkRows(tape: Tape, name: string, rows: Rows, F?: number): Row
     if (rows.tape.runtime !== tape.runtime) throw new RangeError(`${name}: these rows are of another runtime`);
     throw new RangeError(`${name}: these rows are of another pass; rows are valid until the pass that made them ends`);
   }
-  if (F !== undefined && rows.F !== F) throw new RangeError(`${name}: expected ${F} features, got ${rows.F}`);
+  if (F !== undefined && rows.F !== F) check.fail(name, `${F} features`, rows.F);
   return rows;
 }
 

@@ -80,7 +80,8 @@ async function bundle() {
   await entries({ quantized: 'dist/bindings/quantized.js' }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
-  await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
+  const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
+  await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
   // importers and exporters work on the classes of gatewise itself: one copy of them
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
@@ -120,24 +121,62 @@ const ownIndex = {
   resolveId: (id) => (Object.hasOwn(OWN, id) ? { id: OWN[id], external: true } : null),
 };
 
-/** What the entry for inference does without, by file: initializers, other libraries' names, the guess which name was meant. */
+/**
+ * What the entry for inference does without, by file, and what replaces it: initializers, gradients, options of training alone, other
+ * libraries' names, the guess which name was meant.
+ */
 const LEFT_OUT = {
   'nn/initializer.js': [
     /.*/s,
-    'export const checkInitializer = (_, value) => value;\nexport const initialize = () => {};\n',
+    `export const checkInitializer = (_, value) => value;
+export const initialize = () => {}, startOf = null, gateStart = null, fanIn = null, constant = null;
+`,
   ],
+  'nn/model.js': [/get grad\(\) \{.*?\n {4}\}\n {4}set grad.*?\n {4}\}\n/s, ''],
+  'nn/dropout.js': [/.*/s, 'export const dropout = (_tape, _random, x) => x;\n'],
+  'nn/linear.js': [/object\(\{ weight: .*? \}\)/, 'checkInitializer'],
+  'nn/recurrent/direction.js': [
+    ...[/const added = .*?const offset = .*?;\n/s, 'let offset;\n'],
+    ...[/get trained\(\) \{.*?\n {4}\}\n/s, ''],
+  ],
+  'nn/recurrent/options.js': [
+    ...[/object\(\{\n {8}input: .*?\}\)/s, 'checkInitializer'],
+    ...[/\[options\.dropout && .*?\],\n/, ''],
+    ...[/\[!bias && initializers.*?\],\n/, ''],
+  ],
+  'nn/recurrent/recurrent.js': [
+    ...[/\['carry'\]\);.*?(?=const \{ output)/s, '[]);'],
+    ...[/tape\.training, carry\)|false {8}, carry\)/, 'false)'],
+    ...[/\(\{ \.\.\.slot, at: .*? \}\)/, 'slot'],
+  ],
+  'cells/lstm.js': [/biasOffset: .*?\n/, '', /\[coupled && forgetBias.*(?=\n {4}\],)/s, ''],
+  'cells/residual.js': [/clashes: .*?\n {4}\],\n/s, ''],
+  'bindings/tape.js': [
+    ...[/ trains\(random\) \{.*?\n {4}\}\n/s, ''],
+    ...[/get recorded\(\) \{.*?\n {4}\}\n/s, ''],
+    ...[/watch\(\{ made \}, take\) \{.*?this\.#steps\.length = 0;\n {4}\}\n/s, ''],
+  ],
+  'core/start.js': [/relaxed: "this engine.*?\n/, ''],
+  'core/runtime.js': [/readDoubles\(.*?\n {4}\}\n.*?writeDoubles\(.*?\n {4}\}\n/s, ''],
   'bindings/check.js': [/if \(word\.length > 40\).*?return best === undefined \? all : .*?;\n/s, 'return all;\n'],
   'bindings/options.js': [/const FOREIGN = \{.*?\n\};/s, 'const FOREIGN = {};'],
 };
 
 /** Nothing asks whether it trains. What is replaced keeps its length, for the source maps. */
 function inferenceOnly(code, id) {
-  const inferred = code.replace(/(?:tape|this|Tape)\.training(?! =)/g, (what) => 'false'.padEnd(what.length));
+  const blank = (word) => (what) => word.padEnd(what.length);
+  const inferred = code
+    .replace(/(?:tape|this|Tape)\.training(?! =)|[\w.]+\.grad !== 0|(?<=if \()[\w.]+\.grad(?=\))/g, blank('false'))
+    .replace(/\b(?<!function )(?:startOf|gateStart|fanIn|constant)\([^()]*\)/g, blank('null'));
   const file = Object.keys(LEFT_OUT).find((name) => id.endsWith(`/${name}`));
   if (!file) return inferred;
-  const [part, instead] = LEFT_OUT[file];
-  if (!part.test(inferred)) throw new Error(`${file}: what gatewise/infer leaves out of it is not found`);
-  return inferred.replace(part, (what) => instead + what.slice(instead.length).replace(/[^\n]/g, ' '));
+  let rest = inferred;
+  for (let i = 0; i < LEFT_OUT[file].length; i += 2) {
+    const [part, instead] = LEFT_OUT[file].slice(i, i + 2);
+    if (!part.test(rest)) throw new Error(`${file}: what gatewise/infer leaves out of it is not found: ${part}`);
+    rest = rest.replace(part, (what) => instead + what.slice(instead.length).replace(/[^\n]/g, ' '));
+  }
+  return rest;
 }
 
 async function entries(entry, treeshake, change, importers = false) {

@@ -1,8 +1,10 @@
 /** Attention over the steps of another sequence. */
 import { Attend, LINE, PANEL, Score } from '../../assembly/layout.js';
 import * as check from '../check.js';
+import { block, extend } from '../core/block.js';
 import { type Options, oneOf, option, optional, readOptions, required, type Settings } from '../options.js';
 import { checkRows, type Rows, type Tape } from '../tape.js';
+import { fanIn } from './initializer.js';
 import { Linear } from './linear.js';
 import { type Builder, gradientAt, type Parameter, trains } from './model.js';
 import { activation, concat } from './rows.js';
@@ -76,25 +78,24 @@ export class Attention {
     const { score, querySize: Fq, keySize: Fk, valueSize: Fv = Fk, scaled, attentionSize, output } = this.options;
     const additive = score === 'additive';
     if (score === 'dot' && Fq !== Fk) {
-      throw new RangeError(`keySize: expected ${Fq} features as in querySize, since score is 'dot', got ${Fk}`);
+      check.fail('keySize', `${Fq} features as in querySize, since score is 'dot'`, Fk);
     }
     if (attentionSize !== undefined && !additive) {
-      throw new RangeError(`attentionSize and score: '${score}' cannot be combined: no array has that size`);
+      check.clash('attentionSize', `score: '${score}'`, 'no array has that size');
     }
     if (scaled && additive) {
-      throw new RangeError("scaled and score: 'additive' cannot be combined: the score has no product to scale");
+      check.clash('scaled', "score: 'additive'", 'the score has no product to scale');
     }
-    const usual = (columns: number) => ({ kind: 'uniform', bound: 1 / Math.sqrt(columns) }) as const;
     const project = (tensor: string, rows: number, columns: number, bias: Parameter | false = false) => {
-      const weight = builder.parameter(`${name}.${tensor}`, [rows, columns], usual(columns));
+      const weight = builder.parameter(`${name}.${tensor}`, [rows, columns], fanIn(columns));
       return new Linear(builder, weight.name, { inputSize: columns, outputSize: rows, weight, bias });
     };
     if (score === 'general') this.#keys = project('Wa', Fq, Fk);
     if (additive) {
       const A = check.whole('attentionSize', attentionSize);
       this.#query = project('Wq', A, Fq);
-      this.#keys = project('Wk', A, Fk, builder.parameter(`${name}.b`, [A], usual(Fk)));
-      this.#v = builder.parameter(`${name}.v`, [A], usual(A));
+      this.#keys = project('Wk', A, Fk, builder.parameter(`${name}.b`, [A], fanIn(Fk)));
+      this.#v = builder.parameter(`${name}.v`, [A], fanIn(A));
     }
     if (output !== undefined) this.#output = project('Wc', output, Fv + Fq);
     this.#factor = scaled ? 1 / Math.sqrt(Fq) : 1;
@@ -115,8 +116,7 @@ export class Attention {
         `values: expected T=${keys.T} steps of B=${keys.B} sequences as of the keys, got T=${values.T}, B=${values.B}`,
       );
     }
-    const wanted = valueSize ?? (this.#output ? keySize : values.F);
-    if (values.F !== wanted) throw new RangeError(`values: expected ${wanted} features, got ${values.F}`);
+    checkRows(tape, 'values', values, valueSize ?? (this.#output ? keySize : values.F));
     return { projected: this.#keys?.forward(tape, keys) ?? keys, values };
   }
 
@@ -138,7 +138,7 @@ export class Attention {
     checkRows(tape, 'keys', memory.projected);
     checkRows(tape, 'values', memory.values);
     const { B } = memory.values;
-    if (query.B !== B) throw new RangeError(`query: expected B=${B} sequences as of the keys, got ${query.B}`);
+    if (query.B !== B) check.fail('query', `B=${B} sequences as of the keys`, query.B);
     const { context, weights } = attend(tape, {
       score: this.#v ? Score.additive : Score.dot,
       query: this.#query?.forward(tape, query) ?? query,
@@ -162,50 +162,53 @@ export function attend(
   const { T: Tq, B, F } = query;
   const { T: Tk } = keys;
   const { F: V } = values;
-  const wanted = query.grad !== 0 || keys.grad !== 0 || values.grad !== 0 || trains(v);
+  const wanted = tape.training && (query.grad !== 0 || keys.grad !== 0 || values.grad !== 0 || trains(v));
   const weights = tape.rows(Tq, B, Tk, wanted, query.lengths);
   const context = tape.rows(Tq, B, V, wanted, query.lengths);
   const widest = Math.max(F, V);
   const lines = Math.ceil(Tk / PANEL) * Math.max(widest, Math.ceil(widest / PANEL) * PANEL);
   const panels = runtime.take(lines * LINE);
-  const a = runtime.take(4 * Attend.fields);
-  const { i32, f32 } = runtime;
-  const f = a >>> 2;
-  i32.fill(0, f, f + Attend.fields);
-  i32[f + Attend.score] = score;
-  i32[f + Attend.Tq] = Tq;
-  i32[f + Attend.Tk] = Tk;
-  i32[f + Attend.B] = B;
-  i32[f + Attend.F] = F;
-  i32[f + Attend.V] = V;
-  i32[f + Attend.queryLengths] = query.lengths?.at ?? 0;
-  i32[f + Attend.keyLengths] = keys.lengths?.at ?? 0;
-  i32[f + Attend.query] = query.at;
-  i32[f + Attend.ldq] = query.ld;
-  i32[f + Attend.keys] = keys.at;
-  i32[f + Attend.ldk] = keys.ld;
-  i32[f + Attend.values] = values.at;
-  i32[f + Attend.ldv] = values.ld;
-  i32[f + Attend.weights] = weights.at;
-  i32[f + Attend.ldw] = weights.ld;
-  i32[f + Attend.context] = context.at;
-  i32[f + Attend.ldc] = context.ld;
-  i32[f + Attend.v] = v?.at ?? 0;
-  f32[f + Attend.factor] = factor;
-  i32[f + Attend.panels] = panels;
+  const a = block(
+    runtime,
+    Attend.fields,
+    {
+      [Attend.score]: score,
+      [Attend.Tq]: Tq,
+      [Attend.Tk]: Tk,
+      [Attend.B]: B,
+      [Attend.F]: F,
+      [Attend.V]: V,
+      [Attend.queryLengths]: query.lengths?.at ?? 0,
+      [Attend.keyLengths]: keys.lengths?.at ?? 0,
+      [Attend.query]: query.at,
+      [Attend.ldq]: query.ld,
+      [Attend.keys]: keys.at,
+      [Attend.ldk]: keys.ld,
+      [Attend.values]: values.at,
+      [Attend.ldv]: values.ld,
+      [Attend.weights]: weights.at,
+      [Attend.ldw]: weights.ld,
+      [Attend.context]: context.at,
+      [Attend.ldc]: context.ld,
+      [Attend.v]: v?.at ?? 0,
+      [Attend.panels]: panels,
+    },
+    { [Attend.factor]: factor },
+  );
   runtime.core.attentionForward(a);
   if (!wanted) return { context, weights };
   tape.record(() => {
     const dv = v ? gradientAt(tape, v) : 0;
     const scratch = runtime.take(runtime.core.weightGradScratch(query.T, Math.ceil(keys.T / PANEL), widest));
-    const { i32 } = runtime;
-    i32[f + Attend.dweights] = weights.grad;
-    i32[f + Attend.dcontext] = context.grad;
-    i32[f + Attend.dquery] = query.grad;
-    i32[f + Attend.dkeys] = keys.grad;
-    i32[f + Attend.dvalues] = values.grad;
-    i32[f + Attend.dv] = dv;
-    i32[f + Attend.scratch] = scratch;
+    extend(runtime, a, {
+      [Attend.dweights]: weights.grad,
+      [Attend.dcontext]: context.grad,
+      [Attend.dquery]: query.grad,
+      [Attend.dkeys]: keys.grad,
+      [Attend.dvalues]: values.grad,
+      [Attend.dv]: dv,
+      [Attend.scratch]: scratch,
+    });
     runtime.core.attentionBackward(a);
   });
   return { context, weights };

@@ -87,12 +87,10 @@ export class Crf {
     }
     const count = { sum: 1, mean: B, tokenMean: tokens }[reduction];
 
-    const { runtime } = tape;
-    const { core } = runtime;
+    const { runtime, core } = tape;
     const { start, end, transitions } = this;
     const row = rowOf(K);
-    const ids = runtime.take(4 * T * B);
-    runtime.writeInts(ids, tags);
+    const ids = tape.ints(tags);
     const w = runtime.take((K + 2) * row);
     const stride = tape.training ? T * row : 0;
     const alpha = runtime.take(tape.training ? B * stride : T * row);
@@ -126,13 +124,10 @@ export class Crf {
     const from = runtime.take((T * row) / 2);
     const own = [this.transitions.at, this.start.at, this.end.at] as const;
     runtime.core.crfDecode(out, scores, w, best, from, at, ld, lengths?.at ?? 0, ...own, T, B, K);
-    const { i32 } = runtime;
-    return {
-      tags: Array.from({ length: B }, (_, b) =>
-        Int32Array.from({ length: lengths?.values[b] ?? T }, (_, t) => i32[(out >>> 2) + t * B + b]),
-      ),
-      scores: runtime.read(scores, B),
-    };
+    const all = tape.readInts(out, T * B);
+    const step = (b: number) => (_: unknown, t: number) => all[t * B + b];
+    const tags = Array.from({ length: B }, (_, b) => Int32Array.from({ length: lengths?.values[b] ?? T }, step(b)));
+    return { tags, scores: runtime.read(scores, B) };
   }
 
   #checked(tape: Tape, emissions: Rows): Rows {

@@ -71,17 +71,11 @@ export function ctcLoss(
   }
   for (let b = 0; b < B; b++) checkTarget(`targets[${b}]`, targets[b], C, blank, lengths?.values[b] ?? T);
 
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const sizes = Int32Array.from(targets, ({ length }) => length);
   const pairs = Math.max(...sizes) + 1;
-  const sizesAt = runtime.take(4 * B);
-  runtime.writeInts(sizesAt, sizes);
-  const labels = runtime.take(4 * sizes.reduce((n, size) => n + size, 0));
-  targets.reduce((at, target) => {
-    runtime.writeInts(at, target);
-    return at + 4 * target.length;
-  }, labels);
+  const sizesAt = tape.ints(sizes);
+  const labels = tape.ints(targets.flatMap((target) => Array.from(target)));
   const norms = runtime.take(8 * T * B);
   const bytes = align(16 * (1 + (T + 1) * pairs));
   const stride = tape.training ? bytes : 0;
@@ -170,7 +164,7 @@ export function ctcBeamSearch(tape: Tape, logits: Rows, options: BeamSearchOptio
 }
 
 function ints(tape: Tape, address: number, n: number): number[] {
-  return Array.from(tape.runtime.i32.subarray(address >>> 2, (address >>> 2) + n));
+  return [...tape.readInts(address, n)];
 }
 
 /** That a path of this number of steps can spell these labels. */

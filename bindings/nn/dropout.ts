@@ -38,7 +38,7 @@ export function dropout(
   const oneMask = check.flag('oneMask', options.oneMask ?? false);
   checkRate('rate', rate);
   if (!tape.training || rate === 0 || !tape.trains(random)) return x;
-  const { core } = tape.runtime;
+  const { core } = tape;
   const { T, B, F, ld } = x;
   const rows = (oneMask ? 1 : T) * B;
   const mask = tape.runtime.take(rows * ld);

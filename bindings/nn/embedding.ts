@@ -76,16 +76,11 @@ export class Embedding {
     const { weight } = this;
     return tape.training && weight.trained
       ? lazily(tape, weight, live, { T, B, lengths }, this.options.paddingToken)
-      : look(tape, weight, place(tape, live), T, B, false, lengths);
+      : look(tape, weight, tape.ints(live), T, B, false, lengths);
   }
 }
 
 /** Whole numbers in the arena: their address. */
-function place({ runtime }: Tape, values: ArrayLike<number>): number {
-  const at = runtime.take(4 * values.length);
-  runtime.writeInts(at, values);
-  return at;
-}
 
 /** The rows of the tokens at an address. */
 function look(
@@ -111,11 +106,11 @@ function lazily(
   { T, B, lengths }: { T: number; B: number; lengths: Lengths | undefined },
   skip = -1,
 ): Rows {
-  const { core } = tape.runtime;
+  const { core } = tape;
   const E = weight.shape[1];
   const scatter = ({ T, B, ld, grad }: Rows, ids: number) =>
     core.embeddingBackward(weight.grad, grad, ld, ids, T * B, E, skip);
-  const ids = place(tape, tokens);
+  const ids = tape.ints(tokens);
   let dense: Rows | undefined;
   const read = () => {
     dense ??= look(tape, weight, ids, T, B, true, lengths);
@@ -154,7 +149,7 @@ function distinct(tape: Tape, weight: Parameter, tokens: Int32Array): (Unique & 
   const places = new Map<number, number>();
   for (const token of tokens) if (token >= 0 && !places.has(token)) places.set(token, places.size);
   if (places.size === 0 || 2 * places.size > tokens.length) return undefined;
-  const ids = place(tape, [...places.keys()]);
+  const ids = tape.ints([...places.keys()]);
   const index = tokens.map((token) => places.get(token) ?? -1);
-  return { rows: look(tape, weight, ids, places.size, 1, true), ids, index: place(tape, index) };
+  return { rows: look(tape, weight, ids, places.size, 1, true), ids, index: tape.ints(index) };
 }

@@ -40,11 +40,7 @@ export function generateTokens(
     rows = { ...rows, at: call.hT.at, ld: call.hT.ld };
     return call;
   });
-  const seqs = runtime.take(4 * calls.length);
-  runtime.writeInts(
-    seqs,
-    calls.map(({ s }) => s),
-  );
+  const seqs = tape.ints(calls.map(({ s }) => s));
   const { weight, bias } = head.packed();
   const tokens = runtime.take(4 * count);
   const g = block(runtime, Gen.fields, {
@@ -67,5 +63,5 @@ export function generateTokens(
     leave(tape, state.h[l], h0);
     if (c0) leave(tape, state.c[l], c0);
   });
-  return runtime.i32.slice(tokens >>> 2, (tokens >>> 2) + count);
+  return tape.readInts(tokens, count);
 }

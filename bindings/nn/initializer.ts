@@ -22,6 +22,15 @@ const KINDS = {
 
 type Kind = keyof typeof KINDS;
 
+/** The usual start of what is multiplied by n numbers: uniform in ±1/√n, as in PyTorch. */
+export function fanIn(n: number): Initializer {
+  return { kind: 'uniform', bound: 1 / Math.sqrt(n) };
+}
+
+export function constant(value: number): Initializer {
+  return { kind: 'constant', value };
+}
+
 /** How a parameter starts, for example `{ kind: 'orthogonal' }`. */
 export type Initializer = { [K in Kind]: { readonly kind: K } & Readonly<Options<(typeof KINDS)[K]>> }[Kind];
 
@@ -40,6 +49,15 @@ export interface Start {
   /** Rows of a block, where it is made of several, as gates are. */
   readonly blockRows?: number;
   readonly offset?: { readonly from: number; readonly to: number; readonly value: number };
+}
+
+export function startOf(how: Initializer | Start): Start {
+  return 'kind' in how ? { initializer: how } : how;
+}
+
+/** The start of gates of H rows each: uniform in ±1/√H, as in PyTorch, where nothing is given. */
+export function gateStart(initializer: Initializer | undefined, H: number, offset?: Start['offset']): Start {
+  return { initializer: initializer ?? fanIn(H), blockRows: H, ...(offset && { offset }) };
 }
 
 /** Fills a parameter, block by block. */

@@ -1,6 +1,5 @@
 import * as check from '../check.js';
-import type { Gradient, Lengths, Rows, Tape } from '../tape.js';
-import { checkRows, checkTape } from '../tape.js';
+import { checkRows, checkTape, type Gradient, type Lengths, type Rows, type Tape } from '../tape.js';
 import { live } from './padding.js';
 
 /** Steps, sequences and, where sequences are shorter than T, their lengths [B]: whole numbers from 1 to T. */
@@ -23,9 +22,7 @@ export function lengthsOf(
   if (values === undefined) return undefined;
   check.numbers('lengths', values, B, `[B=${B}]`);
   const lengths = Int32Array.from({ length: B }, (_, b) => check.whole(`lengths[${b}]`, values[b], 1, T));
-  const at = tape.runtime.take(4 * B);
-  tape.runtime.writeInts(at, lengths);
-  return { at, values: lengths };
+  return { at: tape.ints(lengths), values: lengths };
 }
 
 /** Checks numbers [T,B,F], or [B,T,F] with `batchFirst`, up to the end of each sequence. */
@@ -61,7 +58,7 @@ export function enterRows(
   const [step, row] = batchFirst ? [4 * F, 4 * F * T] : [4 * F * B, 4 * F];
   runtime.core.rowsIn(rows.at, rows.ld, staged, step, row, lengths?.at ?? 0, T, B, F);
   // no function of the tape made these rows
-  return gradient ? { ...rows, made: rows.made - 1 } : rows;
+  return gradient && tape.training ? { ...rows, made: rows.made - 1 } : rows;
 }
 
 /**

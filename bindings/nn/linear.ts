@@ -2,7 +2,7 @@ import { LINE, PANEL } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { type Options, object, option, optional, type Reader, readOptions, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
-import { checkInitializer } from './initializer.js';
+import { checkInitializer, fanIn } from './initializer.js';
 import { type Builder, Parameter, trains } from './model.js';
 import { clearPadding, finish } from './padding.js';
 
@@ -67,20 +67,17 @@ export class Linear {
     this.outputSize = O;
     const make = (tensor: 'weight' | 'bias', given: Parameter | undefined, shape: readonly number[]) => {
       if (given === undefined) {
-        const usual = { kind: 'uniform', bound: 1 / Math.sqrt(I) } as const;
-        return builder.parameter(`${name}.${tensor}`, shape, initializers[tensor] ?? usual);
+        return builder.parameter(`${name}.${tensor}`, shape, initializers[tensor] ?? fanIn(I));
       }
       if (initializers[tensor]) {
-        throw new RangeError(
-          `initializers.${tensor} and ${tensor} cannot be combined: the layer that made the parameter initializes it`,
-        );
+        check.clash(`initializers.${tensor}`, tensor, 'the layer that made the parameter initializes it');
       }
       return shared(builder, tensor, given, shape);
     };
     this.weight = make('weight', weight, [O, I]);
     if (bias) this.bias = make('bias', bias === true ? undefined : bias, [O]);
     else if (initializers.bias) {
-      throw new RangeError('initializers.bias and bias: false cannot be combined: the layer has no bias');
+      check.clash('initializers.bias', 'bias: false', 'the layer has no bias');
     }
     this.panels = Math.ceil(O / PANEL);
     this.#packedWeight = builder.alloc(this.panels * I * LINE, `${name}.weight`);
@@ -104,12 +101,11 @@ export class Linear {
    * @returns [T,B,O], with zeros past the end of a sequence
    */
   forward(tape: Tape, x: Rows): Rows {
-    const { runtime } = tape;
-    const { core } = runtime;
+    const { runtime, core } = tape;
     const { inputSize: I, outputSize: O } = this;
     this.builder.accept(tape, x, I);
     const R = x.T * x.B;
-    const wanted = x.grad !== 0 || trains(this.weight, this.bias);
+    const wanted = tape.training && (x.grad !== 0 || trains(this.weight, this.bias));
     const y = tape.rows(x.T, x.B, O, wanted, x.lengths);
     const { weight, bias } = this.packed();
     clearPadding(tape, x, x.at); // it enters the gradient of the weights, times zero

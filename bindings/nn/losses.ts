@@ -30,7 +30,7 @@ const COMMON = ['reduction', 'upstream'] as const;
 function checkReduction({ reduction = 'mean', upstream }: LossOptions): Reduction {
   check.oneOf('reduction', reduction, ['mean', 'sum', 'none']);
   if (upstream !== undefined && reduction !== 'none') {
-    throw new RangeError(`upstream and reduction: '${reduction}' cannot be combined: the loss is one number`);
+    check.clash('upstream', `reduction: '${reduction}'`, 'the loss is one number');
   }
   return reduction;
 }
@@ -58,8 +58,7 @@ function elementwise<R extends Reduction>(
   { kind, limit = 0, gain = 1, columns, spread = 1 }: Formula,
 ): Reduced<R> {
   checkRows(tape, 'prediction', prediction);
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const { T, B, F, ld, at } = prediction;
   const N = F / spread;
   const reduction = checkReduction(options);
@@ -227,7 +226,7 @@ export function quantileLoss<R extends Reduction = 'mean'>(
   });
   const { F } = prediction;
   if (F % list.length) {
-    throw new RangeError(`prediction: expected a multiple of ${list.length} features, one per quantile, got ${F}`);
+    check.fail('prediction', `a multiple of ${list.length} features, one per quantile`, F);
   }
   const columns = Float32Array.from({ length: F }, (_, f) => list[f % list.length]);
   return elementwise(tape, prediction, targets, options, { kind: Kind.quantile, columns, spread: list.length });
@@ -300,8 +299,7 @@ export function crossEntropyLoss<R extends Reduction = 'mean'>(
 ): Reduced<R> {
   check.options('crossEntropyLoss', options, [...COMMON, 'weights', 'labelSmoothing']);
   const { weights, labelSmoothing = 0, upstream } = options;
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const { T, B, F: V, ld, grad } = checkRows(tape, 'logits', logits);
   const R = T * B;
   check.numbers('targets', targets, R, `[T=${T}, B=${B}]`, (i) => !live(logits, i));
@@ -320,8 +318,7 @@ export function crossEntropyLoss<R extends Reduction = 'mean'>(
   if (reduction === 'mean' && !some) throw new RangeError('targets: expected at least one that is not negative');
   if (weights !== undefined) checkWeights('weights', weights, V);
   check.number('labelSmoothing', labelSmoothing, 0, 1);
-  const ids = runtime.take(4 * R);
-  runtime.writeInts(ids, classes);
+  const ids = tape.ints(classes);
   const w = weights ? runtime.takeZeroed(align(4 * V)) : 0;
   if (weights) runtime.write(w, weights);
   const u = upstream ? runtime.take(4 * R) : 0;
@@ -362,8 +359,7 @@ export function crossEntropyLoss<R extends Reduction = 'mean'>(
 export function dotLoss(tape: Tape, x: Rows, weights: ArrayLike<number>): Loss {
   const { T, B, F, ld, grad } = checkRows(tape, 'x', x);
   checkNumbers('weights', weights, x, F);
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const R = T * B;
   const n = R * F;
   // rowsIn pads a row to four numbers, addScaled works on whole lines

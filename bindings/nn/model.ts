@@ -7,7 +7,7 @@ import { align, type Runtime } from '../core/runtime.js';
 import { UnsupportedError } from '../errors.js';
 import { Random } from '../random.js';
 import { checkRows, checkTape, lossesOf, type Minimised, pass, type Rows, Tape } from '../tape.js';
-import { type Initializer, initialize, type Start } from './initializer.js';
+import { type Initializer, initialize, type Start, startOf } from './initializer.js';
 
 /** A named array of a model. Read it with `model.get(name)`, write it with `model.set(name, values)`. */
 export class Parameter {
@@ -70,7 +70,7 @@ export class Builder {
    */
   parameter(name: string, shape: readonly number[], start: Initializer | Start): Parameter {
     if (this.find(name)) throw new RangeError(`name: duplicate parameter '${name}'`);
-    const parameter = new Parameter(name, shape, 'kind' in start ? { initializer: start } : start);
+    const parameter = new Parameter(name, shape, startOf(start));
     this.#parameters.set(name, parameter);
     return parameter;
   }
@@ -212,11 +212,8 @@ export class Model<L> {
     this.#builder.alive();
     const found = this.#builder.find(name);
     if (found) return found;
-    const names = check.list(
-      this.#parameters.map((p) => p.name),
-      20,
-    );
-    throw new RangeError(`name: no parameter is called ${check.show(name)}; expected one of ${names}`);
+    const names = this.#parameters.map((p) => p.name);
+    throw new RangeError(`name: no parameter is called ${check.show(name)}; expected one of ${check.list(names, 20)}`);
   }
 
   /** A copy of a parameter's values, in the order of its shape. */
@@ -293,11 +290,8 @@ export class Model<L> {
       if (model.#training || models.indexOf(model) < i) throw new RangeError(`${name}: is in training already`);
       model.prepare();
     });
-    const tape = new Tape(
-      this.runtime,
-      true,
-      models.map(({ random }) => random),
-    );
+    const streams = models.map(({ random }) => random);
+    const tape = new Tape(this.runtime, true, streams);
     try {
       for (const model of models) model.#begin(accumulate);
       return pass(tape, () => {
@@ -434,9 +428,8 @@ export class Model<L> {
 
   #setFrozen(names: readonly string[], frozen: boolean): void {
     const chosen = names.map((name) => {
-      const found = this.parameters.filter(
-        (p) => p.name === name || p.name.startsWith(`${check.text('names', name)}.`),
-      );
+      const prefix = `${check.text('names', name)}.`;
+      const found = this.parameters.filter((p) => p.name === name || p.name.startsWith(prefix));
       return found.length > 0 ? found : [this.parameter(name)];
     });
     for (const parameter of names.length > 0 ? chosen.flat() : this.parameters) parameter.frozen = frozen;

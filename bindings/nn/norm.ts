@@ -2,6 +2,7 @@ import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import { type Options, readOptions, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
+import { constant } from './initializer.js';
 import { type Builder, gradientAt, type Parameter, trains } from './model.js';
 import { clearPadding, finish } from './padding.js';
 
@@ -42,8 +43,8 @@ export class LayerNorm {
     const { inputSize: F } = readOptions(name, OPTIONS, options);
     this.inputSize = F;
     this.#builder = builder;
-    this.weight = builder.parameter(`${name}.weight`, [F], { kind: 'constant', value: 1 });
-    this.bias = builder.parameter(`${name}.bias`, [F], { kind: 'constant', value: 0 });
+    this.weight = builder.parameter(`${name}.weight`, [F], constant(1));
+    this.bias = builder.parameter(`${name}.bias`, [F], constant(0));
     this.#mask = builder.alloc(align(4 * F), this.weight.name);
     builder.runtime.f32.fill(1, this.#mask >>> 2, (this.#mask >>> 2) + F);
   }
@@ -53,13 +54,12 @@ export class LayerNorm {
    * @returns [T,B,F], with zeros past the end of a sequence
    */
   forward(tape: Tape, x: Rows): Rows {
-    const { runtime } = tape;
-    const { core } = runtime;
+    const { runtime, core } = tape;
     const { inputSize: F, weight, bias } = this;
     this.#builder.accept(tape, x, F);
     const { T, B, ld } = x;
     const R = T * B;
-    const wanted = x.grad !== 0 || trains(weight, bias);
+    const wanted = tape.training && (x.grad !== 0 || trains(weight, bias));
     const y = tape.rows(T, B, F, wanted, x.lengths);
     const hat = runtime.take(R * ld);
     const roots = runtime.take(4 * R);

@@ -4,6 +4,7 @@ import * as check from '../check.js';
 import { type Options, readOptions, required } from '../options.js';
 import { checkRows, type Rows, type Tape } from '../tape.js';
 import { attend } from './attention.js';
+import { fanIn } from './initializer.js';
 import { Linear } from './linear.js';
 import type { Builder, Parameter } from './model.js';
 
@@ -24,9 +25,8 @@ import type { Builder, Parameter } from './model.js';
  * ```
  */
 export function meanPool(tape: Tape, x: Rows): Rows {
-  checkRows(tape, 'x', x);
-  const { core } = tape.runtime;
-  const { T, B, F, ld } = x;
+  const { core } = tape;
+  const { T, B, F, ld } = checkRows(tape, 'x', x);
   const lengths = x.lengths?.at ?? 0;
   const y = tape.rows(1, B, F, x.grad !== 0);
   core.meanForward(y.at, x.at, ld, lengths, T, B, F);
@@ -50,10 +50,8 @@ export function meanPool(tape: Tape, x: Rows): Rows {
  * ```
  */
 export function maxPool(tape: Tape, x: Rows): Rows {
-  checkRows(tape, 'x', x);
-  const { runtime } = tape;
-  const { core } = runtime;
-  const { T, B, F, ld } = x;
+  const { runtime, core } = tape;
+  const { T, B, F, ld } = checkRows(tape, 'x', x);
   const y = tape.rows(1, B, F, x.grad !== 0);
   const steps = runtime.take(B * ld);
   core.maxForward(y.at, steps, x.at, ld, x.lengths?.at ?? 0, T, B, F);
@@ -78,9 +76,8 @@ export function maxPool(tape: Tape, x: Rows): Rows {
  * ```
  */
 export function lastPool(tape: Tape, x: Rows): Rows {
-  checkRows(tape, 'x', x);
-  const { core } = tape.runtime;
-  const { T, B, F, ld } = x;
+  const { core } = tape;
+  const { T, B, F, ld } = checkRows(tape, 'x', x);
   const lengths = x.lengths?.at ?? 0;
   const y = tape.rows(1, B, F, x.grad !== 0);
   core.lastForward(y.at, x.at, ld, lengths, T, B);
@@ -126,7 +123,7 @@ export class AttentionPool {
   constructor(builder: Builder, name: string, options: AttentionPoolOptions) {
     const { inputSize: F, attentionSize: A } = readOptions(name, OPTIONS, options);
     this.#proj = new Linear(builder, `${name}.proj`, { inputSize: F, outputSize: A });
-    this.#v = builder.parameter(`${name}.v`, [A], { kind: 'uniform', bound: 1 / Math.sqrt(A) });
+    this.#v = builder.parameter(`${name}.v`, [A], fanIn(A));
   }
 
   /**

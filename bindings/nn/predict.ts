@@ -47,7 +47,7 @@ export function argmaxRows(tape: Tape, rows: Rows): Int32Array {
   const { T, B, F: V, ld, lengths, at } = checkRows(tape, 'rows', rows);
   const classes = runtime.take(4 * T * B);
   runtime.core.argmaxRows(classes, at, ld, lengths?.at ?? 0, T, B, V);
-  return runtime.i32.slice(classes >>> 2, (classes >>> 2) + T * B);
+  return tape.readInts(classes, T * B);
 }
 
 /** How a class is sampled. */
@@ -99,7 +99,7 @@ export function sampleRows(tape: Tape, random: Random, logits: Rows, options: Sa
     runtime.core.sampleRows(classes, at, ld, R, V, scratch, temperature, topK, topP, seed, stream, block);
     return block + R;
   });
-  return runtime.i32.slice(classes >>> 2, (classes >>> 2) + R);
+  return tape.readInts(classes, R);
 }
 
 /**
@@ -155,10 +155,7 @@ export function topKRows(tape: Tape, logits: Rows, k: number): { classes: Int32A
   const n = T * B * k;
   const [classes, logs] = [runtime.take(4 * n), runtime.take(4 * n)];
   runtime.core.topKRows(classes, logs, runtime.take(ld), at, ld, lengths?.at ?? 0, T, B, V, k);
-  return {
-    classes: runtime.i32.slice(classes >>> 2, (classes >>> 2) + n),
-    logProbabilities: runtime.read(logs, n),
-  };
+  return { classes: tape.readInts(classes, n), logProbabilities: runtime.read(logs, n) };
 }
 
 /**
@@ -181,8 +178,8 @@ export function beamStep(
   const [parents, classes, scores, sums] = [4, 4, 8, 8].map((bytes) => runtime.take(bytes * Math.max(k, W)));
   runtime.writeDoubles(sums, before);
   const n = runtime.core.beamStep(parents, classes, scores, sums, at, ld, runtime.take(ld), W, V, k);
-  const ints = (from: number) => runtime.i32.slice(from >>> 2, (from >>> 2) + n);
-  return { parents: ints(parents), classes: ints(classes), logProbabilities: runtime.readDoubles(scores, n) };
+  const logProbabilities = runtime.readDoubles(scores, n);
+  return { parents: tape.readInts(parents, n), classes: tape.readInts(classes, n), logProbabilities };
 }
 
 /** A log-probability over lengthᵅ. */

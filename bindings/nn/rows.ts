@@ -24,10 +24,9 @@ const FUNCTIONS = { tanh: Activation.tanh, sigmoid: Activation.sigmoid, relu: Ac
  * ```
  */
 export function activation(tape: Tape, x: Rows, name: 'tanh' | 'sigmoid' | 'relu'): Rows {
-  checkRows(tape, 'x', x);
+  const { T, B, F, ld } = checkRows(tape, 'x', x);
   const f = FUNCTIONS[check.oneOf('activation', name, ['tanh', 'sigmoid', 'relu'])];
-  const { core } = tape.runtime;
-  const { T, B, F, ld } = x;
+  const { core } = tape;
   const y = tape.rows(T, B, F, x.grad !== 0, x.lengths);
   core.activationForward(y.at, x.at, ld, T * B, F, f);
   if (y.grad) tape.record(() => core.activationBackward(x.grad, y.grad, y.at, ld, T * B, F, f));
@@ -36,9 +35,7 @@ export function activation(tape: Tape, x: Rows, name: 'tanh' | 'sigmoid' | 'relu
 
 /** That all rows are of the running pass and have the same T and B. */
 function sameBatch(tape: Tape, rows: readonly Rows[], names: readonly string[]): void {
-  rows.forEach((r, i) => {
-    checkRows(tape, names[i], r);
-  });
+  for (const [i, name] of names.entries()) checkRows(tape, name, rows[i]);
   const [{ T, B }] = rows;
   rows.forEach((r, i) => {
     if (r.T !== T || r.B !== B) {
@@ -71,7 +68,7 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
   if (!Array.isArray(parts) || parts.length === 0) check.fail('parts', 'a list of rows', parts);
   const names = parts.map((_, i) => `parts[${i}]`);
   sameBatch(tape, parts, names);
-  const { core } = tape.runtime;
+  const { core } = tape;
   const [{ T, B }] = parts;
   const F = parts.reduce((n, part) => n + part.F, 0);
   const some = parts.some((part) => part.grad !== 0);
@@ -82,13 +79,11 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
     column += x.F;
     return column - x.F;
   });
-  if (some) {
-    tape.record(() => {
-      parts.forEach((x, i) => {
-        if (x.grad) core.concatBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
-      });
+  tape.record(() => {
+    parts.forEach((x, i) => {
+      if (x.grad) core.concatBackward(x.grad, x.ld, y.grad, y.ld, T * B, columns[i], x.F);
     });
-  }
+  });
   return finish(tape, y);
 }
 
@@ -110,16 +105,10 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
  * ```
  */
 export function select(tape: Tape, x: Rows, columns: ArrayLike<number>): Rows {
-  checkRows(tape, 'x', x);
-  const { runtime } = tape;
-  const { core } = runtime;
-  const { T, B, F } = x;
+  const { core } = tape;
+  const { T, B, F } = checkRows(tape, 'x', x);
   const N = check.whole('columns.length', columns?.length);
-  const at = runtime.take(4 * N);
-  runtime.writeInts(
-    at,
-    Int32Array.from(columns, (f, i) => check.whole(`columns[${i}]`, f, 0, F - 1)),
-  );
+  const at = tape.ints(Int32Array.from(columns, (f, i) => check.whole(`columns[${i}]`, f, 0, F - 1)));
   const y = tape.rows(T, B, N, x.grad !== 0, x.lengths);
   core.selectForward(y.at, y.ld, x.at, x.ld, at, T * B, N);
   if (x.grad) tape.record(() => core.selectBackward(x.grad, x.ld, y.grad, y.ld, at, T * B, N));
@@ -148,16 +137,14 @@ export function select(tape: Tape, x: Rows, columns: ArrayLike<number>): Rows {
  */
 export function add(tape: Tape, a: Rows, b: Rows): Rows {
   sameBatch(tape, [a, b], ['a', 'b']);
-  if (a.F !== b.F) throw new RangeError(`b: expected ${a.F} features, got ${b.F}`);
-  const { core } = tape.runtime;
+  if (a.F !== b.F) check.fail('b', `${a.F} features`, b.F);
+  const { core } = tape;
   const { T, B, F, ld } = a;
   const y = tape.rows(T, B, F, a.grad !== 0 || b.grad !== 0, sharedLengths([a, b], ['a', 'b']));
   core.addForward(y.at, a.at, b.at, ld, T * B, F);
-  if (y.grad) {
-    tape.record(() => {
-      for (const { grad } of [a, b]) if (grad) core.rowsAdd(grad, ld, y.grad, ld, T * B, F);
-    });
-  }
+  tape.record(() => {
+    for (const { grad } of [a, b]) if (grad) core.rowsAdd(grad, ld, y.grad, ld, T * B, F);
+  });
   return finish(tape, y);
 }
 
@@ -179,12 +166,11 @@ export function add(tape: Tape, a: Rows, b: Rows): Rows {
  * ```
  */
 export function expand(tape: Tape, x: Rows, shape: Pick<Shape, 'T' | 'lengths'>): Rows {
-  checkRows(tape, 'x', x);
-  if (x.T !== 1) throw new RangeError(`x: expected one step, got ${x.T}`);
+  const { B, F, ld } = checkRows(tape, 'x', x);
+  if (x.T !== 1) check.fail('x', 'one step', x.T);
   check.options('shape', shape, ['T', 'lengths']);
   const T = check.whole('T', shape.T);
-  const { core } = tape.runtime;
-  const { B, F, ld } = x;
+  const { core } = tape;
   const y = tape.rows(T, B, F, x.grad !== 0, lengthsOf(tape, shape.lengths, T, B));
   core.expandForward(y.at, x.at, ld, T, B);
   if (y.grad) tape.record(() => core.expandBackward(x.grad, y.grad, ld, T, B, F));
@@ -216,8 +202,7 @@ export function slice(tape: Tape, x: Rows, from: number, to: number): Rows {
   let lengths: Lengths | undefined;
   if (x.lengths) {
     const values = x.lengths.values.map((length) => Math.min(Math.max(length - from, 0), T));
-    lengths = { at: tape.runtime.take(4 * x.B), values };
-    tape.runtime.writeInts(lengths.at, values);
+    lengths = { at: tape.ints(values), values };
   }
   return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, unique: undefined };
 }

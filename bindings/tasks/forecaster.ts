@@ -294,8 +294,10 @@ export class Forecaster<T extends string = never> extends Task<Layers, Forecaste
     const lists = given.map((y) => y.subarray(0, to));
     const count = lists[0].length - difference - window - horizon + 1;
     if (count < 1) {
-      throw new RangeError(
-        `series: expected at least ${difference + window + horizon} steps for window ${window}, horizon ${horizon} and difference ${difference}, got ${lists[0].length}`,
+      check.fail(
+        'series',
+        `at least ${difference + window + horizon} steps for window ${window}, horizon ${horizon} and difference ${difference}`,
+        lists[0].length,
       );
     }
     const { scaling = lists.map((y) => fitScaling(y, difference, trend === 'linear')) } = this.data;
@@ -336,9 +338,7 @@ export class Forecaster<T extends string = never> extends Task<Layers, Forecaste
       const n = given[0].length;
       const from = n - window - difference;
       if (from < 0) {
-        throw new RangeError(
-          `${place}: expected at least ${window + difference} steps for window ${window} and difference ${difference}, got ${n}`,
-        );
+        check.fail(place, `at least ${window + difference} steps for window ${window} and difference ${difference}`, n);
       }
       const known = given.map((y) => y.subarray(from));
       return { length: window, z: this.#scaled(known, start + from), begin: 0, known, start: start + from };
@@ -405,8 +405,7 @@ export class Forecaster<T extends string = never> extends Task<Layers, Forecaste
     const lists = seriesOf('series', series, variables);
     const N = lists[0].length;
     const first = Math.max(window + difference, season ?? 0);
-    if (N < first + horizon)
-      throw new RangeError(`series: expected at least ${first + horizon} steps for one forecast, got ${N}`);
+    if (N < first + horizon) check.fail('series', `at least ${first + horizon} steps for one forecast`, N);
     check.whole('from', from, first, N - horizon);
     const z = this.#scaled(lists, 0);
     const items = Array.from({ length: Math.floor((N - horizon - from) / stride) + 1 }, (_, i) => {

@@ -274,8 +274,10 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
     check.whole('stride', stride, 1, window);
     const tokens = this.vocabulary.encode('text', text);
     if (tokens.length <= batchSize * window) {
-      throw new RangeError(
-        `text: expected at least ${batchSize * window + 1} tokens for batchSize ${batchSize} and window ${window}, got ${tokens.length}`,
+      check.fail(
+        'text',
+        `at least ${batchSize * window + 1} tokens for batchSize ${batchSize} and window ${window}`,
+        tokens.length,
       );
     }
     const perStep = batchSize * stride;
@@ -334,7 +336,7 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
   ): Run<BatchProgress, LanguageModelReport> {
     const { signal } = readOptions('evaluate', SIGNAL, options);
     const tokens = this.vocabulary.encode('text', text);
-    if (tokens.length < 2) throw new RangeError(`text: expected at least two tokens, got ${tokens.length}`);
+    if (tokens.length < 2) check.fail('text', 'at least two tokens', tokens.length);
     return new Run(this.#evaluate(tokens, signal));
   }
 

@@ -139,6 +139,7 @@ export class Optimizer {
     const w = model.slab + from;
     const g = model.gradients + from;
     const at = (name: string) => (moments[name] ? moments[name] + from : 0);
+    const three = (a: string, b: string, c: string) => [at(a), at(b), at(c)] as const;
     const decoupled = optimizer === 'adamw' ? weightDecay : 0;
     if (l1 > 0 || weightDecay > decoupled) core.addDecay(g, w, n, l1, weightDecay - decoupled);
     switch (optimizer) {
@@ -148,39 +149,18 @@ export class Optimizer {
         core.sgd(w, at('momentum_buffer'), g, n, learningRate, momentum, dampened, this.settings.nesterov ? 1 : 0);
         break;
       }
-      case 'rmsprop':
-        core.rmsprop(
-          w,
-          at('square_avg'),
-          at('grad_avg'),
-          at('momentum_buffer'),
-          g,
-          n,
-          learningRate,
-          alpha,
-          epsilon,
-          momentum,
-        );
+      case 'rmsprop': {
+        const averages = three('square_avg', 'grad_avg', 'momentum_buffer');
+        core.rmsprop(w, ...averages, g, n, learningRate, alpha, epsilon, momentum);
         break;
+      }
       case 'adam':
       case 'adamw': {
         const rate = learningRate / (1 - power(beta1, this.steps));
         const root = 1 / Math.sqrt(1 - power(beta2, this.steps));
         const shrink = 1 - learningRate * decoupled;
-        core.adam(
-          w,
-          at('exp_avg'),
-          at('exp_avg_sq'),
-          at('max_exp_avg_sq'),
-          g,
-          n,
-          rate,
-          root,
-          shrink,
-          beta1,
-          beta2,
-          epsilon,
-        );
+        const averages = three('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq');
+        core.adam(w, ...averages, g, n, rate, root, shrink, beta1, beta2, epsilon);
         break;
       }
       case 'adagrad':

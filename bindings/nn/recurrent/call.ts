@@ -12,7 +12,7 @@
 import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
 import { block, extend } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
-import type { Rows, Tape, Unique } from '../../tape.js';
+import { type Rows, Tape, type Unique } from '../../tape.js';
 import { gradientAt, type Parameter } from '../model.js';
 import type { Direction } from './direction.js';
 import { enter, type Initial, type Slot } from './state.js';
@@ -72,12 +72,13 @@ export function prepare(
   tape: Tape,
   x: Source,
   initial: { readonly h: Initial; readonly c: Initial } | undefined,
-  { reverse, keep }: { reverse: boolean; keep: boolean },
+  { reverse, keep: kept }: { reverse: boolean; keep: boolean },
 ): Call {
   const { runtime } = tape;
   const { settings, I, H, P, ldz, ldh, ldc, ldextra, parts } = layer;
   const { cell, options } = settings;
   const { variationalDropout, zoneoutHidden, zoneoutCell, weightDrop } = options;
+  const keep = Tape.training && kept; // gatewise/infer keeps nothing
   const { T, B } = x;
   const [learnedH, learnedC] = initial ? [] : layer.initial;
   const zeroStart = !initial && !learnedH && !layer.gainH;
@@ -204,8 +205,7 @@ export function prepare(
 
 /** z of all steps, from the distinct rows. */
 function uniqueProduct(layer: Direction, tape: Tape, { z, T, B }: Call, { rows, index }: Unique): void {
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const { I, ldz, xPanels } = layer;
   const { wx, bias } = layer.packed();
   const U = rows.T;
@@ -218,8 +218,7 @@ function uniqueProduct(layer: Direction, tape: Tape, { z, T, B }: Call, { rows, 
 
 /** The gradient of the distinct rows, accumulated. Returns the sums of dz, as rows of z, for the gradient of Wx. */
 function uniqueGradient(layer: Direction, tape: Tape, { z, T, B }: Call, unique: Unique, wxT: number): number {
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const { I, ldz, xPanels } = layer;
   const { rows, index } = unique;
   const U = rows.T;
@@ -252,8 +251,7 @@ export function backward(
   incoming: Incoming,
   learned: boolean,
 ): void {
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const { H, ldh, ldc, settings, whh } = layer;
   const { B, forBackward: kept } = call;
   if (!kept) throw new Error('backward: the call was not one of training');
@@ -319,8 +317,7 @@ export function backward(
  * @param sums dz of these rows
  */
 function weightGradients(layer: Direction, tape: Tape, call: Call, kept: Kept, x: Rows, sums: number): void {
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const { I, H, P, ldz, ldh, ldextra, whh, bih, bhh, projection, ownFields } = layer;
   const R = call.T * call.B;
   const Rx = x.T * x.B;
@@ -355,8 +352,7 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, kept: Kept, x
 
 /** Packs the transposes that the backward pass needs into the arena. `whh`: the recurrent weights, or what dropping left of them. */
 function packTransposed(layer: Direction, tape: Tape, whh: number): { wxT: number; whT: number; wrT: number } {
-  const { runtime } = tape;
-  const { core } = runtime;
+  const { runtime, core } = tape;
   const { I, H, P } = layer;
   const take = (features: number, panels: number) =>
     panels && runtime.take(Math.ceil(features / PANEL) * panels * PANEL * LINE);

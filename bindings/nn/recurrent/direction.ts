@@ -3,7 +3,7 @@ import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
 import type { Extra, Projection, Segment } from '../../cells/cell.js';
 import type { Fields } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
-import type { Initializer, Start } from '../initializer.js';
+import { constant, fanIn, gateStart, type Initializer, type Start } from '../initializer.js';
 import { type Builder, type Parameter, trains } from '../model.js';
 import type { Checked } from './options.js';
 
@@ -98,48 +98,34 @@ export class Direction {
     this.P = P;
     const G = this.gates.length;
     const feedback = parts.some((part) => part.h);
-    // as in PyTorch: every tensor uniform within 1/√H
-    const usual = { kind: 'uniform', bound: 1 / Math.sqrt(H) } as const;
-    const start = (initializer: Initializer | undefined): Start => ({
-      initializer: initializer ?? usual,
-      blockRows: H,
-    });
-    const constant = (value: number): Initializer => ({ kind: 'constant', value });
     const make = (wanted: unknown, tensor: string, shape: readonly number[], how: Start | Initializer) =>
       wanted ? builder.parameter(name(tensor), shape, how) : undefined;
     const added = cell.biasOffset?.(own);
     const from = added ? this.gates.indexOf(added.gate) * H : 0;
     const offset = added && { from, to: from + H, value: added.value };
-    const extras = (normalization: boolean) =>
-      (cell.extras?.(own) ?? [])
-        .filter((extra) => (extra.normalization ?? false) === normalization)
-        .map((extra) => {
-          const made = extra.parameters.map(
-            ({ name: tensor, parts: n, start: value }) =>
-              [
-                tensor,
-                builder.parameter(name(tensor), [n * H], value === 'uniform' ? usual : constant(value)),
-              ] as const,
-          );
-          return { ...extra, own: new Map(made) };
+    const extras = (normalization: boolean) => {
+      const chosen = cell.extras?.(own).filter((extra) => (extra.normalization ?? false) === normalization) ?? [];
+      return chosen.map((extra) => {
+        const made = extra.parameters.map(({ name: tensor, parts: n, start }) => {
+          const how = start === 'uniform' ? fanIn(H) : constant(start);
+          return [tensor, builder.parameter(name(tensor), [n * H], how)] as const;
         });
+        return { ...extra, own: new Map(made) };
+      });
+    };
     // the order of the parameters is that of files, of random numbers and of sums over all gradients
-    this.wih = builder.parameter(name('weight_ih'), [G * H, I], start(initializers.input));
-    this.whh = make(feedback, 'weight_hh', [G * H, P], start(initializers.recurrent));
-    this.bih = make(bias, 'bias_ih', [G * H], { ...start(initializers.bias), ...(offset ? { offset } : {}) });
-    this.bhh = make(bias && feedback, 'bias_hh', [G * H], start(initializers.bias));
-    this.whr = make(this.projection, 'weight_hr', [P, H], usual);
+    this.wih = builder.parameter(name('weight_ih'), [G * H, I], gateStart(initializers.input, H));
+    this.whh = make(feedback, 'weight_hh', [G * H, P], gateStart(initializers.recurrent, H));
+    this.bih = make(bias, 'bias_ih', [G * H], gateStart(initializers.bias, H, offset));
+    this.bhh = make(bias && feedback, 'bias_hh', [G * H], gateStart(initializers.bias, H));
+    this.whr = make(this.projection, 'weight_hr', [P, H], fanIn(H));
     const others = extras(false);
     this.gainX = make(layerNorm, 'norm_ih', [G * H], constant(1));
     this.gainH = make(layerNorm && feedback, 'norm_hh', [G * H], constant(1));
     const allExtras = layerNorm ? [...others, ...extras(true)] : others;
-    this.initial =
-      initialState === 'learned'
-        ? [
-            builder.parameter(name('h0'), [P], constant(0)),
-            ...(cell.hasC ? [builder.parameter(name('c0'), [H], constant(0))] : []),
-          ]
-        : [];
+    const learned = initialState === 'learned';
+    const initial = [make(learned, 'h0', [P], constant(0)), make(learned && cell.hasC, 'c0', [H], constant(0))];
+    this.initial = initial.filter((parameter) => parameter !== undefined);
 
     const panels = (which: (part: Part) => boolean) => parts.filter(which).reduce((n, part) => n + part.panels, 0);
     this.xPanels = panels((part) => part.x);
@@ -162,10 +148,8 @@ export class Direction {
     this.#wh = alloc(this.hPanels * P * LINE, 'weight_hh');
     this.#wr = alloc((this.ownPanels * P + (this.whr ? Math.ceil(P / PANEL) * H : 0)) * LINE, 'weight_hr');
     this.#bias = alloc(this.ldz, 'bias');
-    this.extras = allExtras.map((extra) => ({
-      ...extra,
-      at: alloc(extra.rows.length * this.ldc, extra.parameters[0].name),
-    }));
+    const place = (extra: Extra) => alloc(extra.rows.length * this.ldc, extra.parameters[0].name);
+    this.extras = allExtras.map((extra) => ({ ...extra, at: place(extra) }));
     for (const { field, at } of this.extras) ownFields[Seq.own + field] = at;
     this.ownFields = ownFields;
     this.ownFloats = inBlock(cell.floats?.(own));

@@ -117,7 +117,7 @@ export function checkRecurrent(name: string, given: RecurrentOptions): Checked {
     [!bias && initializers.bias, 'initializers.bias', 'bias: false', 'there is no bias'],
   ];
   for (const [wrong, a, b, why] of clashes) {
-    if (wrong) throw new RangeError(`${a} and ${b} cannot be combined: ${why}`);
+    if (wrong) check.clash(a, b, why);
   }
   return { options, cell, own, widths };
 }

@@ -1,10 +1,10 @@
 /** Recurrent layers: a stack of cells over a sequence, in one direction or both. */
 import { Merge } from '../../../assembly/layout.js';
 import * as check from '../../check.js';
-import { checkRows, type Rows, type Tape } from '../../tape.js';
+import { checkRows, type Rows, Tape } from '../../tape.js';
 import { dropout as dropoutLayer } from '../dropout.js';
 import { input, type Shape } from '../input.js';
-import type { Builder, Model, Parameter } from '../model.js';
+import type { Builder, Model } from '../model.js';
 import { backward, type Call, prepare, type Stack } from './call.js';
 import { Direction } from './direction.js';
 import { type Checked, checkRecurrent, type RecurrentOptions } from './options.js';
@@ -72,10 +72,8 @@ export class Recurrent implements Stack {
 
   /** Features of the states of each layer and direction. */
   get stateSizes(): { h: number[]; c: number[] } {
-    return {
-      h: this.directions.map(({ P }) => P),
-      c: this.#hasC ? this.directions.map(({ H }) => H) : [],
-    };
+    const c = this.directions.map(({ H }) => H);
+    return { h: this.directions.map(({ P }) => P), c: this.#hasC ? c : [] };
   }
 
   /** A state for B sequences: zeros, or the learned initial states. */
@@ -83,16 +81,15 @@ export class Recurrent implements Stack {
     check.whole('batch', batch);
     this.#builder.alive();
     const { runtime } = this.#builder;
-    const of = (parameter: Parameter | undefined, n: number) => {
-      const values = new Float32Array(batch * n);
-      if (parameter) for (let b = 0; b < batch; b++) values.set(runtime.read(parameter.at, n), b * n);
-      return values;
-    };
-    return new State(
-      batch,
-      this.directions.map(({ P, initial }) => of(initial[0], P)),
-      this.#hasC ? this.directions.map(({ H, initial }) => of(initial[1], H)) : [],
-    );
+    const start = (sizes: readonly number[], i: number) =>
+      sizes.map((n, l) => {
+        const values = new Float32Array(batch * n);
+        const parameter = this.directions[l].initial[i];
+        if (parameter) for (let b = 0; b < batch; b++) values.set(runtime.read(parameter.at, n), b * n);
+        return values;
+      });
+    const { h, c } = this.stateSizes;
+    return new State(batch, start(h, 0), start(c, 1));
   }
 
   /**
@@ -134,9 +131,7 @@ export class Recurrent implements Stack {
     if (this.bidirectional) throw new TypeError('step: a bidirectional layer needs the whole sequence; use forward');
     const { batch: B } = state;
     if (x.length !== B * this.inputSize) {
-      throw new RangeError(
-        `x: expected [B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers, got ${x.length}`,
-      );
+      check.fail('x', `[B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers`, x.length);
     }
     const size = B * this.outputSize;
     if (output?.length !== size || !ArrayBuffer.isView(output)) {
@@ -165,7 +160,8 @@ export class Recurrent implements Stack {
   }
 
   /** What `forward`, `step` and `inspect` do; with `keep` all states and activations are kept. */
-  run(tape: Tape, x: Rows, state: State | StateRows | undefined, keep: boolean, carry = x.T) {
+  run(tape: Tape, x: Rows, state: State | StateRows | undefined, kept: boolean, carry = x.T) {
+    const keep = Tape.training && kept; // gatewise/infer keeps nothing
     this.#builder.accept(tape, x, this.inputSize);
     if (state) this.#checkState(tape, state, x.B);
     const { dropout, variationalDropout, merge = 'concat', reverse: backwards } = this.#checked.options;
@@ -173,22 +169,27 @@ export class Recurrent implements Stack {
     const h: Rows[] = [];
     const c: Rows[] = [];
     const runs: Run[] = [];
-    const entered = state !== undefined && !isState(state) && [...state.h, ...state.c].some(({ grad }) => grad !== 0);
+    const entered =
+      tape.training &&
+      state !== undefined &&
+      !isState(state) &&
+      [...state.h, ...state.c].some(({ grad }) => grad !== 0);
     let output = x;
     this.#layers.forEach((directions, layer) => {
-      if (layer > 0 && dropout) output = dropoutLayer(tape, random, output, dropout);
-      if (variationalDropout) output = dropoutLayer(tape, random, output, variationalDropout, { oneMask: true });
+      if (tape.training && layer > 0 && dropout) output = dropoutLayer(tape, random, output, dropout);
+      if (tape.training && variationalDropout)
+        output = dropoutLayer(tape, random, output, variationalDropout, { oneMask: true });
       const inputRows = output;
       // rows that can be read as unique ones have a gradient; to ask for it would look up all of them
-      const wanted =
-        inputRows.unique !== undefined || inputRows.grad !== 0 || entered || directions.some(({ trained }) => trained);
+      const reaches = inputRows.unique !== undefined || inputRows.grad !== 0 || entered;
+      const wanted = tape.training && (reaches || directions.some(({ trained }) => trained));
       const results = directions.map((direction, d) => {
         const i = layer * directions.length + d;
         const reverse = d === 1 || backwards;
         const initial = state && { h: state.h[i], c: state.c[i] };
         const result = runDirection(tape, direction, inputRows, initial, { reverse, keep, wanted });
         const { call } = result;
-        runs.push({ layer, direction, call, reverse });
+        if (keep) runs.push({ layer, direction, call, reverse });
         h.push(result.h);
         if (result.c) c.push(result.c);
         if (state && isState(state)) {
@@ -214,7 +215,7 @@ function runDirection(
   initial: { h: Initial; c: Initial } | undefined,
   how: { reverse: boolean; keep: boolean; wanted: boolean },
 ): { output: Rows; h: Rows; c: Rows | undefined; call: Call } {
-  const { core } = tape.runtime;
+  const { core } = tape;
   const { wanted } = how;
   const { zoneoutHidden, zoneoutCell } = direction.settings.options;
   if (wanted && tape.training && !tape.trains(direction.builder.random) && (zoneoutHidden || zoneoutCell)) {
@@ -231,19 +232,18 @@ function runDirection(
   tape.record(() => {
     backward(direction, tape, call, x, { dy: output.grad, dh: h.grad, dc: c?.grad ?? 0 }, !initial);
     // the gradients of the final states have become those of the initial ones
-    for (const [from, to] of [
-      [h, initial?.h],
-      [c, initial?.c],
-    ] as const) {
+    const pass = (from: Rows | undefined, to: Initial) => {
       if (from && to && 'grad' in to && to.grad) core.rowsAdd(to.grad, to.ld, from.grad, from.ld, from.B, from.F);
-    }
+    };
+    pass(h, initial?.h);
+    pass(c, initial?.c);
   });
   return { output, h, c, call };
 }
 
 /** The outputs of one or two directions as one sequence whose padding is zero. */
 function mergeRows(tape: Tape, a: Rows, b: Rows | undefined, how: Merge): Rows {
-  const { core } = tape.runtime;
+  const { core } = tape;
   const { T, B, F, ld, lengths } = a;
   const y = tape.rows(T, B, b && how === Merge.concat ? 2 * F : F, a.grad !== 0, lengths);
   const at = lengths?.at ?? 0;

@@ -84,10 +84,8 @@ export class PooledLayers<S extends PooledSettings> {
 
   /** The same for the inputs of examples. */
   forwardAll(tape: Tape, batch: readonly { readonly input: Encoded }[]): Rows {
-    return this.forward(
-      tape,
-      batch.map(({ input }) => input),
-    );
+    const inputs = batch.map(({ input }) => input);
+    return this.forward(tape, inputs);
   }
 
   /**

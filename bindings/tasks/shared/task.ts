@@ -287,12 +287,7 @@ export abstract class Task<L, C extends object> {
    */
   protected train<P>(
     options: OptimizerOptions,
-    {
-      clipNorm,
-      clipValue,
-      schedule,
-      signal,
-    }: Pick<Settings<typeof FIT>, 'clipNorm' | 'clipValue' | 'schedule' | 'signal'>,
+    { clipNorm, clipValue, schedule, signal }: Omit<Settings<typeof FIT>, 'steps'>,
     prepare: (standing: checkpoint.Standing) => { steps: number; next: () => Batch<L> },
     map: (progress: Progress) => P,
   ): Run<P, void> {
@@ -368,12 +363,8 @@ export abstract class Task<L, C extends object> {
     work: (tape: Tape, layers: L, batch: I[]) => void,
     report: () => R,
   ): Run<BatchProgress, R> {
-    return inBatches(
-      items,
-      settings,
-      (batch) => this.model.forward((tape, layers) => work(tape, layers, batch)),
-      report,
-    );
+    const run = (batch: I[]) => this.model.forward((tape, layers) => work(tape, layers, batch));
+    return inBatches(items, settings, run, report);
   }
 
   /** A stream, from its start or from what one has saved. */
