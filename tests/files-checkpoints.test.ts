@@ -1,5 +1,21 @@
 /** Checkpoints while a model is trained, and runs that are aborted. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkpointFile } from 'gatewise/node';
 import { LanguageModel, SequenceClassifier } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
@@ -117,6 +133,69 @@ test('another error of a run that nobody awaits is reported', () => {
   const { status, stderr } = run('lm.fit(text, { signal, learningRate: 1e300, steps: 9 });');
   is(status, 1);
   ok(/NonFiniteError/.test(stderr), stderr);
+});
+
+const folder = mkdtempSync(join(tmpdir(), 'gatewise-checkpoints-'));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('checkpointFile writes whole files; permissions stay, links are followed', async () => {
+  const path = join(folder, 'model.safetensors');
+  const lm = await create();
+  await lm.fit(TEXT, { ...FIT, steps: 4, checkpoint: { everySteps: 2, save: checkpointFile(path) } });
+  ok(same(readFileSync(path), lm.save()));
+  chmodSync(path, 0o600);
+  const link = join(folder, 'link');
+  symlinkSync('model.safetensors', link);
+  const save = checkpointFile(link);
+  await Promise.all([save(Uint8Array.of(1)), save(Uint8Array.of(2)), save(Uint8Array.of(3))]);
+  equal([...readFileSync(path)], [3]);
+  ok(lstatSync(link).isSymbolicLink());
+  if (process.platform !== 'win32') is(statSync(path).mode & 0o777, 0o600);
+  const dangling = join(folder, 'dangling');
+  symlinkSync('new', dangling);
+  await checkpointFile(dangling)(Uint8Array.of(4));
+  equal([...readFileSync(join(folder, 'new'))], [4]);
+  equal(readdirSync(folder).sort(), ['dangling', 'link', 'model.safetensors', 'new']);
+});
+
+test('checkpointFile refuses what is not a file, and leaves nothing behind', async () => {
+  const inside = join(folder, 'inside');
+  mkdirSync(inside);
+  await rejects(checkpointFile(inside)(Uint8Array.of(1)), /: expected a file, found a folder$/);
+  await rejects(checkpointFile(join(folder, 'none/model'))(Uint8Array.of(1)), /ENOENT/);
+  throws(() => checkpointFile(5 as never), /^path: expected a string, got 5$/);
+  const circle = join(folder, 'circle');
+  symlinkSync('circle', circle);
+  await rejects(checkpointFile(circle)(Uint8Array.of(1)), /: its links lead in a circle$/);
+  if (process.platform !== 'win32') {
+    await rejects(checkpointFile('/dev/null')(Uint8Array.of(1)), /^\/dev\/null: expected a file, found a device$/);
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    await rejects(checkpointFile(join(folder, 'pipe'))(Uint8Array.of(1)), /: expected a file, found a pipe$/);
+  }
+  equal(
+    readdirSync(folder).filter((name) => name.endsWith('.tmp')),
+    [],
+  );
+});
+
+test('checkpointFile removes the temporary files of dead processes, and of no others', async () => {
+  const path = join(folder, 'model.safetensors');
+  const machine = hostname().replace(/[^\w-]/g, '_');
+  const dead = spawnSync(process.execPath, ['-e', '']).pid;
+  const alive = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)']);
+  const name = (of: string) => `${path}.${of}.tmp`;
+  const gone = [name(`${machine}-${dead}`), name(`${machine}-${dead}-7`)];
+  const kept = [
+    name(`${machine}-${alive.pid}`),
+    name(`other-machine-${dead}`),
+    name('mine'),
+    `${path}x.${machine}-${dead}.tmp`,
+  ];
+  for (const file of [...gone, ...kept]) writeFileSync(file, 'x');
+  await checkpointFile(path)(Uint8Array.of(1));
+  alive.kill();
+  equal(gone.map(existsSync), [false, false]);
+  equal(kept.map(existsSync), [true, true, true, true]);
 });
 
 test.run();

@@ -25,9 +25,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'gatewise-'));
 const installed = join(folder, 'node_modules/gatewise');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-/** The importers load optional peer dependencies, which the others have none of. */
+/** The importers load optional peer dependencies, gatewise/node writes files; the others need nothing. */
 const ENTRIES = Object.keys(manifest.exports)
-  .filter((path) => !/\.(wasm|json)$|^\.\/import\//.test(path))
+  .filter((path) => !/\.(wasm|json)$|^\.\/(import\/|node$)/.test(path))
   .map((path) => path.replace('.', 'gatewise'));
 const MODULES = ['simd', 'relaxed', 'infer'];
 
@@ -119,6 +119,7 @@ test('no file imports a package, so a page finds all of it with an import map', 
     if (name === 'tasks.js' || name === 'core.js') ok(specifiers.length > 0, name);
     for (const path of specifiers) {
       if (name.startsWith('import') && path && path in manifest.peerDependencies) continue;
+      if (name === 'node.js' && path?.startsWith('node:')) continue;
       match(path ?? '', /^\.\/[a-z-]+\.js$/, `${name} imports ${path}`);
     }
   }

@@ -69,6 +69,7 @@ async function bundle() {
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   await entries({ infer: 'dist/bindings/infer.js' }, { manualPureFunctions: pure }, inferenceOnly);
+  await entries({ node: 'dist/bindings/node.js' }, {}, (code) => code);
   // importers work on the classes of gatewise itself: one copy of them
   const imports = ['pytorch', 'keras', 'onnx'].map((name) => [`import-${name}`, `dist/bindings/import/${name}.js`]);
   await entries(Object.fromEntries(imports), {}, (code) => code, true);
@@ -118,7 +119,7 @@ async function entries(entry, treeshake, change, importers = false) {
       lib: { entry, formats: ['es'] },
       rollupOptions: {
         treeshake,
-        external: ['fflate', 'jsfive', 'pbf', 'pickleparser'],
+        external: ['fflate', 'jsfive', 'pbf', 'pickleparser', /^node:/],
         output: {
           sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
