@@ -98,7 +98,7 @@ export function layerNormForward(
 /**
  * The backward pass.
  *
- *     dx            [R,F]  accumulated
+ *     dx            [R,F]  accumulated; 0: not wanted
  *     dgain, dbias  [F]    padded rows, accumulated
  *     hat           [R,F]  overwritten
  */
@@ -116,12 +116,13 @@ export function layerNormBackward(
   F: i32,
 ): void {
   const bytes = rowBytes(F);
+  const wanted = dx !== 0;
   for (let r = 0; r < R; r++, dy += ld, hat += ld, dx += ld) {
     for (let q: usize = 0; q < bytes; q += 16) {
       v128.store(dbias + q, f32x4.add(v128.load(dbias + q), v128.load(dy + q)));
     }
     normalizeRowBackward(hat, dgain, dy, hat, gain, mask, load<f32>(slot(roots, r)), F, bytes);
-    if (!dx) continue;
+    if (!wanted) continue;
     for (let q: usize = 0; q < bytes; q += 16) v128.store(dx + q, f32x4.add(v128.load(dx + q), v128.load(hat + q)));
   }
 }

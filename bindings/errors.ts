@@ -15,14 +15,14 @@ export class FormatError extends Error {
   override name = 'FormatError';
 }
 
-/** A loss or a gradient is not a finite number. That step did not change the model. */
+/** A loss, a gradient or an update is not a finite number. That step did not change the model. */
 export class NonFiniteError extends Error {
   override name = 'NonFiniteError';
   constructor(
     message: string,
     /** Number of the step, from 1. */
     readonly step: number,
-    /** The first parameter with such a gradient, or `'loss'`. */
+    /** The first parameter with such a gradient or update, or `'loss'`. */
     readonly where: string,
   ) {
     super(message);

@@ -11,6 +11,7 @@ export type { Fields } from './core/block.js';
 export type { RuntimeOptions } from './core/start.js';
 export { Runtime } from './core/train.js';
 export { FormatError, MemoryError, NonFiniteError, UnsupportedError } from './errors.js';
+export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './files/safetensors.js';
 export { loadState, saveState } from './files/state.js';
 export { loadWeights, saveWeights } from './files/weights.js';
 export { type GradientCheck, gradcheck } from './gradcheck.js';

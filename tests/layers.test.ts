@@ -3,7 +3,7 @@
  * build's kernels against the reference, over shapes with ones, odd sizes, sizes around the vector and the tile, long sequences, and
  * sequences of different lengths with NaN behind their ends. All memory is guarded and starts as NaN.
  */
-import { activation, type Builder, Embedding, input, LayerNorm, Linear, Model, read } from 'gatewise';
+import { activation, type Builder, Embedding, input, LayerNorm, Linear, Model, mseLoss, read } from 'gatewise';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { layerNorm } from './reference/norm.js';
@@ -394,5 +394,19 @@ test('refuses rows of another width, lengths out of range, tokens that are none'
       }),
   );
 });
+
+for (const build of builds) {
+  test(`LayerNorm of an input without gradient writes nothing but its gradients (${build})`, () => {
+    const r = runtime(build);
+    const model = new Model(r, 1, (b) => new LayerNorm(b, 'n', { inputSize: 5 }));
+    const constants = r.i32.slice(0, model.slab >>> 2);
+    const x = Array.from({ length: 20 }, (_, i) => i * i);
+    model.valueAndGrad((tape, layer) =>
+      mseLoss(tape, layer.forward(tape, input(tape, x, { T: 4, B: 1, F: 5 })), x.map(Math.sqrt)),
+    );
+    equal(r.i32.slice(0, constants.length), constants);
+    ok(model.gradient('n.weight').every((g) => g !== 0));
+  });
+}
 
 test.run();

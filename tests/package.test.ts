@@ -25,9 +25,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'gatewise-'));
 const installed = join(folder, 'node_modules/gatewise');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-/** The importers load optional peer dependencies, which the others have none of. */
+/** The importers load optional peer dependencies, gatewise/node writes files; the others need nothing. */
 const ENTRIES = Object.keys(manifest.exports)
-  .filter((path) => !/\.(wasm|json)$|^\.\/import\//.test(path))
+  .filter((path) => !/\.(wasm|json)$|^\.\/(import\/|node$)/.test(path))
   .map((path) => path.replace('.', 'gatewise'));
 const MODULES = ['simd', 'relaxed', 'infer', 'quantized', 'quantized-relaxed'];
 
@@ -133,7 +133,8 @@ test('no file imports a package, so a page finds all of it with an import map', 
     // what an importer or exporter needs beyond gatewise is loaded when it is called, and is optional
     const optional = /^(?:export|import)-/.test(name) ? Object.keys(manifest.peerDependenciesMeta) : [];
     const late = optional.filter((path) => code.includes(`import("${path}")`));
-    for (const path of specifiers.filter((own) => !late.includes(own ?? '')))
+    const node = (path = '') => name === 'node.js' && path.startsWith('node:');
+    for (const path of specifiers.filter((own) => !late.includes(own ?? '') && !node(own)))
       match(path ?? '', /^\.\/[a-z-]+\.js$/, `${name} imports ${path}`);
   }
 });

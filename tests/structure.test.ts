@@ -17,7 +17,7 @@ const FLOORS = [
   ['files', 'gradcheck'],
   ['train', 'quantized'],
   ['tasks'],
-  ['index', 'infer'],
+  ['index', 'infer', 'node'],
   ['import', 'export'],
 ];
 

@@ -82,6 +82,7 @@ async function bundle() {
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
   await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
+  await entries({ node: 'dist/bindings/node.js' }, {}, (code) => code);
   // importers and exporters work on the classes of gatewise itself: one copy of them
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
@@ -195,7 +196,7 @@ async function entries(entry, treeshake, change, importers = false) {
       lib: { entry, formats: ['es'] },
       rollupOptions: {
         treeshake,
-        external: ['fflate', 'jsfive', 'pbf', 'pickleparser'],
+        external: ['fflate', 'jsfive', 'pbf', 'pickleparser', /^node:/],
         output: {
           sourcemapExcludeSources: true,
           entryFileNames: '[name].js',

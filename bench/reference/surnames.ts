@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { crossEntropyLoss, Optimizer, type Tape, train } from 'gatewise';
 import { SequenceClassifier } from 'gatewise/tasks';
-import { decode } from '#dist/bindings/files/safetensors.js';
+import { readSafetensors } from '#dist/bindings/files/safetensors.js';
 import { Chance } from '../../examples/support/chance.js';
 import { follow } from './data.js';
 import type { Reference } from './reference.js';
@@ -46,7 +46,7 @@ export const surnames: Reference = {
       });
     const loaded = async (file: string) => {
       const model = await create(0);
-      const { tensors } = decode(await readFile(path(file)));
+      const { tensors } = readSafetensors(await readFile(path(file)));
       for (const [name, { data }] of tensors) model.model.set(name.replace(/^gru\./, 'rnn.'), data);
       return model;
     };

@@ -45,6 +45,10 @@ export class Runtime {
 
   /** The kernels. */
   get core(): Core {
+    return this.#alive();
+  }
+
+  #alive(): Core {
     if (!this.#core) throw new Error('this model, or the runtime it ran on, has been disposed');
     return this.#core;
   }
@@ -67,7 +71,8 @@ export class Runtime {
 
   /** A copy of n floats. */
   read(address: number, n: number): Float32Array {
-    return this.f32.slice(address >>> 2, (address >>> 2) + n);
+    this.#alive();
+    return this.#f32.slice(address >>> 2, (address >>> 2) + n);
   }
 
   /** A copy of n doubles. */
@@ -80,11 +85,13 @@ export class Runtime {
   }
 
   write(address: number, floats: ArrayLike<number>): void {
-    this.f32.set(floats, address >>> 2);
+    this.#alive();
+    this.#f32.set(floats, address >>> 2);
   }
 
   writeInts(address: number, ints: ArrayLike<number>): void {
-    this.i32.set(ints, address >>> 2);
+    this.#alive();
+    this.#i32.set(ints, address >>> 2);
   }
 
   /** A block of the heap, zeroed, on a cache line. `what` names it where memory runs out. */

@@ -2,9 +2,12 @@
  * safetensors: eight bytes with the header's length, a header in JSON, the numbers, little-endian.
  * https://github.com/huggingface/safetensors#format
  */
-import { list } from '../check.js';
+import * as check from '../check.js';
 import { FormatError } from '../errors.js';
+import { BYTES, type Dtype, floats } from './dtypes.js';
+import { isRecord, type Json, parseObject, shapeText, shown } from './json.js';
 
+/** Numbers in the order of their shape, the last index fastest. */
 export interface Tensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
@@ -18,29 +21,73 @@ export interface TensorFile {
 
 const MAX_HEADER = 100_000_000;
 
-export function encode(
+/**
+ * Writes a safetensors file, with numbers of type F32.
+ *
+ * @param tensors by name; all their numbers are finite
+ * @param metadata texts by name, default none
+ * @throws TypeError, RangeError for what `readSafetensors` would refuse: a tensor named `__metadata__`, metadata that are not strings,
+ *   numbers that are not finite or do not fit their shape
+ *
+ * @example
+ * ```js
+ * import { readSafetensors, writeSafetensors } from 'gatewise';
+ *
+ * const weight = { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) };
+ * const bytes = writeSafetensors(new Map([['weight', weight]]), { made: 'today' });
+ * const { tensors, metadata } = readSafetensors(bytes);
+ * console.log(tensors.get('weight').data.join(' '), metadata.made); // 1 2 3 4 today
+ * ```
+ */
+export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
-  metadata: Record<string, string>,
+  metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  if (tagOf(tensors) !== 'Map') check.fail('tensors', 'a Map of tensors by name', tensors);
+  if (!isRecord(metadata)) check.fail('metadata', 'an object of strings', metadata);
+  for (const [name, text] of Object.entries(metadata)) check.text(`metadata.${check.cut(name)}`, text);
   let end = 0;
-  for (const [name, { shape, data }] of tensors) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
+  const entries = [...tensors].map(([name, tensor]): [string, Json] => {
+    const place = check.cut(check.text('tensors: name', name));
+    if (name === '__metadata__') throw new RangeError("tensors: the name '__metadata__' is reserved by the format");
+    if (!isRecord(tensor) || tagOf(tensor.data) !== 'Float32Array' || !isShape(tensor.shape)) {
+      check.fail(place, 'a tensor { shape: [2, 3], data: Float32Array }', tensor);
+    }
+    const { shape, data } = tensor;
+    check.numbers(place, data, sizeOf(shape), shapeText(shape));
+    const from = end;
     end += data.byteLength;
-  }
-  let text = encodeText(JSON.stringify(header));
-  const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
-  padded.set(text);
-  text = padded;
-  const bytes = new Uint8Array(8 + text.length + end);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
-  bytes.set(text, 8);
-  let at = 8 + text.length;
+    return [name, { dtype: 'F32', shape, data_offsets: [from, end] }];
+  });
+  // names such as __proto__ are properties like others
+  const text = encodeText(JSON.stringify(Object.fromEntries([['__metadata__', metadata], ...entries])));
+  const length = Math.ceil(text.length / 8) * 8;
+  if (length > MAX_HEADER)
+    throw new RangeError(`tensors: their header has ${length} bytes, at most ${MAX_HEADER} are allowed`);
+  const bytes = new Uint8Array(8 + length + end);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.fill(0x20, 8, 8 + length).set(text, 8);
+  let at = 8 + length;
   for (const { data } of tensors.values()) {
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
     at += data.byteLength;
   }
   return bytes;
+}
+
+/** The kind of an object, which may be of another realm. */
+function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1);
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1);
+
+function isSize(n: unknown): n is number {
+  return typeof n === 'number' && Number.isSafeInteger(n) && n >= 0;
+}
+
+function isShape(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every(isSize);
 }
 
 /** Text as UTF-8. An AudioWorklet has no TextEncoder; there the language's own percent-encoding does, which is slower. */
@@ -57,12 +104,25 @@ export function decodeText(bytes: Uint8Array): string {
     : decodeURIComponent(bytes.reduce((text, byte) => `${text}%${(byte + 256).toString(16).slice(1)}`, ''));
 }
 
-/** Reads a file and holds it to its word. Throws FormatError. */
-export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
+/**
+ * Reads a safetensors file. Numbers of type F64, F16 and BF16 are rounded to float32.
+ *
+ * @throws TypeError for anything but bytes; FormatError for a file that is damaged, has other types of numbers, or numbers that are not
+ *   finite
+ *
+ * @example
+ * ```js
+ * import { readSafetensors, writeSafetensors } from 'gatewise';
+ *
+ * const bytes = writeSafetensors(new Map([['bias', { shape: [3], data: Float32Array.of(1, 2, 3) }]]));
+ * for (const [name, { shape, data }] of readSafetensors(bytes).tensors) console.log(name, shape, data[2]); // bias [ 3 ] 3
+ * ```
+ */
+export function readSafetensors(bytes: Uint8Array | ArrayBuffer): TensorFile {
   // by their tags: buffers of another realm, say of an iframe, are welcome
-  const tag = Object.prototype.toString.call(bytes);
-  const whole = tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]';
-  if (!whole && tag !== '[object Uint8Array]') throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+  const tag = tagOf(bytes);
+  const whole = tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer';
+  if (!whole && tag !== 'Uint8Array') check.fail('bytes', 'a Uint8Array or an ArrayBuffer', bytes);
   const { buffer, byteOffset, byteLength } = bytes as Uint8Array;
   const file = whole ? new Uint8Array(bytes as ArrayBuffer) : new Uint8Array(buffer, byteOffset, byteLength);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
@@ -77,13 +137,13 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
       `the file is cut off or not a safetensors file: its header would end at byte ${8 + length}, it has ${file.length}${looks}`,
     );
   }
-  let header: unknown;
+  let text: string;
   try {
-    header = JSON.parse(decodeText(file.subarray(8, 8 + length)));
+    text = decodeText(file.subarray(8, 8 + length));
   } catch {
-    throw new FormatError('the header of the file is not valid JSON');
+    throw new FormatError('the header of the file is not valid UTF-8');
   }
-  if (!isRecord(header)) throw new FormatError('the header of the file is not a JSON object');
+  const header = parseObject('the header of the file', text);
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || !Object.values(metadata).every((v) => typeof v === 'string')) {
     throw new FormatError('the metadata of the file are not all strings');
@@ -91,10 +151,12 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
   const tensors = new Map<string, Tensor>();
   const spans: { name: string; from: number; to: number }[] = [];
   const size = file.length - 8 - length;
+  const data = file.subarray(8 + length);
   for (const [name, entry] of Object.entries(entries)) {
-    const { shape, from, to } = checkEntry(name, entry, size);
-    spans.push({ name, from, to });
-    tensors.set(name, { shape, data: floats(name, view, 8 + length + from, (to - from) / 4) });
+    const place = check.cut(name, 100);
+    const { dtype, shape, from, to } = checkEntry(place, entry, size);
+    spans.push({ name: place, from, to });
+    tensors.set(name, { shape, data: floats(place, dtype, data.subarray(from, to), sizeOf(shape)) });
   }
   spans.sort((a, b) => a.from - b.from || a.to - b.to);
   let end = 0;
@@ -109,41 +171,37 @@ export function decode(bytes: Uint8Array | ArrayBuffer): TensorFile {
   return { tensors, metadata: metadata as Record<string, string> };
 }
 
-function checkEntry(name: string, entry: unknown, size: number): { shape: number[]; from: number; to: number } {
+function checkEntry(
+  name: string,
+  entry: unknown,
+  size: number,
+): { dtype: Dtype; shape: readonly number[]; from: number; to: number } {
   if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (dtype !== 'F32') throw new FormatError(`${name}: expected numbers of type F32, got ${String(dtype)}`);
-  const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
-  if (!Array.isArray(shape) || !shape.every(isSize)) throw new FormatError(`${name}: its shape is not a list of sizes`);
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
+  if (!isDtype(dtype)) {
+    throw new FormatError(`${name}: expected numbers of type ${Object.keys(BYTES).join(', ')}, got ${shown(dtype)}`);
+  }
+  if (!isShape(shape)) throw new FormatError(`${name}: its shape is not a list of sizes`);
+  if (!isShape(offsets) || offsets.length !== 2) {
     throw new FormatError(`${name}: its data_offsets are not a pair of sizes`);
   }
-  const [from, to] = offsets as [number, number];
-  const bytes = shape.reduce((n: number, d: number) => n * d, 4);
+  const [from, to] = offsets;
   if (to < from || to > size) {
     throw new FormatError(
       `${name}: lies at bytes ${from} to ${to} of the data, which has ${size}: the file is cut off or its header wrong`,
     );
   }
+  const bytes = BYTES[dtype] * sizeOf(shape);
   if (to - from !== bytes) {
     throw new FormatError(
-      `${name}: shape [${shape.join(', ')}] needs ${bytes} bytes, its data_offsets span ${to - from}`,
+      `${name}: shape ${shapeText(shape)} needs ${bytes} bytes, its data_offsets span ${to - from}`,
     );
   }
-  return { shape, from, to };
+  return { dtype, shape, from, to };
 }
 
-/** A copy of n floats, wherever they lie. */
-function floats(name: string, view: DataView, at: number, n: number): Float32Array {
-  const data = new Float32Array(n);
-  new Uint8Array(data.buffer).set(new Uint8Array(view.buffer, view.byteOffset + at, 4 * n));
-  const bad = data.findIndex((x) => !Number.isFinite(x));
-  if (bad >= 0) throw new FormatError(`${name}: number ${bad} is ${data[bad]}; weights have to be finite`);
-  return data;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function isDtype(value: unknown): value is Dtype {
+  return typeof value === 'string' && check.hasOwn(BYTES, value);
 }
 
 /**
@@ -165,12 +223,12 @@ export function match(
     }
     rest.delete(name);
     if (tensor.shape.join() === shape.join()) found.set(name, tensor.data);
-    else wrong.push(`${name} is [${tensor.shape.join(', ')}] and not [${shape.join(', ')}]`);
+    else wrong.push(`${name} is ${shapeText(tensor.shape)} and not ${shapeText(shape)}`);
   }
   const faults = [
-    missing.length ? `missing ${list(missing)}` : '',
-    rest.size ? `not expected ${list([...rest])}` : '',
-    wrong.length ? list(wrong) : '',
+    missing.length ? `missing ${check.list(missing)}` : '',
+    rest.size ? `not expected ${check.list([...rest])}` : '',
+    wrong.length ? check.list(wrong) : '',
   ].filter(Boolean);
   if (faults.length) throw new FormatError(`the tensors do not fit the model: ${faults.join('; ')}`);
   return found;

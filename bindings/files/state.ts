@@ -1,10 +1,10 @@
 /** Where a stream stands, as a safetensors file: `h.0`, `h.1` … and `c.0` … [B,F], layer by layer. */
 import { FormatError } from '../errors.js';
 import { State } from '../nn/recurrent/state.js';
-import { decode, encode, type Tensor } from './safetensors.js';
+import { readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
 export function saveState(state: State): Uint8Array<ArrayBuffer> {
-  return encode(stateTensors(state), {});
+  return writeSafetensors(stateTensors(state), {});
 }
 
 /**
@@ -13,7 +13,7 @@ export function saveState(state: State): Uint8Array<ArrayBuffer> {
  * @throws FormatError for a file that is damaged or holds something else
  */
 export function loadState(bytes: Uint8Array | ArrayBuffer): State {
-  return stateOf(decode(bytes).tensors);
+  return stateOf(readSafetensors(bytes).tensors);
 }
 
 export function stateTensors(state: State): Map<string, Tensor> {
@@ -29,7 +29,7 @@ export function stateTensors(state: State): Map<string, Tensor> {
 
 /** @throws FormatError for tensors that are not those of a state */
 export function stateOf(tensors: ReadonlyMap<string, Tensor>): State {
-  const of = (kind: string) => {
+  const of = (kind: 'h' | 'c') => {
     const list: Float32Array[] = [];
     for (let t = tensors.get(`${kind}.0`); t; t = tensors.get(`${kind}.${list.length}`)) list.push(t.data);
     return list;

@@ -1,14 +1,29 @@
 /** The parameters of a model of one's own as a safetensors file, by their PyTorch names. */
 import { FormatError } from '../errors.js';
 import type { Model } from '../nn/model.js';
-import { decode, encode, match, type Tensor } from './safetensors.js';
+import { match, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
-/** @param metadata texts that are stored with the tensors */
+/**
+ * Writes the parameters of a model, with numbers of type F32.
+ *
+ * @param metadata texts by name that are kept in the file, default none
+ * @throws TypeError for metadata that are not strings; RangeError for a parameter with a number that is not finite
+ *
+ * @example
+ * ```js
+ * import { Linear, loadWeights, Model, Runtime, saveWeights } from 'gatewise';
+ *
+ * const build = (b) => new Linear(b, 'line', { inputSize: 1, outputSize: 1 });
+ * const runtime = await Runtime.create();
+ * const bytes = saveWeights(new Model(runtime, 1, build), { epoch: '5' });
+ * console.log(loadWeights(new Model(runtime, 2, build), bytes).epoch); // 5
+ * ```
+ */
 export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  return encode(weightsOf(model), metadata);
+  return writeSafetensors(weightsOf(model), metadata);
 }
 
 /** A copy of every parameter. */
@@ -29,8 +44,11 @@ export function loadWeights(
   bytes: Uint8Array | ArrayBuffer,
   { rename = {} }: { rename?: Readonly<Record<string, string>> } = {},
 ): Record<string, string> {
-  const { tensors, metadata } = decode(bytes);
-  for (const [name, values] of match(renamed(ownTensors(tensors), rename), model.parameters)) model.set(name, values);
+  const { tensors, metadata } = readSafetensors(bytes);
+  const { parameters } = model;
+  const known = new Set(parameters.map(({ name }) => name));
+  const own = metadata.gatewise === undefined ? tensors : ownTensors(tensors, known);
+  for (const [name, values] of match(renamed(own, rename), parameters)) model.set(name, values);
   return metadata;
 }
 
@@ -51,7 +69,7 @@ export function renamed(
   return result;
 }
 
-/** Those that are no optimizer's and no state's. */
-export function ownTensors(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  return new Map([...tensors].filter(([name]) => !/^(optimizer|state)\./.test(name)));
+/** The tensors in the file of a task but those of its training, which are `optimizer.` and `state.` and no known parameters. */
+export function ownTensors(tensors: ReadonlyMap<string, Tensor>, known: ReadonlySet<string>): Map<string, Tensor> {
+  return new Map([...tensors].filter(([name]) => known.has(name) || !/^(optimizer|state)\./.test(name)));
 }

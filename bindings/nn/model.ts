@@ -66,10 +66,12 @@ export class Builder {
    * A new parameter.
    *
    * @param name its name in files; no other parameter of the model has it
-   * @throws RangeError if the name is taken
+   * @throws RangeError if the name is taken, or is `__metadata__`, which files use
    */
   parameter(name: string, shape: readonly number[], start: Initializer | Start): Parameter {
-    if (this.find(name)) throw new RangeError(`name: duplicate parameter '${name}'`);
+    if (check.text('name', name) === '__metadata__')
+      throw new RangeError("name: '__metadata__' is reserved by the format of files");
+    if (this.find(name)) throw new RangeError(`name: duplicate parameter ${check.show(name)}`);
     const parameter = new Parameter(name, shape, startOf(start));
     this.#parameters.set(name, parameter);
     return parameter;
@@ -85,11 +87,16 @@ export class Builder {
     return [...this.#parameters.values()];
   }
 
-  /** A block of memory that lives as long as the model. */
-  alloc(bytes: number, what: string): number {
+  /**
+   * A block of memory that lives as long as the model.
+   *
+   * @param fill writes what it holds from the start: it is given all of memory as floats, and the index of the block's first one
+   */
+  alloc(bytes: number, what: string, fill?: (f32: Float32Array, first: number) => void): number {
     this.alive();
     const at = this.runtime.alloc(bytes, what);
     this.blocks.push(at);
+    fill?.(this.runtime.f32, at >>> 2);
     return at;
   }
 
@@ -110,6 +117,29 @@ export class Builder {
   forward<T>(work: (tape: Tape) => T): T {
     this.alive();
     return pass(new Tape(this.runtime, false), work);
+  }
+}
+
+/**
+ * Builds layers without memory and without values: it only sees which parameters they have.
+ *
+ * @param found called for each parameter; what it throws ends the building
+ */
+export class Outline extends Builder {
+  constructor(
+    runtime: Runtime,
+    readonly found: (name: string, shape: readonly number[]) => void,
+  ) {
+    super(runtime, new Random(0));
+  }
+
+  override parameter(name: string, shape: readonly number[], start: Initializer | Start): Parameter {
+    this.found(name, shape);
+    return super.parameter(name, shape, start);
+  }
+
+  override alloc(): number {
+    return 0;
   }
 }
 

@@ -45,8 +45,7 @@ export class LayerNorm {
     this.#builder = builder;
     this.weight = builder.parameter(`${name}.weight`, [F], constant(1));
     this.bias = builder.parameter(`${name}.bias`, [F], constant(0));
-    this.#mask = builder.alloc(align(4 * F), this.weight.name);
-    builder.runtime.f32.fill(1, this.#mask >>> 2, (this.#mask >>> 2) + F);
+    this.#mask = builder.alloc(align(4 * F), this.weight.name, (f32, at) => f32.fill(1, at, at + F));
   }
 
   /**
@@ -68,10 +67,8 @@ export class LayerNorm {
     core.layerNormForward(y.at, hat, roots, x.at, ld, weight.at, bias.at, this.#mask, R, F);
     if (!wanted) return finish(tape, y);
     tape.record(() => {
-      // the kernel moves from row to row of dx, so that it always needs rows
-      const dx = x.grad || runtime.takeZeroed(R * ld);
       const [dgain, dbias] = [gradientAt(tape, weight), gradientAt(tape, bias)];
-      core.layerNormBackward(dx, dgain, dbias, y.grad, hat, roots, ld, weight.at, this.#mask, R, F);
+      core.layerNormBackward(x.grad, dgain, dbias, y.grad, hat, roots, ld, weight.at, this.#mask, R, F);
     });
     return finish(tape, y);
   }

@@ -5,6 +5,7 @@
  */
 
 export { Vocabulary, type VocabularyOptions } from '../text/vocabulary.js';
+export type { CheckpointOptions } from '../train/fit.js';
 export type { Run } from '../train/run.js';
 export * from './forecaster.js';
 export * from './language-model.js';

@@ -17,8 +17,8 @@ import { option, optional, readOptions, real, required, type Settings, whole } f
 import { Random } from '../random.js';
 import type { Rows, Tape } from '../tape.js';
 import { readVocabulary, Vocabulary } from '../text/vocabulary.js';
-import type { Checkpoint, Standing } from '../train/checkpoint.js';
-import { FIT, type FitOptions, type Progress } from '../train/fit.js';
+import { type Checkpoint, COUNT, type Standing } from '../train/checkpoint.js';
+import { FIT, type FitOptions, type Progress, TASK_FIT, type TaskFitOptions } from '../train/fit.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress } from './shared/batches.js';
@@ -50,9 +50,9 @@ const WINDOWS = {
   /** Tokens from the start of one window to the start of the next, default `window`. Where windows overlap, only new tokens count. */
   stride: optional(whole(1)),
 };
-const FIT_TEXT = { ...FIT, ...WINDOWS };
+const FIT_TEXT = { ...FIT, ...TASK_FIT, ...WINDOWS };
 
-export interface LanguageModelFitOptions extends FitOptions, Options<typeof WINDOWS> {}
+export interface LanguageModelFitOptions extends FitOptions, TaskFitOptions, Options<typeof WINDOWS> {}
 
 export interface LanguageModelProgress extends Progress {
   /** The loss in bits per token: per character, if the tokens are characters. */
@@ -111,6 +111,13 @@ interface Position {
   /** The next window. */
   next: number;
 }
+const POSITION = {
+  text: required(check.text),
+  batchSize: required(whole(1)),
+  window: required(whole(1)),
+  stride: required(whole(1)),
+  next: required(COUNT),
+};
 type Cut = Pick<Position, 'batchSize' | 'window' | 'stride'>;
 
 class Layers {
@@ -169,6 +176,17 @@ const KIND: Kind<Layers, typeof SCHEMA> = {
     };
   },
   infer,
+  resumption: {
+    position: (name, value): Position => {
+      const position = readOptions(name, POSITION, value, `${name}.`);
+      check.whole(`${name}.stride`, position.stride, 1, position.window);
+      return { ...position };
+    },
+    carried: ({ rnn }, position) => {
+      const { next, batchSize: batch } = position as Position;
+      return next > 0 ? { ...rnn.stateSizes, batch } : null;
+    },
+  },
 };
 
 /** The options of a file without a description, from the shapes of its tensors. */
@@ -337,7 +355,7 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
     const { signal } = readOptions('evaluate', SIGNAL, options);
     const tokens = this.vocabulary.encode('text', text);
     if (tokens.length < 2) check.fail('text', 'at least two tokens', tokens.length);
-    return new Run(this.#evaluate(tokens, signal));
+    return new Run(this.#evaluate(tokens, signal), signal);
   }
 
   async *#evaluate(tokens: Int32Array, signal: AbortSignal | undefined) {
@@ -419,7 +437,7 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
       }
       return text;
     }
-    return new Run(go());
+    return new Run(go(), options.signal);
   }
 
   /** The same, synchronously, for workers, worklets and scripts. */

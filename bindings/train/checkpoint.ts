@@ -2,35 +2,76 @@
  * What a file holds. Tensors: parameters by their PyTorch names; `optimizer.<moment>.<parameter>`; `state.<h or c>.<layer>`. In the
  * metadata, under `gatewise`, a JSON object: the model's description and, unless only the weights were saved, where training stands.
  */
-import { show } from '../check.js';
+import * as check from '../check.js';
+import type { Runtime } from '../core/runtime.js';
 import { FormatError } from '../errors.js';
+import { checking, isRecord, type Json, parseObject, shown } from '../files/json.js';
 import { fromFormat1 } from '../files/renames.js';
-import { decode, encode, match, type Tensor } from '../files/safetensors.js';
+import { match, readSafetensors, type Tensor, writeSafetensors } from '../files/safetensors.js';
 import { ownTensors, renamed, weightsOf } from '../files/weights.js';
-import type { Model } from '../nn/model.js';
+import { type Builder, type Model, Outline } from '../nn/model.js';
 import { State } from '../nn/recurrent/state.js';
-import type { Stream } from '../random.js';
-import { Optimizer, type OptimizerOptions } from './optimizer.js';
+import { type Reader, readOptions, required, whole } from '../options.js';
+import { momentsOf, Optimizer, type OptimizerOptions, settings } from './optimizer.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 
 /** The format of the files; renames.ts reads the one before. */
 export const FORMAT = 2;
 
-/** The `gatewise` entry of the metadata. */
+/** The `gatewise` entry of the metadata. What training resumes from is checked when it is read. */
 export interface Description {
   readonly format: number;
   readonly task: string;
-  readonly build: string;
   readonly seed: number;
   /** What the task was created with. */
-  readonly config: Record<string, unknown>;
+  readonly config: Json;
   /** What the task learned apart from the weights: the scale of a series, say. */
-  readonly data?: Record<string, unknown>;
-  readonly random?: Record<Stream, number>;
-  readonly optimizer?: { readonly options: OptimizerOptions; readonly step: number };
-  readonly schedule?: { readonly options: ScheduleOptions; readonly memory: Schedule['memory'] };
+  readonly data: Json;
+  /** What is there with `random`, the random streams, unless only the weights were saved. */
+  readonly training: Training | null;
+}
+
+interface Training {
+  readonly random: unknown;
+  readonly optimizer: unknown;
+  readonly schedule: unknown;
   /** Where the task's data stand. */
-  readonly position?: Record<string, unknown>;
+  readonly position: unknown;
+}
+
+const KEYS = ['format', 'task', 'build', 'seed', 'config', 'data', 'random', 'optimizer', 'schedule', 'position'];
+/** A number of steps, blocks or windows, which can be counted up from without loss. */
+export const COUNT = whole(0, 2 ** 52);
+const RANDOM = {
+  initialise: required(COUNT),
+  shuffle: required(COUNT),
+  dropout: required(COUNT),
+  sample: required(COUNT),
+};
+const SCHEDULE = {
+  options: required((_, value) => value),
+  memory: required((_, value) => value),
+};
+const OPTIMIZER = {
+  options: required((name, value) => {
+    if (!isRecord(value)) return check.fail(name, 'an object of options', value);
+    return { given: value as OptimizerOptions, settings: settings(value as OptimizerOptions) };
+  }),
+  step: required(COUNT),
+};
+
+/** Moments that are sums of squares. */
+const SQUARES = /^optimizer\.(square_avg|exp_avg_sq|max_exp_avg_sq|sum)\./;
+
+/** What a task says of the place where its training stands. */
+export interface Resumption<L> {
+  /** Checks the place in the data; returns a copy. */
+  readonly position: Reader<object>;
+  /**
+   * Features of the states of each layer that are carried from step to step, and of how many sequences they are at this position; null
+   * where none are carried.
+   */
+  readonly carried?: (layers: L, position: object) => { h: number[]; c: number[]; batch: number } | null;
 }
 
 export interface Checkpoint {
@@ -81,7 +122,7 @@ export function save(
       : {}),
     ...(optimizer ? { optimizer: { options: optimizer.options, step: optimizer.steps } } : {}),
   };
-  return encode(tensors, { gatewise: JSON.stringify(description) });
+  return writeSafetensors(tensors, { gatewise: JSON.stringify(description) });
 }
 
 /** How others call the recurrent layers. */
@@ -93,60 +134,124 @@ export function open(
   task: string,
   rename: Readonly<Record<string, string>> = {},
 ): Checkpoint {
-  const file = decode(bytes);
+  const file = readSafetensors(bytes);
   const { metadata } = file;
   const own = metadata.gatewise !== undefined;
   const tensors = renamed(file.tensors, own ? rename : { ...OTHERS, ...rename });
   if (!own) return { description: null, metadata, tensors };
-  let description: Description;
-  try {
-    description = JSON.parse(metadata.gatewise);
-  } catch {
-    throw new FormatError("the file's description (metadata, `gatewise`) is not valid JSON");
+  const what = "the file's description (metadata, `gatewise`)";
+  let read = parseObject(what, metadata.gatewise);
+  if (read.format === 1) read = fromFormat1(read);
+  if (read.format !== FORMAT) {
+    throw new FormatError(`the file is of format ${shown(read.format)}; this version reads formats 1 and ${FORMAT}`);
   }
-  if (typeof description !== 'object' || description === null) {
-    throw new FormatError("the file's description (metadata, `gatewise`) is not an object");
+  if (read.task !== task) throw new FormatError(`the file holds ${shown(read.task)}, not '${task}'`);
+  const strange = Object.keys(read).find((key) => !KEYS.includes(key));
+  if (strange !== undefined) throw new FormatError(`${what}: unknown key ${check.show(strange)}`);
+  const { config, data = {}, random, optimizer, schedule, position } = read;
+  if (!isRecord(config)) throw new FormatError(`${what} has no \`config\``);
+  if (!isRecord(data)) throw new FormatError(`${what}: data is not an object`);
+  checkLayers(config, tensors.size);
+  const seed = checking(what, () => check.whole('seed', read.seed, 0, Number.MAX_SAFE_INTEGER));
+  if (random === undefined && (optimizer ?? schedule ?? position) !== undefined) {
+    throw new FormatError(`${what}: training stands somewhere, but \`random\` is missing`);
   }
-  if (description.format === 1) description = fromFormat1({ ...description }) as Description & Record<string, unknown>;
-  if (description.format !== FORMAT) {
-    throw new FormatError(
-      `the file is of format ${show(description.format)}; this version reads formats 1 and ${FORMAT}`,
-    );
-  }
-  if (description.task !== task) throw new FormatError(`the file holds ${show(description.task)}, not '${task}'`);
-  if (typeof description.config !== 'object' || description.config === null) {
-    throw new FormatError("the file's description has no `config`");
-  }
-  return { description, metadata, tensors };
+  const training = random === undefined ? null : { random, optimizer, schedule, position };
+  return { description: { format: FORMAT, task, seed, config, data, training }, metadata, tensors };
 }
 
-/** Brings a fresh model to where the file stands; returns what else was saved. */
-export function restore(model: Model<unknown>, { description, tensors }: Checkpoint): Standing {
-  const values = match(ownTensors(tensors), model.parameters);
-  const optimizer = description?.optimizer ? new Optimizer(model, description.optimizer.options) : null;
-  if (optimizer) optimizer.steps = description?.optimizer?.step ?? 0;
-
-  const moments = new Map([...tensors].filter(([name]) => name.startsWith('optimizer.')));
-  const expected = Object.keys(optimizer?.moments ?? {}).flatMap((moment) =>
-    model.parameters.map(({ name, shape }) => ({ name: `optimizer.${moment}.${name}`, shape })),
-  );
-  const momentValues = match(moments, expected);
-  for (const [name, data] of values) model.set(name, data);
-  for (const [moment, slab] of Object.entries(optimizer?.moments ?? {})) {
-    for (const { name, at } of model.parameters) {
-      model.runtime.write(at - model.slab + slab, momentValues.get(`optimizer.${moment}.${name}`) as Float32Array);
+/** Each layer has a tensor at least; a number alone must not make millions of them. */
+function checkLayers(config: Json, most: number): void {
+  const open: Json[] = [config];
+  for (let next = open.pop(); next; next = open.pop()) {
+    for (const [key, value] of Object.entries(next)) {
+      if (isRecord(value)) open.push(value);
+      else if (key === 'numLayers' && typeof value === 'number' && value > most) {
+        throw new FormatError(`the file's description: numLayers is ${value}, the file has ${most} tensors`);
+      }
     }
   }
-  if (description?.random) Object.assign(model.random.next, description.random);
-  const of = (kind: string) => {
-    const list: Tensor[] = [];
-    for (let t = tensors.get(`state.${kind}.0`); t; t = tensors.get(`state.${kind}.${list.length}`)) list.push(t);
-    return list.map(({ data }) => data);
+}
+
+/**
+ * Compares a file with the layers that it describes, before there is memory for them.
+ *
+ * @throws FormatError where a parameter is missing or has another shape
+ */
+export function checkShapes(
+  runtime: Runtime,
+  build: (b: Builder) => unknown,
+  { description, tensors }: Checkpoint,
+): void {
+  const expected = new Map<string, readonly number[]>();
+  const found = (name: string, shape: readonly number[]) => {
+    expected.set(name, shape);
+    if (expected.size > tensors.size + 1000) {
+      throw new FormatError(
+        `the tensors do not fit the model: it has at least ${expected.size}, the file has ${tensors.size}`,
+      );
+    }
   };
-  const batch = tensors.get('state.h.0')?.shape[0];
-  const schedule = description?.schedule
-    ? new Schedule(description.schedule.options, description.schedule.memory)
-    : null;
-  const position = description?.position ?? null;
-  return { optimizer, schedule, position, state: batch === undefined ? null : new State(batch, of('h'), of('c')) };
+  build(new Outline(runtime, found));
+  match(
+    description ? ownTensors(tensors, new Set(expected.keys())) : tensors,
+    Array.from(expected, ([name, shape]) => ({ name, shape })),
+  );
+}
+
+/**
+ * Brings a fresh model to where the file stands; returns what else was saved.
+ *
+ * @throws FormatError, before the model changes
+ */
+export function restore<L>(
+  model: Model<L>,
+  { description, tensors }: Checkpoint,
+  { position: readPosition, carried }: Resumption<L>,
+): Standing {
+  const { parameters } = model;
+  const ours = description ? ownTensors(tensors, new Set(parameters.map(({ name }) => name))) : new Map(tensors);
+  const values = match(ours, parameters);
+  const training = description?.training ?? null;
+  const { random, optimizer, schedule, position } = checking("the file's description", () => {
+    const given = <T>(value: unknown, read: (value: unknown) => T) => (value === undefined ? null : read(value));
+    return {
+      random: given(training?.random, (value) => readOptions('random', RANDOM, value, 'random.')),
+      optimizer: given(training?.optimizer, (value) => readOptions('optimizer', OPTIMIZER, value, 'optimizer.')),
+      schedule: given(training?.schedule, (value) => {
+        const { options, memory } = readOptions('schedule', SCHEDULE, value, 'schedule.');
+        return new Schedule(options as ScheduleOptions, memory as Schedule['memory']);
+      }),
+      position: given(training?.position, (value) => readPosition('position', value)),
+    };
+  });
+  const state = position && carried ? carried(model.layers, position) : null;
+  const kinds = (['h', 'c'] as const).map((kind) =>
+    (state?.[kind] ?? []).map((F, l) => ({ name: `state.${kind}.${l}`, shape: [state?.batch ?? 0, F] })),
+  );
+  const moments = optimizer ? momentsOf(optimizer.options.settings) : [];
+  const expected = moments.flatMap((moment) =>
+    parameters.map(({ name, shape }) => ({ name: `optimizer.${moment}.${name}`, shape })),
+  );
+  const others = new Map([...tensors].filter(([name]) => !ours.has(name)));
+  const rest = match(others, [...expected, ...kinds.flat()]);
+  for (const [name, data] of rest) {
+    if (SQUARES.test(name) && data.some((x) => x < 0))
+      throw new FormatError(`${name}: expected squares, got negative numbers`);
+  }
+  const valuesOf = (name: string) => rest.get(name) ?? new Float32Array();
+
+  for (const [name, data] of values) model.set(name, data);
+  if (random) Object.assign(model.random.next, random);
+  const [h, c] = kinds.map((all) => all.map(({ name }) => valuesOf(name)));
+  const standing = { schedule, position, state: state && new State(state.batch, h, c) };
+  if (!optimizer) return { optimizer: null, ...standing };
+  const resumed = new Optimizer(model, optimizer.options.given);
+  resumed.steps = optimizer.step;
+  for (const [moment, slab] of Object.entries(resumed.moments)) {
+    for (const { name, at } of parameters) {
+      model.runtime.write(at - model.slab + slab, valuesOf(`optimizer.${moment}.${name}`));
+    }
+  }
+  return { optimizer: resumed, ...standing };
 }

@@ -1,5 +1,6 @@
 /** Optimizers: hyperparameters and moments on this side, arithmetic in the core. The semantics are PyTorch's. */
 import * as check from '../check.js';
+import { NonFiniteError } from '../errors.js';
 import type { Model, Parameter } from '../nn/model.js';
 import { type Options, oneOf, option, optional, pick, rate, readOptions, real } from '../options.js';
 
@@ -66,6 +67,16 @@ export function settings(options: OptimizerOptions): OptimizerSettings {
   return { ...all, weightDecay, epsilon };
 }
 
+/** PyTorch's names of what an optimizer keeps for each parameter. */
+export function momentsOf({ optimizer, momentum, centered, amsgrad }: OptimizerSettings): string[] {
+  return {
+    sgd: momentum ? ['momentum_buffer'] : [],
+    rmsprop: ['square_avg', ...(centered ? ['grad_avg'] : []), ...(momentum ? ['momentum_buffer'] : [])],
+    adam: ['exp_avg', 'exp_avg_sq', ...(amsgrad ? ['max_exp_avg_sq'] : [])],
+    adagrad: ['sum'],
+  }[optimizer === 'adamw' ? 'adam' : optimizer];
+}
+
 /**
  * Changes the parameters of a model along the gradients that `valueAndGrad` computed. The formulas are those of PyTorch 2: SGD
  * (Sutskever et al. 2013), RMSprop (Hinton 2012), Adam (Kingma & Ba 2015, arXiv:1412.6980v9), AdamW (Loshchilov & Hutter 2019,
@@ -93,6 +104,8 @@ export class Optimizer {
   steps = 0;
   /** For authors of optimizers: addresses of the moments by PyTorch's names, with the layout of the parameters. */
   readonly moments: Readonly<Record<string, number>>;
+  /** At least the largest moment, of squares their root; null before the first step. */
+  #largest: number | null = null;
 
   /** @throws TypeError, RangeError for invalid options */
   constructor(
@@ -100,15 +113,10 @@ export class Optimizer {
     options: OptimizerOptions = {},
   ) {
     this.settings = settings(options);
-    const { optimizer, momentum, centered, amsgrad } = this.settings;
-    const names = {
-      sgd: momentum ? ['momentum_buffer'] : [],
-      rmsprop: ['square_avg', ...(centered ? ['grad_avg'] : []), ...(momentum ? ['momentum_buffer'] : [])],
-      adam: ['exp_avg', 'exp_avg_sq', ...(amsgrad ? ['max_exp_avg_sq'] : [])],
-      adagrad: ['sum'],
-    }[optimizer === 'adamw' ? 'adam' : optimizer];
     model.prepare();
-    this.moments = Object.fromEntries(names.map((name) => [name, model.alloc(model.slabBytes, `optimizer's ${name}`)]));
+    this.moments = Object.fromEntries(
+      momentsOf(this.settings).map((name) => [name, model.alloc(model.slabBytes, `optimizer's ${name}`)]),
+    );
   }
 
   /** The settings of this kind of optimizer. */
@@ -120,15 +128,93 @@ export class Optimizer {
    * One step. Frozen parameters, and their moments, stay as they are. Weight decay changes the gradients.
    *
    * @param learningRate η of this step, default that of the options
-   * @throws RangeError, and nothing changes, for a rate that is negative or not finite
+   * @throws RangeError, and nothing changes, for a rate that is negative or not finite; NonFiniteError where a weight would not be
+   *   finite: the model and the optimizer are then as they were before the step
    */
   step(learningRate = this.settings.learningRate): void {
     check.number('learningRate', learningRate, 0);
     const { model } = this;
     const ranges = trainedRanges(model.parameters, model.slabBytes);
+    const careful = !this.#bounded(learningRate);
+    const before = careful ? this.#copy() : null;
     this.steps++;
     for (const { from, bytes } of ranges) this.#update(from, bytes / 4, learningRate);
+    if (before) this.#confirm(before);
     model.changed();
+  }
+
+  /** Weights, gradients and moments: all that a step changes. */
+  get #slabs(): number[] {
+    return [this.model.slab, this.model.gradients, ...Object.values(this.moments)];
+  }
+
+  #copy(): Float32Array[] {
+    const { runtime, slabBytes } = this.model;
+    return this.#slabs.map((at) => runtime.read(at, slabBytes / 4));
+  }
+
+  /** Takes the step back where it made a number that is not finite. */
+  #confirm(before: readonly Float32Array[]): void {
+    const { model, steps } = this;
+    this.#largest = null;
+    if (this.#slabs.every((at) => Number.isFinite(this.#norm(at)))) return;
+    const wrong = model.parameters.find(({ at, size }) =>
+      this.#slabs.some((slab) => !model.runtime.read(at - model.slab + slab, size).every(Number.isFinite)),
+    );
+    if (!wrong) return;
+    this.#slabs.forEach((at, i) => {
+      model.runtime.write(at, before[i]);
+    });
+    this.steps--;
+    throw new NonFiniteError(
+      `the update of ${wrong.name} in step ${steps} is not finite; the model is as it was before that step. A lower learningRate may help`,
+      steps,
+      wrong.name,
+    );
+  }
+
+  /** The norm of all numbers of a slab: at least the largest of them. */
+  #norm(at: number): number {
+    return Math.sqrt(this.model.runtime.core.sumSquares(at, this.model.slabBytes / 4));
+  }
+
+  /**
+   * Whether bounds show that no weight and no moment leaves the range of float32: then a step needs no copy of them. They do unless a rate
+   * or a gradient is huge, ε is 0, or RMSprop is centred, whose variance may round below 0.
+   */
+  #bounded(rate: number): boolean {
+    const { model, moments } = this;
+    const { optimizer, weightDecay, l1, momentum, dampening, alpha, epsilon, beta1, centered } = this.settings;
+    const w = this.#norm(model.slab);
+    const g = this.#norm(model.gradients) + l1 + weightDecay * w;
+    // of a square the root counts, which is below 1 + the square
+    this.#largest ??= Object.values(moments).reduce((most, at) => Math.max(most, 1 + this.#norm(at)), 0);
+    let update = g;
+    let shrink = 1;
+    switch (optimizer) {
+      case 'sgd':
+        this.#largest = momentum * this.#largest + (1 + dampening) * g;
+        update += Math.max(1, momentum) * this.#largest;
+        break;
+      case 'rmsprop': {
+        // g / √s is at most 1 / √(1 - α); squares below the normal numbers become 0
+        const ratio = Math.max(2 / Math.sqrt(1 - alpha), 1e-17 / epsilon);
+        this.#largest = Math.max(this.#largest, g, momentum * this.#largest + ratio);
+        update = centered ? Infinity : this.#largest + ratio;
+        break;
+      }
+      case 'adam':
+      case 'adamw':
+        this.#largest = Math.max(this.#largest, g);
+        update = this.#largest / epsilon / (1 - beta1);
+        shrink += rate * weightDecay;
+        break;
+      case 'adagrad':
+        this.#largest += g;
+        update = g / epsilon;
+        break;
+    }
+    return g < MAX_ROOT && this.#largest < MAX_ROOT && rate < MAX && shrink * w + rate * update < MAX;
   }
 
   /** A step of n parameters, `from` bytes past the first one. */
@@ -170,6 +256,10 @@ export class Optimizer {
   }
 }
 
+/** Far within the range of float32, and what has its square there. */
+const MAX = 1e30;
+const MAX_ROOT = 1e15;
+
 /** The parts of the parameters' memory that are not frozen, in bytes from its start: all of it in one piece where none is. */
 function trainedRanges(parameters: readonly Parameter[], bytes: number): { from: number; bytes: number }[] {
   const ranges: { from: number; bytes: number }[] = [];
@@ -186,7 +276,7 @@ function trainedRanges(parameters: readonly Parameter[], bytes: number): { from:
 }
 
 /** xⁿ by squaring: Math.pow may differ from engine to engine. */
-function power(x: number, n: number): number {
+export function power(x: number, n: number): number {
   let result = 1;
   for (let square = x; n > 0; n = Math.floor(n / 2), square *= square) if (n % 2 === 1) result *= square;
   return result;

@@ -11,10 +11,13 @@ export interface Work<Progress, Result> {
 export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable<Progress> {
   readonly #work: Work<Progress, Result>;
   readonly #result: Promise<Result>;
+  readonly #signal: AbortSignal | undefined;
   #settle!: (end: Promise<Result>) => void;
   #started = false;
 
-  constructor(work: Work<Progress, Result> | AsyncGenerator<Progress, Result, void>) {
+  /** @param signal what may abort the work: its reason is not reported as an unhandled rejection where nobody awaits the run */
+  constructor(work: Work<Progress, Result> | AsyncGenerator<Progress, Result, void>, signal?: AbortSignal) {
+    this.#signal = signal;
     this.#work = 'throw' in work ? { next: () => work.next(), return: () => work.return(undefined as Result) } : work;
     this.#result = new Promise((resolve) => {
       this.#settle = resolve;
@@ -27,11 +30,13 @@ export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable
    *
    * @param start called when the run starts; what it throws is the run's error
    * @param end called once the run is over, however it ended
+   * @param signal as that of the constructor
    */
   static of<Raw, Progress, Result>(
     start: () => AsyncGenerator<Raw, Result, void>,
     map: (progress: Raw) => Progress,
     end: () => void = () => {},
+    signal?: AbortSignal,
   ): Run<Progress, Result> {
     let work: AsyncGenerator<Raw, Result, void> | undefined;
     let over = false;
@@ -39,7 +44,7 @@ export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable
       if (work && !over) end();
       over = true;
     };
-    return new Run<Progress, Result>({
+    const driven: Work<Progress, Result> = {
       async next(): Promise<IteratorResult<Progress, Result>> {
         try {
           work ??= start();
@@ -56,7 +61,8 @@ export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable
         await work?.return(undefined as Result);
         finish();
       },
-    });
+    };
+    return new Run(driven, signal);
   }
 
   /** Runs to the end, unless someone iterates. */
@@ -69,7 +75,11 @@ export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable
             const next = await this.#work.next();
             if (next.done) return next.value;
           }
-        })(),
+        })().catch((error) => {
+          // who aborts a run knows that it ends
+          if (this.#signal?.aborted && error === this.#signal.reason) this.#result.catch(() => {});
+          throw error;
+        }),
       );
     }
     return this.#result;

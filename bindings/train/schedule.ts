@@ -1,6 +1,17 @@
 /** Learning rates that change during training. */
 import * as check from '../check.js';
-import { type Options, oneOf, option, readOptions, real, required, type Settings, whole } from '../options.js';
+import {
+  type Options,
+  oneOf,
+  option,
+  type Reader,
+  readOptions,
+  real,
+  required,
+  type Settings,
+  whole,
+} from '../options.js';
+import { power } from './optimizer.js';
 
 const KINDS = {
   constant: {},
@@ -64,6 +75,20 @@ interface Memory {
   count: number;
 }
 
+const count = whole(0, 2 ** 52);
+const best: Reader<number | null> = (name, value) => (value === null ? null : check.number(name, value));
+const MEMORY = {
+  made: required(count),
+  scale: required(real(0, 1)),
+  best: required(best),
+  bad: required(count),
+  sum: required(real()),
+  count: required(count),
+};
+
+/** Decays that are computed one after the other, as they were made; more than that by squaring. */
+const DECAYS = 2 ** 20;
+
 /**
  * A learning rate that changes from step to step: `rate` before a step, `done` after it.
  *
@@ -85,10 +110,16 @@ export class Schedule {
   readonly options: Kept;
   readonly memory: Memory;
 
-  /** @throws TypeError, RangeError for invalid options */
+  /**
+   * @param memory that of a schedule to resume, default that of a new one
+   * @throws TypeError, RangeError for invalid options
+   */
   constructor(options: ScheduleOptions, memory?: Memory) {
     this.options = readSchedule('schedule', options);
-    this.memory = { made: 0, scale: 1, best: null, bad: 0, sum: 0, count: 0, ...memory };
+    const fresh = { made: 0, scale: 1, best: null, bad: 0, sum: 0, count: 0 };
+    this.memory = { ...readOptions('memory', MEMORY, memory === undefined ? fresh : memory, 'memory.') };
+    const most = this.options.kind === 'plateau' ? this.options.every : 1;
+    check.whole('memory.count', this.memory.count, 0, most - 1);
   }
 
   /** The rate of the step that comes next. */
@@ -101,8 +132,10 @@ export class Schedule {
       case 'constant':
         return base;
       case 'step': {
+        const decays = Math.floor(n / options.every);
+        if (decays > DECAYS) return base * power(options.factor, decays);
         let rate = base;
-        for (let i = Math.floor(n / options.every); i > 0; i--) rate *= options.factor;
+        for (let i = decays; i > 0 && rate !== 0; i--) rate *= options.factor;
         return rate;
       }
       case 'cosine': {

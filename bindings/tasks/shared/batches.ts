@@ -4,9 +4,10 @@
  */
 import * as check from '../../check.js';
 import type { Model } from '../../nn/model.js';
-import { type Options, option, optional, type Settings, whole } from '../../options.js';
+import { type Options, option, optional, readOptions, required, type Settings, whole } from '../../options.js';
 import { permutation } from '../../random.js';
-import { FIT, type FitOptions, type Progress } from '../../train/fit.js';
+import { COUNT } from '../../train/checkpoint.js';
+import { FIT, type FitOptions, type Progress, TASK_FIT, type TaskFitOptions } from '../../train/fit.js';
 import { Breather, Run } from '../../train/run.js';
 
 const EPOCHS = {
@@ -19,9 +20,9 @@ const EPOCHS = {
 const { steps: _, ...TRAINING } = FIT;
 
 /** The options of a fit on examples. */
-export const FIT_EXAMPLES = { ...TRAINING, ...EPOCHS };
+export const FIT_EXAMPLES = { ...TRAINING, ...TASK_FIT, ...EPOCHS };
 
-export interface EpochOptions extends Omit<FitOptions, 'steps'>, Options<typeof EPOCHS> {}
+export interface EpochOptions extends Omit<FitOptions, 'steps'>, TaskFitOptions, Options<typeof EPOCHS> {}
 
 export interface EpochProgress extends Progress {
   /** Epochs so far, with a fraction. */
@@ -62,6 +63,24 @@ export interface ExamplePosition {
   epoch: number;
   batch: number;
   block: number;
+}
+
+const POSITION = {
+  examples: required(check.text),
+  batchSize: required(whole(1)),
+  epoch: required(COUNT),
+  batch: required(COUNT),
+  block: required(COUNT),
+};
+
+/** Checks where a file says that training stands in its examples. */
+export function readPosition(name: string, value: unknown): ExamplePosition {
+  const position = readOptions(name, POSITION, value, `${name}.`);
+  const { examples, batchSize, batch } = position;
+  const [, count] =
+    /^(\d{1,10})-[0-9a-f]{1,8}$/.exec(examples) ?? check.fail(`${name}.examples`, 'a number and a hash', examples);
+  check.whole(`${name}.batch`, batch, 0, Math.ceil(Number(count) / batchSize));
+  return { ...position };
 }
 
 /** Batches whose examples are sorted by length together. */
@@ -171,7 +190,7 @@ export function inBatches<I extends Item, Result>(
     }
     return finish();
   }
-  return new Run(batches());
+  return new Run(batches(), signal);
 }
 
 /**

@@ -1,7 +1,8 @@
 /** A sequence that is read step by step: one object with all that it depends on. */
-import { hasOwn, show } from '../../check.js';
+import { hasOwn } from '../../check.js';
 import { FormatError } from '../../errors.js';
-import { decode, encode } from '../../files/safetensors.js';
+import { parseObject, shown } from '../../files/json.js';
+import { readSafetensors, writeSafetensors } from '../../files/safetensors.js';
 import { stateOf, stateTensors } from '../../files/state.js';
 import type { State } from '../../nn/recurrent/state.js';
 import { FORMAT } from '../../train/checkpoint.js';
@@ -66,7 +67,9 @@ export class Stream<Input, Output> {
     this.#source.alive();
     const { task, cell } = this.#source;
     const { state, values } = this.#memory;
-    return encode(stateTensors(state), { gatewise: JSON.stringify({ format: FORMAT, stream: task, cell, values }) });
+    return writeSafetensors(stateTensors(state), {
+      gatewise: JSON.stringify({ format: FORMAT, stream: task, cell, values }),
+    });
   }
 }
 
@@ -76,17 +79,12 @@ export class Stream<Input, Output> {
  * @throws FormatError for a file that is damaged, or the state of another task, cell or size
  */
 export function loadMemory(source: Source<never, unknown>, bytes: Uint8Array | ArrayBuffer): Memory {
-  const { tensors, metadata } = decode(bytes);
+  const { tensors, metadata } = readSafetensors(bytes);
   const { task, cell } = source;
-  let about: Record<string, unknown>;
-  try {
-    about = JSON.parse(metadata.gatewise ?? '');
-  } catch {
-    throw new FormatError('the file is not the state of a stream: its description is not valid JSON');
-  }
-  if (about?.stream !== task || about.cell !== cell || about.format !== FORMAT) {
+  const about = parseObject('the description of a stream', metadata.gatewise ?? '');
+  if (about.stream !== task || about.cell !== cell || about.format !== FORMAT) {
     throw new FormatError(
-      `the file is not the state of a stream of this model: expected task '${task}', cell '${cell}' and format ${FORMAT}, got ${show(about?.stream)}, ${show(about?.cell)} and ${show(about?.format)}`,
+      `the file is not the state of a stream of this model: expected task '${task}', cell '${cell}' and format ${FORMAT}, got ${shown(about.stream)}, ${shown(about.cell)} and ${shown(about.format)}`,
     );
   }
   const fresh = source.start();

@@ -6,13 +6,14 @@ import * as check from '../../check.js';
 import { Runtime as Running } from '../../core/runtime.js';
 import { Runtime } from '../../core/train.js';
 import { FormatError } from '../../errors.js';
+import { checking } from '../../files/json.js';
 import { type Builder, Model } from '../../nn/model.js';
 import type { Options, Schema, Settings } from '../../options.js';
 import { givenOptions, oneOf, option, optional, pick, readOptions, recordOf, whole } from '../../options.js';
 import type { Bytes, WasmModule } from '../../platform.js';
 import type { Loss, Tape } from '../../tape.js';
 import * as checkpoint from '../../train/checkpoint.js';
-import { type Batch, type FIT, type Progress, train } from '../../train/fit.js';
+import { type Batch, checkpointed, type FIT, type Progress, type TASK_FIT, train } from '../../train/fit.js';
 import { OPTIMIZER, Optimizer, type OptimizerOptions, settings as optimizerSettings } from '../../train/optimizer.js';
 import { Run } from '../../train/run.js';
 import { Schedule } from '../../train/schedule.js';
@@ -26,6 +27,7 @@ import {
   type FIT_EXAMPLES,
   type Item,
   inBatches,
+  readPosition,
 } from './batches.js';
 import { loadMemory, type Source, Stream } from './stream.js';
 import { type Summary, summarize } from './summary.js';
@@ -90,6 +92,8 @@ export interface Kind<L, S extends Schema> {
   readonly infer?: (file: checkpoint.Checkpoint) => Record<string, unknown>;
   /** Checks what a file holds of what the task learned apart from the weights. */
   readonly checkData?: (data: Readonly<Record<string, unknown>>, settings: Settings<S>) => void;
+  /** How training resumes; default: in examples, with nothing carried from step to step. */
+  readonly resumption?: checkpoint.Resumption<L>;
 }
 
 /** A model that has been created or loaded. */
@@ -109,18 +113,21 @@ interface Plan<L, C> {
   readonly build: (b: Builder) => L;
   readonly from: Settings<typeof LOAD>;
   readonly file: checkpoint.Checkpoint | null;
+  readonly resumption: checkpoint.Resumption<L>;
 }
+
+const IN_EXAMPLES = { position: readPosition };
 
 function planNew<L, S extends Schema>({ task, schema, layers }: Kind<L, S>, options: unknown): Plan<L, Options<S>> {
   const known = { ...schema, ...TASK };
   const settings = readOptions('create', schema, options, '', known);
   const { seed, ...from } = readOptions('create', TASK, options, '', known);
   const config = givenOptions(schema, settings, options as Options<S>);
-  return { task, config, seed, build: layers(settings), from, file: null };
+  return { task, config, seed, build: layers(settings), from, file: null, resumption: IN_EXAMPLES };
 }
 
 function planFile<L, S extends Schema>(
-  { task, schema, layers, infer, checkData }: Kind<L, S>,
+  { task, schema, layers, infer, checkData, resumption = IN_EXAMPLES }: Kind<L, S>,
   bytes: Uint8Array | ArrayBuffer,
   options: LoadOptions,
 ): Plan<L, Options<S>> {
@@ -137,7 +144,9 @@ function planFile<L, S extends Schema>(
   const { config: given, seed } = file.description ?? { config: { ...infer?.(file), ...config }, seed: 0 };
   try {
     const settings = readOptions('config', schema, given);
-    checkData?.(file.description?.data ?? {}, settings);
+    const { data = {} } = file.description ?? {};
+    if (checkData) checkData(data, settings);
+    else if (Object.keys(data).length > 0) throw new FormatError('data: is not part of this task');
     return {
       task,
       config: givenOptions(schema, settings, given as Options<S>),
@@ -145,6 +154,7 @@ function planFile<L, S extends Schema>(
       build: layers(settings),
       from,
       file,
+      resumption,
     };
   } catch (error) {
     if (!file.description) throw error;
@@ -152,12 +162,18 @@ function planFile<L, S extends Schema>(
   }
 }
 
-function made<L, C>({ task, config, seed, build, file }: Plan<L, C>, runtime: Runtime, owned: boolean): Made<L, C> {
+function made<L, C>(
+  { task, config, seed, build, file, resumption }: Plan<L, C>,
+  runtime: Runtime,
+  owned: boolean,
+): Made<L, C> {
   let model: Model<L> | undefined;
   try {
+    if (file?.description) checking("the file's description", () => checkpoint.checkShapes(runtime, build, file));
+    else if (file) checkpoint.checkShapes(runtime, build, file);
     model = new Model(runtime, seed, build, !file);
     const standing = file
-      ? checkpoint.restore(model, file)
+      ? checkpoint.restore(model, file, resumption)
       : { optimizer: null, schedule: null, position: null, state: null };
     return { task, config, model, owned, data: file?.description?.data ?? {}, ...standing };
   } catch (error) {
@@ -287,7 +303,13 @@ export abstract class Task<L, C extends object> {
    */
   protected train<P>(
     options: OptimizerOptions,
-    { clipNorm, clipValue, schedule, signal }: Omit<Settings<typeof FIT>, 'steps'>,
+    {
+      clipNorm,
+      clipValue,
+      schedule,
+      signal,
+      checkpoint: saving,
+    }: Omit<Settings<typeof FIT>, 'steps'> & Settings<typeof TASK_FIT>,
     prepare: (standing: checkpoint.Standing) => { steps: number; next: () => Batch<L> },
     map: (progress: Progress) => P,
   ): Run<P, void> {
@@ -308,11 +330,13 @@ export abstract class Task<L, C extends object> {
         return next();
       };
       const settings = { ...wanted, steps, clipNorm, clipValue, signal };
-      return train(this.model, standing.optimizer, settings, step, standing.schedule);
+      const run = train(this.model, standing.optimizer, settings, step, standing.schedule);
+      return saving ? checkpointed(run, saving, () => this.save()) : run;
     };
-    return Run.of(begin, map, () => {
+    const end = () => {
       this.#busy = false;
-    });
+    };
+    return Run.of(begin, map, end, signal);
   }
 
   /**
