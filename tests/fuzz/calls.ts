@@ -107,16 +107,11 @@ const plain = (args: Call['args'], call: Call['call']): Call => ({ args, call })
 
 Object.assign(CALLS, {
   quantileLoss: step(
-    (_, { tape, wide }) => [tape, wide, V(18), [0.1, 0.9], { reduction: 'sum' }],
+    (_, { tape, wide }) => [tape, wide, V(18), { quantile: [0.1, 0.9], reduction: 'sum' }],
     (...a: Parameters<typeof gw.quantileLoss>) => gw.quantileLoss(...a),
   ),
   crossEntropyLoss: step(
-    (_, { tape, x }) => [
-      tape,
-      x,
-      [0, 1, 2, 3, 0, 1],
-      { weights: [1, 2, 1, 1], ignoreIndex: -100, labelSmoothing: 0.1 },
-    ],
+    (_, { tape, x }) => [tape, x, [0, 1, 2, 3, 0, 1], { weights: [1, 2, 1, 1], labelSmoothing: 0.1 }],
     (...a: Parameters<typeof gw.crossEntropyLoss>) => gw.crossEntropyLoss(...a),
   ),
   dotLoss: step(
@@ -180,7 +175,7 @@ Object.assign(CALLS, {
     (...a: Parameters<typeof gw.slice>) => gw.slice(...a),
   ),
   dropout: step(
-    ({ model }, { tape, x }) => [tape, x, 0.3, model.random],
+    ({ model }, { tape, x }) => [tape, model.random, x, 0.3],
     (...a) => (gw.dropout as (...all: unknown[]) => unknown)(...a),
   ),
   lastPool: forward(
@@ -452,6 +447,9 @@ function put(args: unknown[], place: Place, value: unknown): void {
   owner[place[place.length - 1]] = value;
 }
 
+/** Calls whose first argument is what the method belongs to. */
+const METHOD = /^(?!infer)[a-z]+\.|: (fit|evaluate|predict|save|generate|step)$/;
+
 export async function callFuzzer() {
   let unhandled: unknown;
   process.on('unhandledRejection', (error) => {
@@ -504,6 +502,7 @@ export async function callFuzzer() {
   }
 
   const places: Record<string, Place[]> = {};
+  const invalid: string[] = [];
   let total = 0;
   for (const [name, call] of Object.entries(CALLS)) {
     let all: Place[] = [];
@@ -512,45 +511,35 @@ export async function callFuzzer() {
         all = placesOf(args);
       });
     } catch (error) {
-      throw new Error(`${name}: a valid call throws ${(error as Error).stack}`);
+      invalid.push(`${name}: a valid call throws ${(error as Error).message}`);
     }
-    places[name] = all;
-    total += all.length;
+    places[name] = all.filter((place) => !(METHOD.test(name) && place.length === 1 && place[0] === 0));
+    total += places[name].length;
   }
+  if (invalid.length) throw new Error(invalid.join('\n'));
   const values = Object.keys(NASTY);
   const every = Object.entries(places).flatMap(([name, all]) => all.map((place) => ({ name, place })));
 
-  const weights = () => gw.saveWeights(world.model);
-  const hashes = () => {
-    const hash = [Buffer.from(weights())];
-    for (const task of Object.values(world.tasks)) hash.push(Buffer.from(task.save()));
-    return hash;
-  };
-  let before = hashes();
-  const keys = Object.keys(world.tasks);
+  /** The task whose methods a call is of, if it is one. */
+  const taskOf = (name: string) => (name.includes(': ') ? name.slice(0, name.indexOf(':')) : undefined);
+  const bitsOf = (task?: string) => Buffer.from(task ? world.tasks[task].save() : gw.saveWeights(world.model));
 
-  /** What has changed, which is made again; the weights that are no longer finite. */
-  async function settle(refused: boolean): Promise<string | null> {
-    let finding: string | null = null;
-    const now = hashes();
-    for (const [i, one] of now.entries()) {
-      if (one.equals(before[i])) continue;
-      const what = i ? keys[i - 1] : 'the model';
-      if (refused) finding ??= `refused, but ${what} has changed`;
-      const model = i ? world.tasks[what].model : world.model;
-      const bad = model.parameters.find(({ name }) => !model.get(name).every(Number.isFinite));
-      if (bad) finding ??= `accepted, and ${bad.name} of ${what} is not finite`;
-      if (i) {
-        world.tasks[what].dispose();
-        world.tasks[what] = newTask(what);
-        await world.tasks[what].fit(subjects[what].data(), subjects[what].fit);
-      } else {
-        world.model.dispose();
-        Object.assign(world, newModel());
-      }
+  /** Whether the model has changed that a call is about, which is then made again; or has weights that are no longer finite. */
+  async function settle(name: string, before: Buffer, refused: boolean, mayChange: boolean): Promise<string | null> {
+    const task = taskOf(name);
+    if (bitsOf(task).equals(before)) return null;
+    const { model } = task ? world.tasks[task] : world;
+    const bad = model.parameters.find((parameter) => !model.get(parameter.name).every(Number.isFinite));
+    if (task) {
+      world.tasks[task].dispose();
+      world.tasks[task] = newTask(task);
+      await world.tasks[task].fit(subjects[task].data(), subjects[task].fit);
+    } else {
+      world.model.dispose();
+      Object.assign(world, newModel());
     }
-    before = hashes();
-    return finding;
+    if (bad) return `${refused ? 'refused' : 'accepted'}, and ${bad.name} is not finite`;
+    return refused && !mayChange ? 'refused, but the model has changed' : null;
   }
 
   return {
@@ -563,12 +552,16 @@ export async function callFuzzer() {
     async run({ name, place, value }: CallCase): Promise<string | null> {
       const used = runtime.memory().bytesInUse;
       let finding: string | null = null;
+      const before = bitsOf(taskOf(name));
       let refused = false;
+      let mayChange = false;
       unhandled = undefined;
       try {
         await invoke(CALLS[name], (args) => put(args, place, NASTY[value]()));
       } catch (error) {
         refused = true;
+        // steps before the one that failed have been made
+        mayChange = error instanceof gw.NonFiniteError;
         finding = alien(error);
       }
       // a method of something else may have been called: `dispose` is none of them
@@ -577,7 +570,8 @@ export async function callFuzzer() {
         finding ??= `refused, but ${runtime.memory().bytesInUse - used} bytes more are in use`;
       }
       finding ??= neighbour.changed();
-      return finding ?? (await settle(refused));
+      const changed = await settle(name, before, refused, mayChange);
+      return finding ?? changed;
     },
 
     *smaller(): Generator<CallCase> {},

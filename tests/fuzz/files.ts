@@ -401,7 +401,7 @@ export async function fileFuzzer() {
         finding = await targets[c.target].take(bytes);
       } catch (error) {
         finding = alien(error);
-        if (!finding && !(error instanceof FormatError || error instanceof MemoryError)) {
+        if (!finding && ![FormatError, MemoryError, infer.FormatError].some((kind) => error instanceof kind)) {
           const { name, message } = error as Error;
           finding = `not a FormatError: ${name}: ${message.slice(0, 300)}`;
         }

@@ -72,7 +72,7 @@ async function main(): Promise<void> {
         bad++;
         // findings that differ in numbers and names only are shown once
         const { target, name, value } = failing as { target?: string; name?: string; value?: string };
-        const alike = `${kind} ${name ?? ''} ${finding.replace(/[-\d.]+/g, '0').slice(0, 120)}`;
+        const alike = `${kind} ${name ?? ''} ${finding.replace(/'[^']*'|[-\d.]+/g, '0').slice(0, 120)}`;
         const count = (seen.get(alike) ?? 0) + 1;
         seen.set(alike, count);
         if (count > 1) return;

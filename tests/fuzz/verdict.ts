@@ -10,6 +10,7 @@ import {
   read,
   UnsupportedError,
 } from 'gatewise';
+import * as infer from 'gatewise/infer';
 
 /** Errors that code has made with `new`; those of the engine itself are not among them. */
 const made = new WeakSet<object>();
@@ -30,6 +31,8 @@ export function watchErrors(): void {
   }
 }
 
+const NAMED = [FormatError, MemoryError, NonFiniteError, UnsupportedError, infer.FormatError, infer.MemoryError];
+
 /** Words of the engine inside a message of ours. */
 const NATIVE =
   /is not a function|is not iterable|Cannot (read|set) propert|Cannot (destructure|convert|mix|perform|assign)|Maximum call stack|is not a constructor|offset is out of bounds/;
@@ -40,7 +43,7 @@ export function alien(error: unknown): string | null {
   if (error instanceof OwnError) return null;
   if (typeof error === 'object' && error !== null && (error as Error).name === 'AbortError') return null;
   if (!(error instanceof Error)) return `thrown: ${typeof error}`;
-  const own = [FormatError, MemoryError, NonFiniteError, UnsupportedError].some((kind) => error instanceof kind);
+  const own = NAMED.some((kind) => error instanceof kind);
   if (!(own || made.has(error)) || NATIVE.test(error.message)) return `not our error: ${error.name}: ${error.message}`;
   if (error.message.length > 2000) return `a message of ${error.message.length} characters`;
   return null;
