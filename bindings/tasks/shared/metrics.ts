@@ -1,4 +1,5 @@
 /** Metrics of predictions: counts, and shares of them. */
+import * as check from '../../check.js';
 
 export interface ClassMetrics {
   readonly precision: number;
@@ -65,6 +66,7 @@ export interface Span {
 
 /** The spans that tags in BIO mark: `B-x` begins one, `I-x` continues it; an `I-x` with nothing to continue begins one. */
 export function spansOf(tags: readonly string[]): Span[] {
+  if (!Array.isArray(tags)) check.fail('tags', 'a list of tags', tags);
   const spans: { from: number; to: number; label: string }[] = [];
   tags.forEach((tag, t) => {
     if (!/^[BI]-/.test(tag)) return;
