@@ -399,7 +399,7 @@ for (const [name, subject] of Object.entries(subjects)) {
     async (...a) => (await Task.load(...(a as [unknown]))).dispose(),
   );
   CALLS[`${name}: fit`] = of(
-    () => [data(), { ...fit, clipNorm: 1, learningRate: 0.01 }],
+    () => [data(), { ...structuredClone(fit), clipNorm: 1, learningRate: 0.01 }],
     (t, ...a) => t.fit(...a),
   );
   CALLS[`${name}: evaluate`] = of(

@@ -22,7 +22,8 @@ export async function drive({ kind, seed = 1, from = 0, to, cases, hang = 2, tim
   while (next < to) {
     const progress = new Int32Array(new SharedArrayBuffer(8));
     Atomics.store(progress, 0, next);
-    const order: Order = { kind, seed, from: next, to, cases, progress };
+    const running = new Uint8Array(new SharedArrayBuffer(2 ** 16));
+    const order: Order = { kind, seed, from: next, to, cases, progress, running };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: order });
     worker.on('message', (finding: Finding) => found?.(finding));
     let last = -1;
@@ -54,8 +55,9 @@ export async function drive({ kind, seed = 1, from = 0, to, cases, hang = 2, tim
     if (stuck || died) {
       // without a case the fuzzer itself is at fault
       if (died && !Atomics.load(progress, 1)) throw died;
-      const finding = died ? `the thread died: ${died.message}` : `does not end within ${hang} s`;
-      found?.({ n: next - 1, finding, case: cases?.[next - 1] ?? { kind, seed, n: next - 1 } });
+      const finding = died ? `the thread died: ${died.stack}` : `does not end within ${hang} s`;
+      const [line] = Buffer.from(running).toString().split('\n', 1);
+      found?.({ n: next - 1, finding, case: cases?.[next - 1] ?? JSON.parse(line) });
     } else if (over) return next - from;
     else return to - from;
   }

@@ -41,6 +41,8 @@ const NATIVE =
 export function alien(error: unknown): string | null {
   if (error instanceof WebAssembly.RuntimeError) return `trap: ${error.message}`;
   if (error instanceof OwnError) return null;
+  // a class where a function is wanted: calling it is what fails
+  if (error instanceof TypeError && /^Class constructor/.test(error.message)) return null;
   if (typeof error === 'object' && error !== null && (error as Error).name === 'AbortError') return null;
   if (!(error instanceof Error)) return `thrown: ${typeof error}`;
   const own = NAMED.some((kind) => error instanceof kind);

@@ -29,6 +29,8 @@ export interface Order {
   readonly cases?: readonly unknown[] | undefined;
   /** [number of the running case, 1 while one runs] */
   readonly progress: Int32Array;
+  /** The running case as JSON: a line. */
+  readonly running: Uint8Array;
 }
 
 export interface Finding {
@@ -52,10 +54,11 @@ async function minimised<C>(fuzzer: Fuzzer<C>, failing: C): Promise<C> {
   return best;
 }
 
-async function work<C>(make: () => Promise<Fuzzer<C>>, { kind, seed, from, to, cases, progress }: Order) {
+async function work<C>(make: () => Promise<Fuzzer<C>>, { kind, seed, from, to, cases, progress, running }: Order) {
   const fuzzer = await make();
   for (let n = from; n < to; n++) {
     const one = cases ? (cases[n] as C) : await fuzzer.generate(new Chance(seed, kind, n));
+    new TextEncoder().encodeInto(`${JSON.stringify(one)}\n`, running);
     Atomics.store(progress, 0, n);
     Atomics.store(progress, 1, 1);
     const finding = await fuzzer.run(one);

@@ -375,7 +375,6 @@ export const mutants = [
     'bidirectional || options',
     'checkRecurrent: && becomes ||',
   ],
-  ['bindings/nn/recurrent/options.ts', "object' || value", "object' && value", ': || becomes &&'],
   ['bindings/nn/recurrent/recurrent.ts', 'in to && to.grad', 'in to || to.grad', 'runDirection: && becomes ||'],
   [
     'bindings/nn/recurrent/recurrent.ts',

@@ -99,6 +99,9 @@ export function spanMetrics(
 
 /** The smallest number of substitutions, deletions and insertions that turn one sequence into the other (Levenshtein 1966). */
 export function editDistance(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
+  for (const [name, value] of Object.entries({ a, b })) {
+    if (typeof value?.length !== 'number') check.fail(name, 'a list', value);
+  }
   let row = Int32Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = new Int32Array(b.length + 1);
