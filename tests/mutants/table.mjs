@@ -385,7 +385,6 @@ export const mutants = [
   ['bindings/nn/recurrent/state.ts', ', from + F), b', ', from - F), b', 'leave: + becomes -'],
   ['bindings/nn/rows.ts', 'column += x.F;', 'column -= x.F;', 'concat: += becomes -='],
   ['bindings/nn/rows.ts', '!== T || r.B !=', '!== T && r.B !=', 'sameBatch: || becomes &&'],
-  ['bindings/options.ts', 'if (!Object', 'if (Object', 'readOptions: if (! becomes if '],
   ['bindings/options.ts', '= null && !Array', '= null || !Array', 'isRecord: && becomes ||'],
   ['bindings/random.ts', '>>> 2) + n), next', '>>> 2) - n), next', 'permutation: + becomes -'],
   ['bindings/tape.ts', 'total += scale;', 'total -= scale;', 'lossOf: += becomes -='],
