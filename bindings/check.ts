@@ -98,6 +98,27 @@ export function oneOf<const T extends readonly string[]>(name: string, value: un
   throw typeof value === 'string' ? new RangeError(message + suggest(value, choices)) : new TypeError(message);
 }
 
+/** That a value is what the library makes, of any of its entries: it has this method. */
+export function made(name: string, value: unknown, method: string, expected: string): void {
+  if (typeof (value as Record<string, unknown> | null | undefined)?.[method] !== 'function')
+    fail(name, expected, value);
+}
+
+/** What layers are built with. */
+export function layer(builder: unknown, name: unknown): void {
+  made('builder', builder, 'parameter', 'the Builder that new Model gives');
+  text('name', name);
+}
+
+/** A model of layers, which trains it needs to be able to. */
+export function model(value: unknown): void {
+  made('model', value, 'valueAndGrad', 'a Model');
+}
+
+export function callback(name: string, value: unknown): void {
+  if (typeof value !== 'function') fail(name, 'a function', value);
+}
+
 /** That `options` is an object and has no option but the known ones. */
 export function options(name: string, given: unknown, known: readonly string[]): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) fail(name, 'an object of options', given);

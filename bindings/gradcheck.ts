@@ -50,6 +50,8 @@ export function gradcheck<L>(
   work: (tape: Tape, layers: L) => Minimised,
   options: { bound?: number; seed?: number } = {},
 ): GradientCheck {
+  check.model(model);
+  check.callback('work', work);
   check.options('gradcheck', options, ['bound', 'seed']);
   const { bound = 2e-3, seed = 1 } = options;
   check.number('bound', bound, 0);

@@ -2,7 +2,9 @@
  * Builds everything that is older than its sources: AssemblyScript to build/wasm, from it the generated files in
  * bindings/core/wasm, TypeScript to dist (the package) and build (the command line, tests, benchmarks, examples), and of it the entry for inference.
  *
- *     node tools/build.mjs [--quiet] [--package]    --package leaves out the modules that only tests and benchmarks use
+ *     node tools/build.mjs [--quiet] [--package] [--library]
+ *
+ * --package leaves out the modules that only tests and benchmarks use, --library what is compiled from tests, benchmarks and examples.
  */
 import { execFile } from 'node:child_process';
 import {
@@ -23,6 +25,7 @@ import { fileURLToPath } from 'node:url';
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const quiet = process.argv.includes('--quiet');
 const packageOnly = process.argv.includes('--package');
+const libraryOnly = process.argv.includes('--library');
 
 /** The modules that are in the package, and those of them that an entry also brings with it as text. */
 const PACKAGED = ['simd', 'relaxed', 'infer', 'quantized', 'quantized-relaxed'];
@@ -329,7 +332,7 @@ async function main() {
     writeFileSync(join(root, 'dist/wasm.d.ts'), WASM_TYPES);
     await bundle();
   }
-  if (existsSync(join(root, 'tests/tsconfig.json'))) {
+  if (!libraryOnly && existsSync(join(root, 'tests/tsconfig.json'))) {
     if (stale(['build/tests/.stamp'], [...files('cli', 'tests', 'bench', 'examples'), join(root, stamp)])) {
       for (const folder of ['cli', 'tests', 'bench', 'examples'])
         rmSync(join(root, 'build', folder), { recursive: true, force: true });

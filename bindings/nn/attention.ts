@@ -74,6 +74,7 @@ export class Attention {
     name: string,
     options: AttentionOptions,
   ) {
+    check.layer(builder, name);
     this.options = readOptions(name, OPTIONS, options);
     const { score, querySize: Fq, keySize: Fk, valueSize: Fv = Fk, scaled, attentionSize, output } = this.options;
     const additive = score === 'additive';
@@ -134,6 +135,7 @@ export class Attention {
   ): { context: Rows; weights: Rows; output: Rows | undefined } {
     const { querySize } = this.options;
     this.builder.accept(tape, query, querySize, 'query');
+    if (typeof keys !== 'object' || keys === null) check.fail('keys', 'rows, or what prepare gives', keys);
     const memory = 'projected' in keys ? keys : this.prepare(tape, keys, values);
     checkRows(tape, 'keys', memory.projected);
     checkRows(tape, 'values', memory.values);

@@ -56,6 +56,7 @@ export class Crf {
    * @throws TypeError, RangeError for invalid options
    */
   constructor(builder: Builder, name: string, options: CrfOptions) {
+    check.layer(builder, name);
     const { numClasses: K } = readOptions(name, OPTIONS, options);
     const initializer = { kind: 'uniform', bound: 0.1 } as const;
     this.#builder = builder;

@@ -34,6 +34,7 @@ export function dropout(
   options: { oneMask?: boolean | undefined } = {},
 ): Rows {
   checkRows(tape, 'x', x);
+  check.made('random', random, 'use', 'model.random');
   check.options('options', options, ['oneMask']);
   const oneMask = check.flag('oneMask', options.oneMask ?? false);
   checkRate('rate', rate);

@@ -44,6 +44,7 @@ export class Embedding {
    * @throws TypeError, RangeError for invalid options
    */
   constructor(builder: Builder, name: string, options: EmbeddingOptions) {
+    check.layer(builder, name);
     this.#builder = builder;
     this.options = readOptions(name, OPTIONS, options);
     const { vocabularySize: V, embeddingSize: E, paddingToken, initializer } = this.options;

@@ -62,6 +62,7 @@ export class Linear {
     name: string,
     options: LinearOptions,
   ) {
+    check.layer(builder, name);
     const { inputSize: I, outputSize: O, bias, weight, initializers } = readOptions(name, OPTIONS, options);
     this.inputSize = I;
     this.outputSize = O;
@@ -101,9 +102,9 @@ export class Linear {
    * @returns [T,B,O], with zeros past the end of a sequence
    */
   forward(tape: Tape, x: Rows): Rows {
-    const { runtime, core } = tape;
     const { inputSize: I, outputSize: O } = this;
     this.builder.accept(tape, x, I);
+    const { runtime, core } = tape;
     const R = x.T * x.B;
     const wanted = tape.training && (x.grad !== 0 || trains(this.weight, this.bias));
     const y = tape.rows(x.T, x.B, O, wanted, x.lengths);

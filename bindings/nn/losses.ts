@@ -299,8 +299,8 @@ export function crossEntropyLoss<R extends Reduction = 'mean'>(
 ): Reduced<R> {
   check.options('crossEntropyLoss', options, [...COMMON, 'weights', 'labelSmoothing']);
   const { weights, labelSmoothing = 0, upstream } = options;
-  const { runtime, core } = tape;
   const { T, B, F: V, ld, grad } = checkRows(tape, 'logits', logits);
+  const { runtime, core } = tape;
   const R = T * B;
   check.numbers('targets', targets, R, `[T=${T}, B=${B}]`, (i) => !live(logits, i));
   const classes = new Int32Array(R).fill(-1);

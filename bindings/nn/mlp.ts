@@ -49,6 +49,7 @@ export class MLP {
     name: string,
     options: MLPOptions,
   ) {
+    check.layer(builder, name);
     this.options = readOptions(name, OPTIONS, options);
     const { inputSize, outputSize, hiddenLayers } = this.options;
     const widths = [inputSize, ...hiddenLayers, outputSize];

@@ -106,9 +106,10 @@ export class Builder {
   }
 
   /** What each layer checks first: its model is alive and on the runtime of the tape, its input is of this pass and has F features. */
-  accept(tape: Tape, x?: Rows, F?: number, name = 'x'): void {
+  accept(tape: Tape, ...input: [] | [x: Rows, F?: number, name?: string]): void {
     this.alive();
-    if (x) checkRows(tape, name, x, F);
+    const [x, F, name = 'x'] = input;
+    if (input.length > 0) checkRows(tape, name, x as Rows, F);
     else checkTape(tape);
     if (tape.runtime !== this.runtime) throw new RangeError('tape: is on another runtime than the layer');
   }
@@ -197,7 +198,9 @@ export class Model<L> {
     build: (builder: Builder) => L,
     initialise = true,
   ) {
+    check.made('runtime', runtime, 'alloc', 'a Runtime');
     check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+    check.callback('build', build);
     const builder = new Builder(runtime, new Random(seed));
     this.#builder = builder;
     try {
@@ -271,6 +274,7 @@ export class Model<L> {
    * @param work what it returns must be plain numbers, for example what `read` gives: rows end with the pass
    */
   forward<T>(work: (tape: Tape, layers: L) => T): T {
+    check.callback('work', work);
     return this.#builder.forward((tape) => work(tape, this.layers));
   }
 
@@ -308,6 +312,7 @@ export class Model<L> {
   ): number {
     if (!Tape.training) return untrained();
     this.prepare();
+    check.callback('work', work);
     check.options('options', options, ['accumulate', 'also']);
     const { accumulate = false, also = [] } = options;
     check.flag('accumulate', accumulate);

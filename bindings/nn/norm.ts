@@ -40,6 +40,7 @@ export class LayerNorm {
    * @throws TypeError, RangeError for invalid options
    */
   constructor(builder: Builder, name: string, options: LayerNormOptions) {
+    check.layer(builder, name);
     const { inputSize: F } = readOptions(name, OPTIONS, options);
     this.inputSize = F;
     this.#builder = builder;
@@ -53,9 +54,9 @@ export class LayerNorm {
    * @returns [T,B,F], with zeros past the end of a sequence
    */
   forward(tape: Tape, x: Rows): Rows {
-    const { runtime, core } = tape;
     const { inputSize: F, weight, bias } = this;
     this.#builder.accept(tape, x, F);
+    const { runtime, core } = tape;
     const { T, B, ld } = x;
     const R = T * B;
     const wanted = tape.training && (x.grad !== 0 || trains(weight, bias));

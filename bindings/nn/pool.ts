@@ -121,6 +121,7 @@ export class AttentionPool {
    * @throws TypeError, RangeError for invalid options
    */
   constructor(builder: Builder, name: string, options: AttentionPoolOptions) {
+    check.layer(builder, name);
     const { inputSize: F, attentionSize: A } = readOptions(name, OPTIONS, options);
     this.#proj = new Linear(builder, `${name}.proj`, { inputSize: F, outputSize: A });
     this.#v = builder.parameter(`${name}.v`, [A], fanIn(A));
@@ -131,8 +132,8 @@ export class AttentionPool {
    * @returns output [1,B,F] and weights [1,B,T]
    */
   forward(tape: Tape, x: Rows): { output: Rows; weights: Rows } {
-    const { B } = x;
     const keys = this.#proj.forward(tape, x);
+    const { B } = x;
     // no query: the scores depend on the keys alone
     const query = tape.rows(1, B, keys.F, false);
     tape.runtime.f32.fill(0, query.at >>> 2, (query.at + B * query.ld) >>> 2);

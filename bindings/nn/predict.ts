@@ -43,8 +43,8 @@ export function softmaxRows(tape: Tape, logits: Rows): Float32Array {
  * ```
  */
 export function argmaxRows(tape: Tape, rows: Rows): Int32Array {
-  const { runtime } = tape;
   const { T, B, F: V, ld, lengths, at } = checkRows(tape, 'rows', rows);
+  const { runtime } = tape;
   const classes = runtime.take(4 * T * B);
   runtime.core.argmaxRows(classes, at, ld, lengths?.at ?? 0, T, B, V);
   return tape.readInts(classes, T * B);
@@ -89,8 +89,9 @@ export function checkSampling({ temperature, topK, topP }: SamplingOptions): Set
  * ```
  */
 export function sampleRows(tape: Tape, random: Random, logits: Rows, options: SamplingOptions = {}): Int32Array {
-  const { runtime } = tape;
+  check.made('random', random, 'use', 'model.random');
   const { T, B, F: V, ld, at } = checkRows(tape, 'logits', logits);
+  const { runtime } = tape;
   const { temperature, topK, topP } = readOptions('options', SAMPLING, options);
   const R = T * B;
   const classes = runtime.take(4 * R);
@@ -121,6 +122,7 @@ export function sampleRows(tape: Tape, random: Random, logits: Rows, options: Sa
  * ```
  */
 export function sampleBits(tape: Tape, random: Random, logits: Rows, temperature = 1): Float32Array {
+  check.made('random', random, 'use', 'model.random');
   const { T, B, F, ld, at } = checkRows(tape, 'logits', logits);
   check.number('temperature', temperature, 0);
   const bits = tape.rows(T, B, F, false);
@@ -149,8 +151,8 @@ export function sampleBits(tape: Tape, random: Random, logits: Rows, temperature
  * ```
  */
 export function topKRows(tape: Tape, logits: Rows, k: number): { classes: Int32Array; logProbabilities: Float32Array } {
-  const { runtime } = tape;
   const { T, B, F: V, ld, lengths, at } = checkRows(tape, 'logits', logits);
+  const { runtime } = tape;
   check.whole('k', k, 1, V);
   const n = T * B * k;
   const [classes, logs] = [runtime.take(4 * n), runtime.take(4 * n)];

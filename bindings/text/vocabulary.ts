@@ -50,9 +50,12 @@ export class Vocabulary {
    */
   static of(sequences: Iterable<string | readonly string[]>, options: VocabularyOptions = {}): Vocabulary {
     const { minCount, maxSize, unknown } = readOptions('Vocabulary.of', OF, options);
+    iterable('sequences', sequences);
     const counts = new Map<string, number>();
-    for (const sequence of sequences)
+    for (const sequence of sequences) {
+      iterable('a sequence', sequence);
       for (const token of sequence as Iterable<string>) counts.set(token, (counts.get(token) ?? 0) + 1);
+    }
     if (unknown !== undefined) counts.delete(unknown);
     const tokens = [...counts]
       .filter(([, count]) => count >= minCount)
@@ -102,4 +105,10 @@ export class Vocabulary {
   decode(ids: ArrayLike<number>): string {
     return Array.from(ids, (id) => this.tokens[id]).join(this.characters ? '' : ' ');
   }
+}
+
+function iterable(name: string, value: unknown): void {
+  if (typeof value === 'string') return;
+  if (typeof (value as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !== 'function')
+    check.fail(name, 'a list or a text', value);
 }

@@ -123,9 +123,13 @@ export async function* train<L>(
   optimizer: Optimizer,
   options: FitOptions,
   next: () => Batch<L>,
-  schedule: Schedule | null = options.schedule ? new Schedule(options.schedule) : null,
+  running?: Schedule | null,
 ): AsyncGenerator<Progress, void, void> {
+  check.model(model);
+  check.made('optimizer', optimizer, 'step', 'an Optimizer');
+  check.callback('next', next);
   const { steps, clipNorm, clipValue, signal } = readOptions('train', FIT, options);
+  const schedule = running === undefined && options.schedule ? new Schedule(options.schedule) : running;
   const { learningRate: base = optimizer.settings.learningRate } = options;
   const breather = new Breather();
   const began = performance.now();

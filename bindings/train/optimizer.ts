@@ -112,6 +112,7 @@ export class Optimizer {
     readonly model: Model<unknown>,
     options: OptimizerOptions = {},
   ) {
+    check.model(model);
     this.settings = settings(options);
     model.prepare();
     this.moments = Object.fromEntries(

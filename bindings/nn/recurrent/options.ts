@@ -18,8 +18,8 @@ import {
 import { checkInitializer } from '../initializer.js';
 
 const widths: Reader<number | readonly number[]> = (name, value) => {
-  if (typeof value !== 'object' || value === null) return check.whole(name, value);
-  const list = Array.from(value as ArrayLike<unknown>, (H, l) => check.whole(`${name}[${l}]`, H));
+  if (!Array.isArray(value)) return check.whole(name, value);
+  const list = Array.from(value, (H: unknown, l) => check.whole(`${name}[${l}]`, H));
   if (list.length === 0) throw new RangeError(`${name}: expected at least one`);
   return Object.freeze(list);
 };

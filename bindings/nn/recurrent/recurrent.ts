@@ -40,6 +40,7 @@ export class Recurrent implements Stack {
    * @throws TypeError, RangeError for invalid options
    */
   constructor(builder: Builder, name: string, options: RecurrentOptions) {
+    check.layer(builder, name);
     const checked = checkRecurrent(name, options);
     const { inputSize, bidirectional, merge = 'concat', reverse } = checked.options;
     this.#builder = builder;
@@ -108,6 +109,7 @@ export class Recurrent implements Stack {
     options: { carry?: number } = {},
   ): StateRows & { output: Rows } {
     check.options('forward', options, ['carry']);
+    checkRows(tape, 'x', x);
     const { carry = x.T } = options;
     if (carry !== x.T) {
       check.whole('carry', carry, 1, x.T);
@@ -124,16 +126,18 @@ export class Recurrent implements Stack {
    *
    * @param x [B,I]
    * @param state overwritten with the state after the step
-   * @param output [B,outputSize], overwritten; made if absent
-   * @returns output
+   * @param into [B,outputSize], overwritten; made if absent
+   * @returns the output, `into` if it was given
    */
-  step(x: ArrayLike<number>, state: State, output = new Float32Array(state.batch * this.outputSize)): Float32Array {
+  step(x: ArrayLike<number>, state: State, into?: Float32Array): Float32Array {
     if (this.bidirectional) throw new TypeError('step: a bidirectional layer needs the whole sequence; use forward');
+    checkLists(state);
     const { batch: B } = state;
-    if (x.length !== B * this.inputSize) {
-      check.fail('x', `[B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers`, x.length);
+    if (x?.length !== B * this.inputSize) {
+      check.fail('x', `[B=${B}, I=${this.inputSize}] = ${B * this.inputSize} numbers`, x?.length);
     }
     const size = B * this.outputSize;
+    const output = into === undefined ? new Float32Array(size) : into;
     if (output?.length !== size || !ArrayBuffer.isView(output)) {
       throw new RangeError(`output: expected a Float32Array of [B=${B}, P=${this.outputSize}] = ${size} numbers`);
     }
@@ -146,6 +150,7 @@ export class Recurrent implements Stack {
 
   /** Checks that a state is of B sequences, and of these layers. */
   #checkState(tape: Tape, state: State | StateRows, B: number): void {
+    checkLists(state);
     if (!isState(state)) for (const rows of [...state.h, ...state.c]) checkRows(tape, 'state', rows);
     const batch = isState(state) ? state.batch : (state.h[0]?.B ?? B);
     if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
@@ -163,7 +168,7 @@ export class Recurrent implements Stack {
   run(tape: Tape, x: Rows, state: State | StateRows | undefined, kept: boolean, carry = x.T) {
     const keep = Tape.training && kept; // gatewise/infer keeps nothing
     this.#builder.accept(tape, x, this.inputSize);
-    if (state) this.#checkState(tape, state, x.B);
+    if (state !== undefined) this.#checkState(tape, state, x.B);
     const { dropout, variationalDropout, merge = 'concat', reverse: backwards } = this.#checked.options;
     const { random } = this.#builder;
     const h: Rows[] = [];
@@ -280,6 +285,10 @@ export function inspect(
   shape: Shape,
   state?: State,
 ): Trace[] {
+  check.model(model);
+  check.made('recurrent', recurrent, 'run', 'a Recurrent');
+  if (typeof shape !== 'object' || shape === null) check.fail('shape', 'an object { T, B }', shape);
+  if (state !== undefined) checkLists(state);
   const { T, B, lengths } = shape;
   return model.forward((tape) => {
     const x = input(tape, values, { T, B, F: recurrent.inputSize, lengths });
@@ -322,4 +331,10 @@ function gatesOf(tape: Tape, direction: Direction, { z, T, B }: Call): Record<st
     }
   }
   return out;
+}
+
+/** That a state has lists of h and c. */
+function checkLists(state: State | StateRows): void {
+  const { h, c }: Partial<StateRows | State> = typeof state === 'object' && state !== null ? state : {};
+  if (!(Array.isArray(h) && Array.isArray(c))) check.fail('state', 'a State, or { h, c } of rows', state);
 }

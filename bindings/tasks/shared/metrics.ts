@@ -1,4 +1,5 @@
 /** Metrics of predictions: counts, and shares of them. */
+import * as check from '../../check.js';
 
 export interface ClassMetrics {
   readonly precision: number;
@@ -65,6 +66,7 @@ export interface Span {
 
 /** The spans that tags in BIO mark: `B-x` begins one, `I-x` continues it; an `I-x` with nothing to continue begins one. */
 export function spansOf(tags: readonly string[]): Span[] {
+  if (!Array.isArray(tags)) check.fail('tags', 'a list of tags', tags);
   const spans: { from: number; to: number; label: string }[] = [];
   tags.forEach((tag, t) => {
     if (!/^[BI]-/.test(tag)) return;
@@ -97,6 +99,9 @@ export function spanMetrics(
 
 /** The smallest number of substitutions, deletions and insertions that turn one sequence into the other (Levenshtein 1966). */
 export function editDistance(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
+  for (const [name, value] of Object.entries({ a, b })) {
+    if (typeof value?.length !== 'number') check.fail(name, 'a list', value);
+  }
   let row = Int32Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = new Int32Array(b.length + 1);

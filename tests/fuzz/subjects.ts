@@ -1,0 +1,175 @@
+/** A small model of every task, with data to train and to ask. */
+import type { Runtime } from 'gatewise';
+import * as tasks from 'gatewise/tasks';
+
+/** A run of any task. */
+export type AnyRun = PromiseLike<unknown> & AsyncIterable<unknown>;
+
+export interface AnyStream {
+  step(input: unknown): unknown;
+  clone(): AnyStream;
+  reset(): void;
+  save(): Uint8Array;
+}
+
+/** A task model whose data are not looked at by the compiler. */
+export interface AnyTask {
+  readonly runtime: Runtime;
+  readonly model: { readonly parameters: readonly { readonly name: string }[]; get(name: string): Float32Array };
+  fit(data: unknown, options?: unknown): AnyRun;
+  evaluate(data: unknown, options?: unknown): AnyRun;
+  predict(inputs: unknown, options?: unknown): AnyRun;
+  generate?(first?: unknown, second?: unknown): AnyRun;
+  stream?(saved?: unknown): AnyStream;
+  save(options?: unknown): Uint8Array;
+  summary(): unknown;
+  dispose(): void;
+}
+
+export interface AnyTaskClass {
+  readonly name: string;
+  createSync(options: unknown): AnyTask;
+  create(options: unknown): Promise<AnyTask>;
+  loadSync(bytes: unknown, options?: unknown): AnyTask;
+  load(bytes: unknown, options?: unknown): Promise<AnyTask>;
+}
+
+export interface Subject {
+  readonly Task: AnyTaskClass;
+  /** Made again at each call, so that a case may change it. */
+  options(): Record<string, unknown>;
+  data(): unknown;
+  inputs(): unknown[];
+  readonly fit: Record<string, unknown>;
+  readonly evaluate: Record<string, unknown>;
+  /** One step of a stream; undefined where there are no streams. */
+  readonly step?: unknown;
+  /** Arguments of `generate`; undefined where there is none. */
+  generate?(): unknown[];
+}
+
+const any = (Task: unknown) => Task as AnyTaskClass;
+const tokens = { vocabulary: 'abc', embeddingSize: 3, hiddenSize: 4, seed: 3 };
+const epochs = { epochs: 1, batchSize: 2 };
+const TEXT = 'abcabcaabbccabcabc';
+const SERIES = [1, 2, 4, 3, 5, 6, 8, 7, 9, 10, 12, 11, 13, 14];
+
+export const subjects: Readonly<Record<string, Subject>> = {
+  language: {
+    Task: any(tasks.LanguageModel),
+    options: () => ({ ...tokens, numLayers: 2 }),
+    data: () => TEXT,
+    inputs: () => ['ab', 'c'],
+    fit: { batchSize: 2, window: 3, steps: 2 },
+    evaluate: {},
+    step: 'a',
+    generate: () => [{ prompt: 'ab', length: 6, seed: 2 }],
+  },
+  classifier: {
+    Task: any(tasks.SequenceClassifier),
+    options: () => ({ ...tokens, cell: 'gru', classes: ['x', 'y'], hiddenLayers: [3] }),
+    data: () => [
+      { input: 'abca', label: 'x' },
+      { input: 'cb', label: 'y' },
+    ],
+    inputs: () => ['abca', 'b'],
+    fit: { ...epochs, schedule: { kind: 'cosine', warmup: 1, steps: 10 } },
+    evaluate: { batchSize: 2 },
+    step: 'ab',
+  },
+  labels: {
+    Task: any(tasks.SequenceClassifier),
+    options: () => ({ inputSize: 2, hiddenSize: 3, classes: ['x', 'y'], multiLabel: true, bidirectional: true }),
+    data: () => [
+      { input: Float32Array.of(1, 2, 3, 4), label: ['x'] },
+      { input: Float32Array.of(-1, 2), label: [] },
+    ],
+    inputs: () => [Float32Array.of(1, 2, 3, 4)],
+    fit: { ...epochs, optimizer: 'sgd', momentum: 0.9, learningRate: 0.1 },
+    evaluate: {},
+  },
+  regressor: {
+    Task: any(tasks.SequenceRegressor),
+    options: () => ({ inputSize: 1, hiddenSize: 3, outputSize: 2, cell: 'rnn' }),
+    data: () => [
+      { input: Float32Array.of(1, 2, 3), target: [1, 0.5] },
+      { input: Float32Array.of(3, 1), target: [0, 1] },
+    ],
+    inputs: () => [Float32Array.of(1, 2, 3)],
+    fit: { ...epochs, optimizer: 'rmsprop' },
+    evaluate: {},
+    step: Float32Array.of(1, 2),
+  },
+  tagger: {
+    Task: any(tasks.SequenceTagger),
+    options: () => ({ ...tokens, classes: { pos: ['n', 'v'], entity: ['B', 'I', 'O'] } }),
+    data: () => [{ input: 'abc', labels: { pos: ['n', 'v', 'n'], entity: ['B', 'I', 'O'] } }],
+    inputs: () => ['abca', 'b'],
+    fit: epochs,
+    evaluate: {},
+    step: 'b',
+  },
+  crf: {
+    Task: any(tasks.SequenceTagger),
+    options: () => ({ ...tokens, classes: ['n', 'v'], crf: true, cell: 'residual' }),
+    data: () => [{ input: 'abc', labels: ['n', 'v', 'n'] }],
+    inputs: () => ['abca', 'b'],
+    fit: epochs,
+    evaluate: {},
+  },
+  seq2seq: {
+    Task: any(tasks.Seq2Seq),
+    options: () => ({
+      source: { vocabulary: 'abc', embeddingSize: 3 },
+      target: 'xyz',
+      embeddingSize: 3,
+      hiddenSize: 4,
+      attention: 'general',
+    }),
+    data: () => [
+      { source: 'abc', target: 'xy' },
+      { source: 'c', target: 'z' },
+    ],
+    inputs: () => ['abc', 'c'],
+    fit: epochs,
+    evaluate: { maxLength: 4 },
+    generate: () => [['abc'], { maxLength: 4, seed: 2 }],
+  },
+  transcriber: {
+    Task: any(tasks.Transcriber),
+    options: () => ({ inputSize: 2, hiddenSize: 3, target: 'xy' }),
+    data: () => [{ input: Float32Array.of(1, 2, 3, 4, 5, 6), target: 'xy' }],
+    inputs: () => [Float32Array.of(1, 2, 3, 4, 5, 6)],
+    fit: epochs,
+    evaluate: { beamWidth: 2 },
+    step: Float32Array.of(1, 2, 3, 4),
+  },
+  generator: {
+    Task: any(tasks.SequenceGenerator),
+    options: () => ({ classes: ['x', 'y'], target: 'abc', embeddingSize: 3, hiddenSize: 4 }),
+    data: () => [
+      { input: 'x', target: 'ab' },
+      { input: 'y', target: 'cc' },
+    ],
+    inputs: () => ['x', 'y'],
+    fit: epochs,
+    evaluate: { maxLength: 4 },
+    generate: () => [['x'], { maxLength: 4, seed: 2 }],
+  },
+  forecaster: {
+    Task: any(tasks.Forecaster),
+    options: () => ({
+      window: 3,
+      horizon: 2,
+      hiddenSize: 3,
+      difference: 1,
+      trend: 'linear',
+      quantiles: [0.1, 0.5, 0.9],
+    }),
+    data: () => [...SERIES],
+    inputs: () => [[1, 2, 3, 4, 5, 6]],
+    fit: { ...epochs, schedule: { kind: 'plateau', factor: 0.5, patience: 1, every: 2 } },
+    evaluate: { from: 10 },
+    step: 2,
+  },
+};
