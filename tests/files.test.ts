@@ -221,11 +221,7 @@ test('an update that overflows leaves the last good weights, which are saved and
     ok(caught instanceof NonFiniteError, `${JSON.stringify(options)}: ${caught}`);
     is(caught.step, 1);
     is(caught.where, 'line.weight');
-    ok(
-      /^the update of line\.weight in step 1 is not finite; the model is as it was before that step/.test(
-        caught.message,
-      ),
-    );
+    ok(/^the update of line\.weight in step 1 is not finite; that step did not change the model/.test(caught.message));
     equal(everything(), before);
     is(optimizer.steps, 0);
     loadWeights(model, saveWeights(model));

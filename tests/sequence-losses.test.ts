@@ -302,8 +302,8 @@ test('ctc says what is wrong with its arguments, and where', () => {
   };
   const good = [[1], [2]];
   fails([[1]], {}, /^targets: expected 2 lists of labels, one per sequence, got 1$/, RangeError);
-  fails([[1], 2], {}, /^targets\[1\]\.length: expected a whole number, got undefined$/, TypeError);
-  fails([[1], null], {}, /^targets\[1\]\.length: expected a whole number, got undefined$/, TypeError);
+  fails([[1], 2], {}, /^targets\[1\]\.length: expected a whole number of at least 0, got undefined$/, TypeError);
+  fails([[1], null], {}, /^targets\[1\]\.length: expected a whole number of at least 0, got undefined$/, TypeError);
   fails(
     [[1, 3], []],
     {},

@@ -2,7 +2,7 @@
  * The share of bindings/ that ran, from what V8 wrote to a folder (NODE_V8_COVERAGE). Tests run the bundles of dist and the single files of
  * dist/bindings; the source maps of both lead to the same lines of TypeScript.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mergeProcessCovs } from '@bcoe/v8-coverage';
@@ -20,6 +20,8 @@ export async function coverage(folder) {
   });
   const all = istanbul.createCoverageMap();
   for (const { url, functions } of mergeProcessCovs(processes).result) {
+    // the command line has no map, and is not part of bindings/
+    if (!existsSync(`${fileURLToPath(url)}.map`)) continue;
     const path = fileURLToPath(url);
     const sourcemap = JSON.parse(readFileSync(`${path}.map`, 'utf8'));
     sourcemap.sourcesContent = sourcemap.sources.map((source) => readFileSync(join(dirname(path), source), 'utf8'));

@@ -58,7 +58,7 @@ function keysOf(value: Json): number {
  * Runs a check of what a file holds.
  *
  * @param what is put before the message
- * @throws FormatError in place of a TypeError or a RangeError
+ * @throws FormatError instead of a TypeError or a RangeError
  */
 export function checking<T>(what: string, check: () => T): T {
   try {

@@ -1,9 +1,16 @@
 /** Where a stream stands, as a safetensors file: `h.0`, `h.1` … and `c.0` … [B,F], layer by layer. */
+import * as check from '../check.js';
 import { FormatError } from '../errors.js';
 import { State } from '../nn/recurrent/state.js';
 import { readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
+/**
+ * Writes a state, for `loadState`.
+ *
+ * @throws TypeError for what is not a state
+ */
 export function saveState(state: State): Uint8Array<ArrayBuffer> {
+  if (!Array.isArray(state?.h) || !Array.isArray(state.c)) check.fail('state', 'a State', state);
   return writeSafetensors(stateTensors(state), {});
 }
 

@@ -1,6 +1,7 @@
 /** The parameters of a model of one's own as a safetensors file, by their PyTorch names. */
+import * as check from '../check.js';
 import { FormatError } from '../errors.js';
-import type { Model } from '../nn/model.js';
+import { Model } from '../nn/model.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
 /**
@@ -23,7 +24,11 @@ export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  return writeSafetensors(weightsOf(model), metadata);
+  return writeSafetensors(weightsOf(checkModel(model)), metadata);
+}
+
+function checkModel(model: Model<unknown>): Model<unknown> {
+  return model instanceof Model ? model : check.fail('model', 'a Model', model);
 }
 
 /** A copy of every parameter. */

@@ -168,7 +168,7 @@ export class Optimizer {
     });
     this.steps--;
     throw new NonFiniteError(
-      `the update of ${wrong.name} in step ${steps} is not finite; the model is as it was before that step. A lower learningRate may help`,
+      `the update of ${wrong.name} in step ${steps} is not finite; that step did not change the model. A lower learningRate may help`,
       steps,
       wrong.name,
     );
