@@ -1,9 +1,11 @@
 /** Where a stream stands, as a safetensors file: `h.0`, `h.1` … and `c.0` … [B,F], layer by layer. */
+import * as check from '../check.js';
 import { FormatError } from '../errors.js';
 import { State } from '../nn/recurrent/state.js';
 import { readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
 export function saveState(state: State): Uint8Array<ArrayBuffer> {
+  check.made('state', state, 'clone', 'a State');
   return writeSafetensors(stateTensors(state), {});
 }
 

@@ -1,4 +1,5 @@
 /** The parameters of a model of one's own as a safetensors file, by their PyTorch names. */
+import * as check from '../check.js';
 import { FormatError } from '../errors.js';
 import type { Model } from '../nn/model.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
@@ -23,6 +24,7 @@ export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
+  check.made('model', model, 'set', 'a Model');
   return writeSafetensors(weightsOf(model), metadata);
 }
 
@@ -44,6 +46,7 @@ export function loadWeights(
   bytes: Uint8Array | ArrayBuffer,
   { rename = {} }: { rename?: Readonly<Record<string, string>> } = {},
 ): Record<string, string> {
+  check.made('model', model, 'set', 'a Model');
   const { tensors, metadata } = readSafetensors(bytes);
   const { parameters } = model;
   const known = new Set(parameters.map(({ name }) => name));
