@@ -84,7 +84,8 @@ export function flag(name: string, value: unknown): boolean {
 
 export function signal(name: string, value: unknown): AbortSignal | undefined {
   const known =
-    value === undefined || (typeof value === 'object' && typeof (value as AbortSignal | null)?.aborted === 'boolean');
+    value === undefined ||
+    (typeof value === 'object' && typeof (value as AbortSignal | null)?.throwIfAborted === 'function');
   return known ? (value as AbortSignal | undefined) : fail(name, 'an AbortSignal', value);
 }
 

@@ -7,6 +7,7 @@ import {
   Attention,
   activation,
   add,
+  type Builder,
   bceWithLogitsLoss,
   Crf,
   concat,
@@ -31,10 +32,12 @@ import {
   State,
   saveWeights,
   type Tape,
+  train,
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
+import { rejects } from './support/rejects.js';
 
 const shape = { T: 1, B: 1, F: 4 };
 const values = [0.5, -1, 2, 0.25];
@@ -543,6 +546,61 @@ test('typed arrays and buffers of another realm are accepted, and states of the 
     equal(entry.layers.step(values, mine), model.layers.step(values, theirs));
     equal(mine.h, theirs.h);
   }
+  runtime.dispose();
+});
+
+test('layers are made while new Model builds, and at no other time', async () => {
+  const runtime = await Runtime.create();
+  const neighbour = new Model(runtime, 9, (b) => new Linear(b, 'n', { inputSize: 2, outputSize: 2 }));
+  const before = [...neighbour.get('n.weight')];
+  const used = runtime.memory().bytesInUse;
+  throws(
+    () => new Model(runtime, 1, async (b) => new Linear(b, 'late', { inputSize: 200, outputSize: 200 })),
+    /build: expected a function that returns layers, not a promise/,
+  );
+  let kept: Builder | undefined;
+  const model = new Model(runtime, 1, (b) => {
+    kept = b;
+    return new Linear(b, 'l', { inputSize: 2, outputSize: 2 });
+  });
+  throws(
+    () => new Linear(kept as Builder, 'late', { inputSize: 2, outputSize: 2 }),
+    /late\.weight: layers can only be made/,
+  );
+  model.dispose();
+  is(runtime.memory().bytesInUse, used);
+  equal([...neighbour.get('n.weight')], before);
+  runtime.dispose();
+});
+
+test('weights cannot change while gradients are computed, nor can the optimizer of another model train', async () => {
+  const runtime = await Runtime.create();
+  const build = (b: Builder) => new Linear(b, 'l', { inputSize: 1, outputSize: 1 });
+  const [a, b] = [new Model(runtime, 1, build), new Model(runtime, 2, build)];
+  const optimizer = new Optimizer(a, { optimizer: 'sgd' });
+  const loss = (tape: Tape, layer: Linear) =>
+    mseLoss(tape, layer.forward(tape, input(tape, [1], { T: 1, B: 1, F: 1 })), [2]);
+  a.valueAndGrad(loss);
+  const gradient = a.gradient('l.weight');
+  for (const change of [() => a.set('l.weight', [5]), () => optimizer.step(), () => a.freeze('l')]) {
+    throws(
+      () =>
+        a.valueAndGrad((tape, layer) => {
+          const value = loss(tape, layer);
+          change();
+          return value;
+        }),
+      /parameters cannot be changed while valueAndGrad runs/,
+    );
+  }
+  a.valueAndGrad(loss);
+  equal(a.gradient('l.weight'), gradient);
+  const first = async (work: AsyncGenerator<unknown>) => void (await work.next());
+  await rejects(first(train(b, optimizer, { steps: 1 }, () => ({ loss }))), /optimizer: is of another model/);
+  await rejects(
+    first(train(a, optimizer, { steps: 1 }, () => undefined as never)),
+    /next: what it returns: expected \{ loss \}/,
+  );
   runtime.dispose();
 });
 

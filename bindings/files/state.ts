@@ -10,7 +10,7 @@ import { readSafetensors, type Tensor, writeSafetensors } from './safetensors.js
  * @throws TypeError for what is not a state
  */
 export function saveState(state: State): Uint8Array<ArrayBuffer> {
-  if (!Array.isArray(state?.h) || !Array.isArray(state.c)) check.fail('state', 'a State', state);
+  check.made('state', state, 'clone', 'a State');
   return writeSafetensors(stateTensors(state), {});
 }
 

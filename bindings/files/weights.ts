@@ -1,7 +1,7 @@
 /** The parameters of a model of one's own as a safetensors file, by their PyTorch names. */
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
-import { Model } from '../nn/model.js';
+import type { Model } from '../nn/model.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
 /**
@@ -24,11 +24,8 @@ export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  return writeSafetensors(weightsOf(checkModel(model)), metadata);
-}
-
-function checkModel(model: Model<unknown>): Model<unknown> {
-  return model instanceof Model ? model : check.fail('model', 'a Model', model);
+  check.made('model', model, 'set', 'a Model');
+  return writeSafetensors(weightsOf(model), metadata);
 }
 
 /** A copy of every parameter. */
@@ -49,6 +46,7 @@ export function loadWeights(
   bytes: Uint8Array | ArrayBuffer,
   { rename = {} }: { rename?: Readonly<Record<string, string>> } = {},
 ): Record<string, string> {
+  check.made('model', model, 'set', 'a Model');
   const { tensors, metadata } = readSafetensors(bytes);
   const { parameters } = model;
   const known = new Set(parameters.map(({ name }) => name));

@@ -56,6 +56,8 @@ export class Builder {
   /** Grows with every change of the parameters; packed copies are then made again. */
   version = 0;
   disposed = false;
+  /** Whether `new Model` has returned: its layers are then complete. */
+  complete = false;
 
   constructor(
     readonly runtime: Runtime,
@@ -69,6 +71,7 @@ export class Builder {
    * @throws RangeError if the name is taken, or is `__metadata__`, which files use
    */
   parameter(name: string, shape: readonly number[], start: Initializer | Start): Parameter {
+    if (this.complete) throw new Error(`${name}: layers can only be made while new Model runs its build function`);
     if (check.text('name', name) === '__metadata__')
       throw new RangeError("name: '__metadata__' is reserved by the format of files");
     if (this.find(name)) throw new RangeError(`name: duplicate parameter ${check.show(name)}`);
@@ -205,6 +208,9 @@ export class Model<L> {
     this.#builder = builder;
     try {
       this.layers = build(builder);
+      if (typeof (this.layers as { then?: unknown } | null | undefined)?.then === 'function')
+        check.fail('build', 'a function that returns layers, not a promise', build);
+      builder.complete = true;
       this.#parameters = builder.parameters;
       this.slabBytes = this.#parameters.reduce((n, p) => n + align(4 * p.size), 0);
       this.slab = builder.alloc(this.slabBytes, 'parameters');
@@ -229,6 +235,11 @@ export class Model<L> {
   /** The random streams of dropout, shuffling and sampling. */
   get random(): Random {
     return this.#builder.random;
+  }
+
+  /** For authors of optimizers: throws while `valueAndGrad` runs, when parameters must not change. */
+  idle(): void {
+    if (this.#training) throw new Error('parameters cannot be changed while valueAndGrad runs');
   }
 
   /** For authors of optimizers: to be called after the parameters have changed. */
@@ -262,6 +273,7 @@ export class Model<L> {
    * @throws RangeError, and the parameter is unchanged, if their number differs or one is not finite
    */
   set(name: string, values: ArrayLike<number>): void {
+    this.idle();
     const { at, size, shape } = this.parameter(name);
     check.numbers(name, values, size, `[${shape.join(', ')}]`);
     this.runtime.write(at, values);
@@ -462,6 +474,7 @@ export class Model<L> {
   }
 
   #setFrozen(names: readonly string[], frozen: boolean): void {
+    this.idle();
     const chosen = names.map((name) => {
       const prefix = `${check.text('names', name)}.`;
       const found = this.parameters.filter((p) => p.name === name || p.name.startsWith(prefix));

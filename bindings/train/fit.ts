@@ -128,6 +128,7 @@ export async function* train<L>(
   check.model(model);
   check.made('optimizer', optimizer, 'step', 'an Optimizer');
   check.callback('next', next);
+  if (optimizer.model !== model) throw new RangeError('optimizer: is of another model than the one that is trained');
   const { steps, clipNorm, clipValue, signal } = readOptions('train', FIT, options);
   const schedule = running === undefined && options.schedule ? new Schedule(options.schedule) : running;
   const { learningRate: base = optimizer.settings.learningRate } = options;
@@ -137,6 +138,7 @@ export async function* train<L>(
   for (let made = 1; made <= steps; made++) {
     signal?.throwIfAborted();
     const batch = next();
+    if (typeof batch?.loss !== 'function') check.fail('next: what it returns', '{ loss }, a function', batch);
     const loss = model.valueAndGrad(batch.loss);
     const gradientNorm = clip(model, optimizer.steps + 1, loss, clipNorm, clipValue);
     const learningRate = schedule?.rate(base) ?? base;

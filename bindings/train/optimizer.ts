@@ -135,6 +135,7 @@ export class Optimizer {
   step(learningRate = this.settings.learningRate): void {
     check.number('learningRate', learningRate, 0);
     const { model } = this;
+    model.idle();
     const ranges = trainedRanges(model.parameters, model.slabBytes);
     const careful = !this.#bounded(learningRate);
     const before = careful ? this.#copy() : null;

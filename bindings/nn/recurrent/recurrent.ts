@@ -157,7 +157,7 @@ export class Recurrent implements Stack {
     const sizes = this.stateSizes;
     for (const kind of ['h', 'c'] as const) {
       const want = sizes[kind];
-      const have = state[kind].map((s) => ('length' in s ? s.length / B : s.F));
+      const have = state[kind].map((s) => (ArrayBuffer.isView(s) ? s.length / B : s.F));
       if (want.length && want.join() !== have.join()) {
         throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, got [${have}]`);
       }
