@@ -132,37 +132,52 @@ export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable
   }
 }
 
-/** Lets the event loop turn once in a while, so that a page stays alive. */
+/** The longest time between two turns of the event loop, in ms, if steps are shorter: a frame of a page has 16.7. */
+const FRAME = 16;
+
+/** Lets the event loop turn, so that a page can draw its frames. */
 export class Breather {
-  #last = performance.now();
+  #last: number;
+  #step: number;
 
-  constructor(readonly everyMs = 12) {}
+  /** @param loop the clock in ms, and a turn of the event loop */
+  constructor(readonly loop: { now(): number; turn(): Promise<void> } = { now: () => performance.now(), turn }) {
+    this.#last = this.#step = loop.now();
+  }
 
+  /** To be called after each step; waits if another step as long as this one would exceed a frame. */
   async breathe(): Promise<void> {
-    if (performance.now() - this.#last < this.everyMs) return;
-    await turn();
-    this.#last = performance.now();
+    const now = this.loop.now();
+    const step = now - this.#step;
+    this.#step = now;
+    if (now - this.#last + step <= FRAME) return;
+    await this.loop.turn();
+    this.#last = this.#step = this.loop.now();
   }
 }
 
+interface Host {
+  readonly document?: unknown;
+  readonly setImmediate?: (f: () => void) => void;
+  readonly setTimeout: (f: () => void) => unknown;
+  readonly MessageChannel?: typeof globalThis.MessageChannel;
+}
+
 /**
- * The next turn of the event loop: no microtask, without the 4 ms that browsers add to nested timeouts, and not scheduler.yield(),
- * whose continuation goes before the timers of the page and starves them.
+ * The next turn of the event loop. In a page it is a timer: messages alone starve the frames of Firefox, and the continuation of
+ * scheduler.yield() goes before the timers of the page. Elsewhere it is faster: timers wait for 4 ms when they are nested.
  */
-function turn(): Promise<void> {
-  const { setImmediate, MessageChannel } = globalThis as {
-    setImmediate?: (f: () => void) => void;
-    MessageChannel?: typeof globalThis.MessageChannel;
-  };
+export function turn(host: Host = globalThis as Host): Promise<void> {
+  const { document, setImmediate, MessageChannel } = host;
   return new Promise((resolve) => {
     if (setImmediate) setImmediate(resolve);
-    else if (MessageChannel) {
+    else if (MessageChannel && !document) {
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = () => {
         port1.close();
         resolve();
       };
       port2.postMessage(0);
-    } else setTimeout(resolve);
+    } else host.setTimeout(resolve);
   });
 }

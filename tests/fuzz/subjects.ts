@@ -44,7 +44,7 @@ export interface Subject {
   readonly evaluate: Record<string, unknown>;
   /** One step of a stream; undefined where there are no streams. */
   readonly step?: unknown;
-  /** Arguments of `generate`; undefined where there is none. */
+  /** Arguments of `generate`; undefined where it is not there. */
   generate?(): unknown[];
 }
 
