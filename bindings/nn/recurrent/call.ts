@@ -10,7 +10,6 @@
  * Forward, the bits are those of the product row by row; backward, the same sums are made in another order.
  */
 import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
-import { block, extend } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
 import { type Rows, Tape, type Unique } from '../../tape.js';
 import { gradientAt, type Parameter } from '../model.js';
@@ -75,7 +74,7 @@ export function prepare(
   { reverse, keep: kept }: { reverse: boolean; keep: boolean },
 ): Call {
   const { runtime } = tape;
-  const { settings, I, H, P, ldz, ldh, ldc, ldextra, parts } = layer;
+  const { settings, H, P, ldz, ldh, ldc, ldextra, parts } = layer;
   const { cell, options } = settings;
   const { variationalDropout, zoneoutHidden, zoneoutCell, weightDrop } = options;
   const keep = Tape.training && kept; // gatewise/infer keeps nothing
@@ -117,58 +116,40 @@ export function prepare(
   const normX = layer.gainX ? runtime.take(chunk * B * layer.xPanels * LINE) : 0;
   const normH = layer.gainH ? runtime.take(rows * layer.hPanels * LINE) : 0;
 
-  const s = block(
-    runtime,
-    Seq.fields,
-    {
-      [Seq.cell]: cell.code,
-      [Seq.T]: T,
-      [Seq.B]: B,
-      [Seq.I]: I,
-      [Seq.H]: H,
-      [Seq.P]: P,
-      [Seq.reverse]: reverse ? 1 : 0,
-      [Seq.keep]: keep ? 1 : 0,
-      [Seq.chunk]: chunk,
-      [Seq.zeroStart]: zeroStart ? 1 : 0,
-      [Seq.lengths]: x.lengths?.at ?? 0,
-      [Seq.x]: unique ? 0 : x.at,
-      [Seq.ldx]: x.ld,
-      [Seq.h]: h,
-      [Seq.ldh]: ldh,
-      [Seq.c]: c,
-      [Seq.ldc]: ldc,
-      [Seq.z]: z,
-      [Seq.ldz]: ldz,
-      [Seq.extra]: extra,
-      [Seq.ldextra]: ldextra,
-      [Seq.wx]: weights.wx,
-      [Seq.wh]: wh,
-      [Seq.wr]: wr,
-      [Seq.bias]: weights.bias,
-      [Seq.xPanels]: layer.xPanels,
-      [Seq.hColumn]: layer.hColumn,
-      [Seq.hPanels]: layer.hPanels,
-      [Seq.zPanels]: layer.zPanels,
-      [Seq.keptC]: keptC,
-      ...(tape.training && {
-        [Seq.mask]: hMask,
-        [Seq.masked]: masked,
-        [Seq.zoneHMask]: zoneHMask,
-        [Seq.zoneCMask]: zoneCMask,
-      }),
-      ...(normX && {
-        ...layer.gainRows(),
-        [Seq.columns]: layer.gates.length * H,
-        [Seq.normX]: normX,
-        [Seq.normH]: normH,
-        [Seq.rootX]: runtime.take(4 * chunk * B),
-        [Seq.rootH]: normH && runtime.take(4 * rows),
-      }),
-      ...layer.ownFields,
-    },
-    { [Seq.zoneH]: zoneoutHidden, [Seq.zoneC]: c ? zoneoutCell : 0, ...layer.ownFloats },
-  );
+  const rootX = normX && runtime.take(4 * chunk * B);
+  const rootH = normH && runtime.take(4 * rows);
+  const from = unique ? 0 : x.at; // may look up rows, and so take memory
+  const s = runtime.take(4 * Seq.fields);
+  // nothing below takes memory, so that the view stays valid
+  const { i32 } = runtime;
+  const f = s >>> 2;
+  i32.set(layer.fields, f);
+  i32[f + Seq.T] = T;
+  i32[f + Seq.B] = B;
+  i32[f + Seq.reverse] = reverse ? 1 : 0;
+  i32[f + Seq.keep] = keep ? 1 : 0;
+  i32[f + Seq.chunk] = chunk;
+  i32[f + Seq.zeroStart] = zeroStart ? 1 : 0;
+  i32[f + Seq.lengths] = x.lengths?.at ?? 0;
+  i32[f + Seq.x] = from;
+  i32[f + Seq.ldx] = x.ld;
+  i32[f + Seq.h] = h;
+  i32[f + Seq.c] = c;
+  i32[f + Seq.z] = z;
+  i32[f + Seq.extra] = extra;
+  i32[f + Seq.wh] = wh;
+  i32[f + Seq.wr] = wr;
+  i32[f + Seq.keptC] = keptC;
+  i32[f + Seq.normX] = normX;
+  i32[f + Seq.normH] = normH;
+  i32[f + Seq.rootX] = rootX;
+  i32[f + Seq.rootH] = rootH;
+  if (tape.training) {
+    i32[f + Seq.mask] = hMask;
+    i32[f + Seq.masked] = masked;
+    i32[f + Seq.zoneHMask] = zoneHMask;
+    i32[f + Seq.zoneCMask] = zoneCMask;
+  }
 
   const slot = B * ldh;
   const [first, last] = reverse ? [T, 0] : [0, T];
@@ -269,23 +250,26 @@ export function backward(
   const dgainX = zeros(layer.gainX, layer.xPanels * LINE);
   const dgainH = zeros(layer.gainH, layer.hPanels * LINE);
   const dextras = layer.extras.map(({ rows }) => runtime.takeZeroed(rows.length * ldc));
-  extend(runtime, call.s, {
-    [Seq.wxT]: wxT,
-    [Seq.whT]: whT,
-    [Seq.wrT]: wrT,
-    [Seq.dy]: dy,
-    [Seq.lddy]: ldh,
-    [Seq.dh]: dh,
-    [Seq.dc]: dc,
-    [Seq.scratch]: room(wrT, Math.max(ldh, ldc)),
-    [Seq.dmasked]: room(kept.masked, ldh),
-    [Seq.keptH]: room(settings.options.zoneoutHidden, ldh),
-    [Seq.dx]: unique ? 0 : x.grad,
-    [Seq.lddx]: x.ld,
-    [Seq.dgainX]: dgainX,
-    [Seq.dgainH]: dgainH,
-    ...Object.fromEntries(layer.extras.map(({ gradient }, i) => [Seq.own + gradient, dextras[i]])),
-  });
+  const scratch = room(wrT, Math.max(ldh, ldc));
+  const dmasked = room(kept.masked, ldh);
+  const keptH = room(settings.options.zoneoutHidden, ldh);
+  const { i32 } = runtime;
+  const f = call.s >>> 2;
+  i32[f + Seq.wxT] = wxT;
+  i32[f + Seq.whT] = whT;
+  i32[f + Seq.wrT] = wrT;
+  i32[f + Seq.dy] = dy;
+  i32[f + Seq.lddy] = ldh;
+  i32[f + Seq.dh] = dh;
+  i32[f + Seq.dc] = dc;
+  i32[f + Seq.scratch] = scratch;
+  i32[f + Seq.dmasked] = dmasked;
+  i32[f + Seq.keptH] = keptH;
+  i32[f + Seq.dx] = unique ? 0 : x.grad;
+  i32[f + Seq.lddx] = x.ld;
+  i32[f + Seq.dgainX] = dgainX;
+  i32[f + Seq.dgainH] = dgainH;
+  layer.extras.forEach(({ gradient }, i) => (i32[f + Seq.own + gradient] = dextras[i]));
   core.recurrentBackward(call.s);
   const sums = unique ? uniqueGradient(layer, tape, call, unique, wxT) : call.z;
   if (!layer.trained) return;

@@ -73,7 +73,8 @@ export class Direction {
   readonly ldextra: number;
   /** The cell's own fields of the block: its settings, offsets in a row of what it keeps, addresses of its extras. */
   readonly ownFields: Fields;
-  readonly ownFloats: Fields;
+  /** All fields of the block that are the same in each call; a call copies them. */
+  readonly fields: Int32Array;
   readonly #wx: number;
   readonly #wh: number;
   readonly #wr: number;
@@ -152,8 +153,38 @@ export class Direction {
     this.extras = allExtras.map((extra) => ({ ...extra, at: place(extra) }));
     for (const { field, at } of this.extras) ownFields[Seq.own + field] = at;
     this.ownFields = ownFields;
-    this.ownFloats = inBlock(cell.floats?.(own));
     this.#gains = alloc(layerNorm ? 2 * (this.xPanels + this.hPanels) * LINE : 0, 'norm');
+    this.fields = this.#fields(inBlock(cell.floats?.(own)));
+  }
+
+  #fields(ownFloats: Fields): Int32Array {
+    const { cell, options } = this.settings;
+    const ints = Object.entries({
+      [Seq.cell]: cell.code,
+      [Seq.I]: this.I,
+      [Seq.H]: this.H,
+      [Seq.P]: this.P,
+      [Seq.ldh]: this.ldh,
+      [Seq.ldc]: this.ldc,
+      [Seq.ldz]: this.ldz,
+      [Seq.ldextra]: this.ldextra,
+      [Seq.wx]: this.#wx,
+      [Seq.wh]: this.#wh,
+      [Seq.wr]: this.#wr,
+      [Seq.bias]: this.#bias,
+      [Seq.xPanels]: this.xPanels,
+      [Seq.hColumn]: this.hColumn,
+      [Seq.hPanels]: this.hPanels,
+      [Seq.zPanels]: this.zPanels,
+      ...(this.gainX && { ...this.gainRows(), [Seq.columns]: this.gates.length * this.H }),
+      ...this.ownFields,
+    });
+    const zoneC = cell.hasC ? options.zoneoutCell : 0;
+    const floats = Object.entries({ [Seq.zoneH]: options.zoneoutHidden, [Seq.zoneC]: zoneC, ...ownFloats });
+    const fields = new Int32Array(Seq.fields);
+    for (const [field, value] of ints) fields[Number(field)] = value;
+    for (const [field, value] of floats) new Float32Array(fields.buffer)[Number(field)] = value;
+    return fields;
   }
 
   /** Whether the running pass computes the gradient of any of its parameters. */

@@ -3,7 +3,7 @@ import { Merge } from '../../../assembly/layout.js';
 import * as check from '../../check.js';
 import { checkRows, type Rows, Tape } from '../../tape.js';
 import { dropout as dropoutLayer } from '../dropout.js';
-import { input, type Shape } from '../input.js';
+import { checkNumbers, enterRows, input, type Shape } from '../input.js';
 import type { Builder, Model } from '../model.js';
 import { backward, type Call, prepare, type Stack } from './call.js';
 import { Direction } from './direction.js';
@@ -142,7 +142,9 @@ export class Recurrent implements Stack {
       throw new RangeError(`output: expected a Float32Array of [B=${B}, P=${this.outputSize}] = ${size} numbers`);
     }
     return this.#builder.forward((tape) => {
-      const rows = input(tape, x, { T: 1, B, F: this.inputSize });
+      const shape = { T: 1, B, lengths: undefined };
+      checkNumbers('values', x, shape, this.inputSize, false, Infinity);
+      const rows = enterRows(tape, x, shape, this.inputSize);
       leave(tape, output, this.run(tape, rows, state, false).output);
       return output;
     });
@@ -154,13 +156,20 @@ export class Recurrent implements Stack {
     if (!isState(state)) for (const rows of [...state.h, ...state.c]) checkRows(tape, 'state', rows);
     const batch = isState(state) ? state.batch : (state.h[0]?.B ?? B);
     if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
-    const sizes = this.stateSizes;
+    const features = (s: Float32Array | Rows) => (ArrayBuffer.isView(s) ? s.length / B : s.F);
     for (const kind of ['h', 'c'] as const) {
-      const want = sizes[kind];
-      const have = state[kind].map((s) => (ArrayBuffer.isView(s) ? s.length / B : s.F));
-      if (want.length && want.join() !== have.join()) {
-        throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, got [${have}]`);
-      }
+      // checked at each step of a stream: no lists are made unless something is wrong
+      const list = state[kind];
+      const size = ({ P, H }: Direction) => (kind === 'h' ? P : H);
+      if (kind === 'c' && !this.#hasC) continue;
+      const { directions } = this;
+      let same = list.length === directions.length;
+      for (let i = 0; same && i < list.length; i++) same = features(list[i]) === size(directions[i]);
+      if (same) continue;
+      const have = Array.from<Float32Array | Rows, number>(list, features);
+      throw new RangeError(
+        `state: expected ${kind} of [${directions.map(size)}] features, layer by layer, got [${have}]`,
+      );
     }
   }
 

@@ -48,7 +48,14 @@ export type Slot = Pick<Rows, 'at' | 'ld' | 'B' | 'F'>;
 /** Writes an initial state to its slot. */
 export function enter(tape: Tape, { at, ld, B, F }: Slot, values: Initial): void {
   const { f32, core } = tape.runtime;
-  f32.fill(0, at >>> 2, (at + B * ld) >>> 2);
+  const first = at >>> 2;
+  if (values && B === 1 && !('ld' in values) && !('shape' in values)) {
+    // a step of a stream
+    f32.set(values, first);
+    for (let i = first + F; i < first + ld / 4; i++) f32[i] = 0;
+    return;
+  }
+  f32.fill(0, first, first + (B * ld) / 4);
   if (!values) return;
   if ('ld' in values) core.rowsAdd(at, ld, values.at, values.ld, B, F);
   else {
