@@ -61,6 +61,7 @@ const TASKS: Readonly<Record<string, Open>> = {
   forecaster: async (bytes, from) =>
     opened(await tasks.Forecaster.load(bytes, from), (m, x, o) => m.predict(x as readonly tasks.Series[], o), [
       'steps',
+      'start',
     ]),
 };
 

@@ -21,6 +21,12 @@ A result does not depend on the other lines, so parts of a file can be predicted
       default: '100',
     },
     steps: { kind: 'whole', low: 1, value: 'N', help: 'steps to predict (forecaster)', default: 'the horizon' },
+    start: {
+      kind: 'whole',
+      low: 0,
+      value: 'N',
+      help: 'number of the first step of each history, counted from the start of the training series (forecaster with a trend)',
+    },
     build: {
       kind: 'choice',
       value: 'NAME',
@@ -36,6 +42,7 @@ const LIBRARY: Readonly<Record<string, string>> = {
   'beam-width': 'beamWidth',
   'max-length': 'maxLength',
   steps: 'steps',
+  start: 'start',
 };
 
 interface Line {

@@ -72,7 +72,7 @@ export const example: Example = {
     const date = (t: number) => new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + t)).toISOString();
     const rows: object[] = [];
     for (let origin = from; origin + YEAR <= values.length; origin += YEAR) {
-      const [{ point, quantiles = [] }] = await model.predict([values.slice(0, origin)]);
+      const [{ point, quantiles = [] }] = await model.predict([values.slice(0, origin)], { start: 0 });
       point.forEach((said, k) => {
         const t = origin + k;
         rows.push({ date: date(t), truth: values[t], said, low: quantiles[0][k], high: quantiles[2][k] });

@@ -105,7 +105,7 @@ test('quantiles are in order, and hold about the share of values that they say',
     coverage?.forEach((share, i) => {
       ok(Math.abs(share - [0.1, 0.5, 0.9][i]) < 0.1, `${method}: ${share}`);
     });
-    const [{ point, quantiles = [] }] = await model.predict([series]);
+    const [{ point, quantiles = [] }] = await model.predict([series], { start: 0 });
     equal(point, quantiles[1]);
     for (let k = 0; k < 6; k++) ok(quantiles[0][k] <= quantiles[1][k] && quantiles[1][k] <= quantiles[2][k]);
   }
@@ -134,7 +134,7 @@ test('a straight line is continued as one: scaling and its inverse are exact', a
     // nothing is left to learn, and weights of zero say so
     for (const { name, size } of model.model.parameters) model.model.set(name, new Float32Array(size));
     const want = Float64Array.from({ length: 9 }, (_, k) => 3 - 0.25 * (80 + k));
-    const [{ point }] = await model.predict([line]);
+    const [{ point }] = await model.predict([line], { start: 0 });
     ok(
       point.every((v, k) => Math.abs(v - want[k]) < 1e-9),
       `${point}`,
@@ -173,8 +173,8 @@ test('several variables, of which some are predicted: one that leads another is 
 test('recursive continues past its horizon; a longer forecast begins like a shorter one', async () => {
   using model = await Forecaster.create({ ...SMALL, method: 'recursive', trend: 'linear' });
   await model.fit(SERIES, { ...FIT, epochs: 15 });
-  const [{ point: short }] = await model.predict([SERIES]);
-  const [{ point: long }] = await model.predict([SERIES], { steps: 36 });
+  const [{ point: short }] = await model.predict([SERIES], { start: 0 });
+  const [{ point: long }] = await model.predict([SERIES], { steps: 36, start: 0 });
   is(long.length, 36);
   equal(long.slice(0, 6), short);
   ok(long.every((v, k) => Math.abs(v - (10 + 0.05 * (500 + k) + Math.sin((2 * Math.PI * (500 + k)) / PERIOD))) < 0.6));
@@ -192,7 +192,7 @@ for (const method of ['direct', 'recursive'] as const) {
     equal(again.scaling, half.scaling);
     await again.fit(SERIES, { ...FIT, to: 150, epochs: 2 });
     ok(same(whole.save(), again.save()));
-    equal(await again.predict([SERIES]), await whole.predict([SERIES]));
+    equal(await again.predict([SERIES], { start: 0 }), await whole.predict([SERIES], { start: 0 }));
   });
 
   test(`${method}: forecasts of a batch are those made one by one`, async () => {
@@ -241,6 +241,14 @@ for (const options of [
     one.reset();
     for (const value of all) last = one.step(value);
     equal(last, want);
+    if (options.trend) {
+      const wanted = /^start: with trend 'linear', expected the number of the first step, .*got undefined$/;
+      throws(() => model.predict([all]), wanted);
+      throws(() => model.stream(), wanted);
+      const continued = model.stream(one.save());
+      continued.reset();
+      throws(() => continued.step(1), wanted);
+    }
     throws(() => one.step(Number.NaN), /values\[0\]: expected a finite number, got NaN/);
     throws(() => one.step({ other: 1 } as never), /other/);
   });

@@ -77,8 +77,8 @@ const FIT = { ...FIT_EXAMPLES, ...UPTO };
 export interface ForecasterFitOptions extends EpochOptions, Options<typeof UPTO> {}
 
 const START = {
-  /** The number of the first step of each history, counted from the start of the training series, default 0. A trend needs it. */
-  start: option(whole(0), 0),
+  /** The number of the first step of each history, counted from the start of the training series. Required with `trend: 'linear'`. */
+  start: optional(whole(0)),
 };
 const PREDICT = {
   ...BATCHES,
@@ -326,7 +326,8 @@ export class Forecaster<T extends string = never> extends Task<Layers, Forecaste
   predict(histories: readonly Series[], options: ForecastOptions = {}): Run<BatchProgress, ByVariable<T, Forecast>[]> {
     const settings = readOptions('predict', PREDICT, options);
     const { window, horizon, difference, variables, method } = this.model.layers.settings;
-    const { steps = horizon, start } = settings;
+    const { steps = horizon } = settings;
+    const start = this.#start(settings.start);
     if (steps > horizon && method === 'direct') {
       throw new RangeError(
         `steps: method 'direct' predicts at most horizon=${horizon} steps, got ${steps}; method 'recursive' can predict more`,
@@ -353,20 +354,23 @@ export class Forecaster<T extends string = never> extends Task<Layers, Forecaste
    * stream remembers all that it has read.
    *
    * @param saved what `save` of a stream returned
-   * @param options `start`: the number of the first step, counted from the start of the training series, default 0
+   * @param options `start`: the number of the first step, counted from the start of the training series. Required for a new stream with
+   *   `trend: 'linear'`
    */
   stream(
     saved?: Uint8Array | ArrayBuffer,
     options: Options<typeof START> = {},
   ): Stream<number | Readonly<Record<string, number>>, ByVariable<T, Forecast> | null> {
     const { start } = readOptions('stream', START, options);
+    const first = saved ? (start ?? Number.NaN) : this.#start(start);
     const { layers } = this.model;
     const { cell, difference, variables, horizon } = layers.settings;
     this.#fitted();
     return this.openStream(saved, {
       cell,
-      start: () => ({ state: layers.rnn.state(1), values: { next: [start], past: [] } }),
+      start: () => ({ state: layers.rnn.state(1), values: { next: [first], past: [] } }),
       step: (values, { state, values: memory }) => {
+        if (Number.isNaN(memory.next[0])) memory.next = [this.#start(start)]; // a continued stream after reset
         const given =
           typeof values === 'object' && values !== null
             ? Object.fromEntries(Object.entries(values).map(([name, v]) => [name, [v]]))
@@ -428,6 +432,14 @@ export class Forecaster<T extends string = never> extends Task<Layers, Forecaste
         : tallies[0].metrics;
       return { forecasts: items.length, ...metrics } as ForecasterReport<T>;
     });
+  }
+
+  /** Without a trend, the number of the first step has no effect. */
+  #start(start: number | undefined): number {
+    if (start !== undefined || this.model.layers.settings.trend === 'none') return start ?? 0;
+    const what =
+      'the number of the first step, counted from the start of the training series (0: begins where it began)';
+    throw new RangeError(`start: with trend 'linear', expected ${what}, got undefined`);
   }
 
   /** Each variable in the units of the model, its first `difference` steps used up. */

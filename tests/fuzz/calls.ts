@@ -383,7 +383,7 @@ for (const layer of ['linear', 'mlp', 'norm', 'pool'] as const) {
 }
 
 for (const [name, subject] of Object.entries(subjects)) {
-  const { Task, options, data, inputs, fit, evaluate, step: one, generate } = subject;
+  const { Task, options, data, inputs, fit, evaluate, start, step: one, generate } = subject;
   const of = (args: () => unknown[], call: Call['call']): Call =>
     plain(({ tasks: all }) => [all[name], ...args()], call);
   CALLS[`${name}: create`] = plain(
@@ -407,7 +407,7 @@ for (const [name, subject] of Object.entries(subjects)) {
     (t, ...a) => t.evaluate(...a),
   );
   CALLS[`${name}: predict`] = of(
-    () => [inputs(), { batchSize: 2 }],
+    () => [inputs(), { batchSize: 2, ...start }],
     (t, ...a) => t.predict(...a),
   );
   CALLS[`${name}: save`] = of(
@@ -422,7 +422,7 @@ for (const [name, subject] of Object.entries(subjects)) {
   if (one !== undefined)
     CALLS[`${name}: step`] = of(
       () => [one],
-      (t, ...a) => t.stream().step(...a),
+      (t, ...a) => t.stream(undefined, start).step(...a),
     );
 }
 

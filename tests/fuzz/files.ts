@@ -306,7 +306,7 @@ export async function fileFuzzer() {
   const runtime = await Runtime.create();
   const neighbour = new Neighbour(runtime);
   const targets: Record<string, Target> = {};
-  for (const [name, { Task, options, data, inputs, fit, step }] of Object.entries(subjects)) {
+  for (const [name, { Task, options, data, inputs, fit, start, step }] of Object.entries(subjects)) {
     const task = Task.createSync({ ...options(), runtime });
     await task.fit(data(), fit);
     const check = async (bytes: Uint8Array) => {
@@ -317,7 +317,7 @@ export async function fileFuzzer() {
         const finding = difference(bytes, loaded.save({ weightsOnly }));
         if (finding) return finding;
         try {
-          await loaded.predict(inputs());
+          await loaded.predict(inputs(), start);
           await loaded.fit(data(), fit);
         } catch (error) {
           const bad = alien(error);
@@ -331,7 +331,7 @@ export async function fileFuzzer() {
     targets[name] = { bytes: task.save(), take: check };
     targets[`${name}, weights`] = { bytes: task.save({ weightsOnly: true }), take: check };
     if (step !== undefined && task.stream) {
-      const stream = task.stream();
+      const stream = task.stream(undefined, start);
       stream.step(step);
       targets[`${name}, stream`] = {
         bytes: stream.save(),

@@ -99,7 +99,7 @@ async function play({ models, operations }: MisuseCase, shared: Runtime | null):
       },
       step: () => {
         if (subject.step === undefined) return 'no streams';
-        seat.stream ??= task.stream?.();
+        seat.stream ??= task.stream?.(undefined, subject.start);
         return seat.stream?.step(subject.step);
       },
       streamAgain: () => {
@@ -119,7 +119,7 @@ async function play({ models, operations }: MisuseCase, shared: Runtime | null):
         seat.stream = undefined;
         return digest(loaded.save());
       },
-      predict: () => task.predict(subject.inputs()),
+      predict: () => task.predict(subject.inputs(), subject.start),
       evaluate: () => task.evaluate(subject.data(), subject.evaluate),
       generate: () => (subject.generate ? task.generate?.(...subject.generate()) : 'none'),
       dispose: () => task.dispose(),

@@ -20,7 +20,7 @@ export interface AnyTask {
   evaluate(data: unknown, options?: unknown): AnyRun;
   predict(inputs: unknown, options?: unknown): AnyRun;
   generate?(first?: unknown, second?: unknown): AnyRun;
-  stream?(saved?: unknown): AnyStream;
+  stream?(saved?: unknown, options?: unknown): AnyStream;
   save(options?: unknown): Uint8Array;
   summary(): unknown;
   dispose(): void;
@@ -42,6 +42,8 @@ export interface Subject {
   inputs(): unknown[];
   readonly fit: Record<string, unknown>;
   readonly evaluate: Record<string, unknown>;
+  /** What `predict` and `stream` need. */
+  readonly start?: Record<string, unknown>;
   /** One step of a stream; undefined where there are no streams. */
   readonly step?: unknown;
   /** Arguments of `generate`; undefined where it is not there. */
@@ -170,6 +172,7 @@ export const subjects: Readonly<Record<string, Subject>> = {
     inputs: () => [[1, 2, 3, 4, 5, 6]],
     fit: { ...epochs, schedule: { kind: 'plateau', factor: 0.5, patience: 1, every: 2 } },
     evaluate: { from: 10 },
+    start: { start: 0 },
     step: 2,
   },
 };

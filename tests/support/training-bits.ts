@@ -381,7 +381,7 @@ async function generator(
 async function forecaster({ options, series, steps }: Of<'forecaster'>, common: Common): Promise<Trained> {
   const task = await Forecaster.create({ ...options, ...common });
   const values = await lossesOf(task.fit(series, FIT));
-  const [forecast] = await task.predict([series], steps === undefined ? {} : { steps });
+  const [forecast] = await task.predict([series], { start: 0, ...(steps === undefined ? {} : { steps }) });
   // by name, or one of a variable without a name
   const all: Forecast[] =
     'point' in forecast && !options.variables
