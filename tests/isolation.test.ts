@@ -303,6 +303,9 @@ test('gradients accumulate on demand, and can be clipped and measured', async ()
     throws(() => model.clipGradNorm(bad), /max: expected a finite number above 0/);
     throws(() => model.clipGradValue(bad), /max: expected a finite number above 0/);
   }
+  for (const bad of [-1, -Infinity, '1'] as number[]) {
+    throws(() => model.clipGradNorm(1, bad), /norm: expected a number of at least 0, got/);
+  }
   throws(() => model.valueAndGrad(work(values), { accumulate: 1 as never }), /accumulate: expected true or false/);
   throws(() => model.valueAndGrad(work(values), null as never), /options: expected an object of options, got null/);
   runtime.dispose();

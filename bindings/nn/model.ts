@@ -413,6 +413,7 @@ export class Model<L> {
     if (!Tape.training) return untrained();
     norm ??= this.gradientNorm();
     check.number('max', max, 0, Infinity, true);
+    if (typeof norm !== 'number' || norm < 0) check.fail('norm', 'a number of at least 0', norm);
     this.#checkGradients();
     const scale = max / (norm + 1e-6);
     if (scale < 1 && norm < Infinity) this.runtime.core.scale(this.gradients, this.slabBytes / 4, scale);
