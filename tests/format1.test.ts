@@ -170,13 +170,13 @@ for (const [name, field] of [
 kept(
   'forecast',
   (bytes) => Forecaster.load(bytes),
-  (model, data) => model.predict([data]),
+  (model, data) => model.predict([data], { start: 0 }),
   oneForecast,
 );
 kept(
   'points',
   (bytes) => Forecaster.load(bytes),
-  (model, data) => model.predict([data], { steps: 4 }),
+  (model, data) => model.predict([data], { steps: 4, start: 0 }),
   oneForecast,
 );
 
