@@ -1,6 +1,6 @@
 /**
  * Attention and attention pooling against their references: every score, with and without output, scaled, queries and keys of
- * different lengths with NaN behind their ends.
+ * different lengths with NaN after their ends.
  */
 import {
   Attention,

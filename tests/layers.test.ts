@@ -1,7 +1,7 @@
 /**
  * Linear, Embedding and LayerNorm against their references: first the reference's gradient against central differences, then each
  * build's kernels against the reference, over shapes with ones, odd sizes, sizes around the vector and the tile, long sequences, and
- * sequences of different lengths with NaN behind their ends. All memory is guarded and starts as NaN.
+ * sequences of different lengths with NaN after their ends. All memory is guarded and starts as NaN.
  */
 import { activation, type Builder, Embedding, input, LayerNorm, Linear, Model, mseLoss, read } from 'gatewise';
 import { test } from 'uvu';
@@ -69,7 +69,7 @@ function embedding(seed: number, R: number, V: number, E: number): Operation {
   };
 }
 
-/** An embedding whose weights are the head's as well, over sequences that end early; -1 stands behind their ends. */
+/** An embedding whose weights are the head's as well, over sequences that end early; -1 stands after their ends. */
 function tied(seed: number, T: number, lengths: readonly number[], V: number, E: number): Operation {
   const next = random(seed);
   const B = lengths.length;

@@ -1,5 +1,5 @@
 /**
- * Losses against their references: every kind, option and reduction, sequences of different lengths with NaN behind their ends, and
+ * Losses against their references: every kind, option and reduction, sequences of different lengths with NaN after their ends, and
  * numbers so large that sigmoid and softmax saturate.
  */
 import {

@@ -1,5 +1,5 @@
 /**
- * Functions of rows, pooling and what predictions are read from, against their references; NaN behind the ends of sequences, and in all
+ * Functions of rows, pooling and what predictions are read from, against their references; NaN after the ends of sequences, and in all
  * memory before it is written.
  */
 import {
@@ -227,7 +227,7 @@ test('slice is a view: values, lengths and gradients are those of its rows', () 
   model.runtime.dispose();
 });
 
-/** Rows with NaN behind the ends, on guarded memory. */
+/** Rows with NaN after the ends, on guarded memory. */
 function onRows<T>(build: string, values: ArrayLike<number>, shape: Shape, work: (tape: Tape, x: Rows) => T): T {
   const { runtime: r, check } = guarded(build);
   const model = new Model(r, 1, () => null);

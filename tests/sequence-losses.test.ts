@@ -1,6 +1,6 @@
 /**
  * CTC and the linear-chain CRF: losses and gradients against their references, on guarded memory that starts as NaN and with NaN
- * behind the ends of sequences; small cases against all paths there are, one by one.
+ * after the ends of sequences; small cases are compared with the sum over all paths.
  */
 import {
   Crf,

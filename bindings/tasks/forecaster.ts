@@ -213,7 +213,7 @@ function checked(given: SettingsOf<typeof SCHEMA>): Settings {
   return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles };
 }
 
-/** What a forecast starts from: the windows in the units of the model, and the end of the history, for the way to the units of the series. */
+/** What a forecast starts from: the windows in the units of the model, and the end of the history, to convert the forecast to the units of the series. */
 interface Item {
   readonly length: number;
   /** [variables] in the units of the model; the window begins at `begin`. */

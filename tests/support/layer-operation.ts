@@ -26,7 +26,7 @@ export interface LayerOperation<L> {
   reference(graph: Graph, matrices: Record<string, Matrix>): Record<string, Matrix>;
 }
 
-/** Overwrites what lies behind the ends. */
+/** Overwrites the padding. */
 export function poison(tape: Tape, { at, ld, T, B, lengths }: Rows): void {
   for (let r = 0; lengths && r < T * B; r++) {
     if (Math.floor(r / B) < lengths.values[r % B]) continue;
@@ -34,7 +34,7 @@ export function poison(tape: Tape, { at, ld, T, B, lengths }: Rows): void {
   }
 }
 
-/** Numbers [T,B,F] of a shape, NaN behind the ends. */
+/** Numbers [T,B,F] of a shape, NaN after the ends. */
 export function draw(next: () => number, { T, B, F, lengths, scale = 1 }: RowsShape): Float32Array {
   return uniform(next, T * B * F, scale).map((v, i) => {
     const r = Math.floor(i / F);

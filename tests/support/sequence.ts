@@ -1,4 +1,4 @@
-/** CTC and the CRF as operations, on guarded memory and with NaN behind the ends of sequences. */
+/** CTC and the CRF as operations, on guarded memory and with NaN after the ends of sequences. */
 import {
   Crf,
   type CrfLossOptions,
@@ -26,7 +26,7 @@ export interface Shape {
   readonly lengths?: readonly number[] | undefined;
 }
 
-/** Numbers on the tape, and NaN behind the ends of sequences. */
+/** Numbers on the tape, and NaN after the ends of sequences. */
 function poisoned(tape: Tape, values: ArrayLike<number>, { T, B, F, lengths }: Shape): Rows {
   const rows = anyInput(tape, values, { T, B, F, lengths }, { gradient: true });
   const { f32 } = tape.runtime;
@@ -37,7 +37,7 @@ function poisoned(tape: Tape, values: ArrayLike<number>, { T, B, F, lengths }: S
   return rows;
 }
 
-/** A loss and its gradients; its value is the same where no way back follows. */
+/** A loss and its gradients; its value is the same where no backward pass follows. */
 export function measure(
   build: string,
   { x, ...parameters }: Numbers,
