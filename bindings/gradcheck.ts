@@ -1,6 +1,7 @@
 /** For authors of layers: whether a gradient is that of the loss. */
 import * as check from './check.js';
-import type { Model, Parameter } from './nn/model.js';
+import type { Parameter } from './nn/builder.js';
+import type { Model } from './nn/model.js';
 import { lossesOf, type Minimised, pass, Tape } from './tape.js';
 
 export interface GradientCheck {

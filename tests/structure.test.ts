@@ -126,13 +126,14 @@ test('generic files name no option of a single cell', () => {
   }
 });
 
-test('bindings/: no file has more than 470 lines without comments and blank lines', () => {
+test('bindings/: no file has more than 470 lines', () => {
   let total = 0;
   for (const file of bindings.keys()) {
-    const text = readFileSync(new URL(`${file}.ts`, root), 'utf8').replace(/^\s*\/\*[\s\S]*?\*\//gm, '');
-    const lines = text.split('\n').filter((line) => line.trim() && !line.trim().startsWith('//')).length;
-    ok(lines <= 470, `${file}: ${lines} lines`);
-    total += lines;
+    const text = readFileSync(new URL(`${file}.ts`, root), 'utf8');
+    const all = text.split('\n').length - 1;
+    ok(all <= 470, `${file}: ${all} lines`);
+    const code = text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').split('\n');
+    total += code.filter((line) => line.trim() && !line.trim().startsWith('//')).length;
   }
   console.log(`  bindings/ has ${total} lines without comments and blank lines`);
 });

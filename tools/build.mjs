@@ -136,7 +136,7 @@ const LEFT_OUT = {
 export const initialize = () => {}, startOf = null, gateStart = null, fanIn = null, constant = null;
 `,
   ],
-  'nn/model.js': [/get grad\(\) \{.*?\n {4}\}\n {4}set grad.*?\n {4}\}\n/s, ''],
+  'nn/builder.js': [/get grad\(\) \{.*?\n {4}\}\n {4}set grad.*?\n {4}\}\n/s, ''],
   'nn/dropout.js': [/.*/s, 'export const dropout = (_tape, _random, x) => x;\n'],
   'nn/linear.js': [/object\(\{ weight: .*? \}\)/, 'checkInitializer'],
   'nn/recurrent/direction.js': [

@@ -408,3 +408,10 @@ export function loadNetwork(
   }
   return model;
 }
+
+/** Features of the input of a chain of layers; 0 where its first layer has none. */
+export function inputSizeOf(chain: readonly LayerDescription[]): number {
+  const [first] = chain;
+  if (first?.kind === 'recurrent') return first.options.inputSize;
+  return first && 'inputSize' in first ? first.inputSize : 0;
+}

@@ -5,7 +5,7 @@
  */
 import { FormatError, UnsupportedError } from '../index.js';
 import { type Tensor, transposed } from './files.js';
-import { type Draft, type LayerDescription, takeOutput } from './network.js';
+import { type Draft, inputSizeOf, takeOutput } from './network.js';
 import { type Constant, called, type OnnxGraph, type OnnxNode } from './onnx-proto.js';
 import { fault, INPUTS, OPERATORS, recurrentParts } from './onnx-recurrent.js';
 import {
@@ -463,10 +463,4 @@ export class Lifter {
       }
     }
   }
-}
-
-function inputSizeOf(chain: readonly LayerDescription[]): number {
-  const [first] = chain;
-  if (first?.kind === 'recurrent') return first.options.inputSize;
-  return first && 'inputSize' in first ? first.inputSize : 0;
 }

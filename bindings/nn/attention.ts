@@ -4,9 +4,9 @@ import * as check from '../check.js';
 import { block, extend } from '../core/block.js';
 import { type Options, oneOf, option, optional, readOptions, required, type Settings } from '../options.js';
 import { checkRows, type Rows, type Tape } from '../tape.js';
+import { type Builder, gradientAt, type Parameter, trains } from './builder.js';
 import { fanIn } from './initializer.js';
 import { Linear } from './linear.js';
-import { type Builder, gradientAt, type Parameter, trains } from './model.js';
 import { activation, concat } from './rows.js';
 
 const OPTIONS = {

@@ -1,7 +1,7 @@
 import * as check from '../check.js';
 import { type Options, oneOf, option, readOptions, required } from '../options.js';
 import { type Loss, lossOf, type Rows, type Tape } from '../tape.js';
-import { type Builder, gradientAt, type Parameter, trains } from './model.js';
+import { type Builder, gradientAt, type Parameter, trains } from './builder.js';
 import { live } from './padding.js';
 
 const OPTIONS = {

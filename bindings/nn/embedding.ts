@@ -2,9 +2,9 @@ import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import { type Options, option, optional, readOptions, required, type Settings, whole } from '../options.js';
 import type { Lengths, Rows, Tape, Unique } from '../tape.js';
+import type { Builder, Parameter } from './builder.js';
 import { checkInitializer, type Initializer } from './initializer.js';
 import { lengthsOf, type Shape } from './input.js';
-import type { Builder, Parameter } from './model.js';
 
 const OPTIONS = {
   /** V: number of tokens. */

@@ -2,8 +2,8 @@ import { LINE, PANEL } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { type Options, object, option, optional, type Reader, readOptions, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
+import { type Builder, Parameter, trains } from './builder.js';
 import { checkInitializer, fanIn } from './initializer.js';
-import { type Builder, Parameter, trains } from './model.js';
 import { clearPadding, finish } from './padding.js';
 
 const parameter: Reader<Parameter> = (name, value) =>

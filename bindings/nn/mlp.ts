@@ -1,9 +1,9 @@
 import * as check from '../check.js';
 import { listOf, type Options, oneOf, option, rate, readOptions, required, type Settings } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
+import type { Builder } from './builder.js';
 import { dropout } from './dropout.js';
 import { Linear } from './linear.js';
-import type { Builder } from './model.js';
 import { activation } from './rows.js';
 
 const OPTIONS = {

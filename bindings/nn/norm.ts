@@ -2,8 +2,8 @@ import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import { type Options, readOptions, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
+import { type Builder, gradientAt, type Parameter, trains } from './builder.js';
 import { constant } from './initializer.js';
-import { type Builder, gradientAt, type Parameter, trains } from './model.js';
 import { clearPadding, finish } from './padding.js';
 
 const OPTIONS = {

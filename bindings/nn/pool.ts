@@ -4,9 +4,9 @@ import * as check from '../check.js';
 import { type Options, readOptions, required } from '../options.js';
 import { checkRows, type Rows, type Tape } from '../tape.js';
 import { attend } from './attention.js';
+import type { Builder, Parameter } from './builder.js';
 import { fanIn } from './initializer.js';
 import { Linear } from './linear.js';
-import type { Builder, Parameter } from './model.js';
 
 /**
  * The mean over time.

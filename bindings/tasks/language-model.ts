@@ -17,7 +17,7 @@ import { option, optional, readOptions, real, required, type Settings, whole } f
 import { Random } from '../random.js';
 import type { Rows, Tape } from '../tape.js';
 import { readVocabulary, Vocabulary } from '../text/vocabulary.js';
-import { type Checkpoint, COUNT, type Standing } from '../train/checkpoint.js';
+import type { Checkpoint, Standing } from '../train/checkpoint.js';
 import { FIT, type FitOptions, type Progress, TASK_FIT, type TaskFitOptions } from '../train/fit.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
@@ -27,6 +27,7 @@ import { type OneWayOptions, oneWaySchema, stackOf } from './shared/stack.js';
 import type { Stream } from './shared/stream.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
+import { type Cut, fingerprint, type Position, readPosition } from './shared/text-position.js';
 
 const OWN = {
   /** A text, whose characters become the tokens, or a list of tokens. */
@@ -101,25 +102,6 @@ export interface LanguageModelReport {
 const CHUNK = 256;
 const PIECE = 32;
 
-/** Where training stands in its text. */
-interface Position {
-  /** A hash of the text with its number of tokens, and how it is cut into windows. */
-  readonly text: string;
-  readonly batchSize: number;
-  readonly window: number;
-  readonly stride: number;
-  /** The next window. */
-  next: number;
-}
-const POSITION = {
-  text: required(check.text),
-  batchSize: required(whole(1)),
-  window: required(whole(1)),
-  stride: required(whole(1)),
-  next: required(COUNT),
-};
-type Cut = Pick<Position, 'batchSize' | 'window' | 'stride'>;
-
 class Layers {
   readonly vocabulary: Vocabulary;
 
@@ -177,11 +159,7 @@ const KIND: Kind<Layers, typeof SCHEMA> = {
   },
   infer,
   resumption: {
-    position: (name, value): Position => {
-      const position = readOptions(name, POSITION, value, `${name}.`);
-      check.whole(`${name}.stride`, position.stride, 1, position.window);
-      return { ...position };
-    },
+    position: readPosition,
     carried: ({ rnn }, position) => {
       const { next, batchSize: batch } = position as Position;
       return next > 0 ? { ...rnn.stateSizes, batch } : null;
@@ -209,13 +187,6 @@ function infer({ tensors, metadata }: Checkpoint): Record<string, unknown> {
     numLayers: [...tensors.keys()].filter((name) => /^rnn\.weight_hh_l\d+$/.test(name)).length,
     embeddingSize: embedding[1],
   };
-}
-
-/** A number that another text is unlikely to have (FNV-1a). */
-function fingerprint(tokens: Int32Array): string {
-  let hash = 0x811c9dc5;
-  for (const token of tokens) hash = Math.imul(hash ^ token, 0x01000193);
-  return `${tokens.length}-${(hash >>> 0).toString(16)}`;
 }
 
 /**

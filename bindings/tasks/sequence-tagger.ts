@@ -3,11 +3,11 @@
  * linear-chain CRF. Several sets of classes share all but the last layers.
  */
 import * as check from '../check.js';
+import type { Builder } from '../nn/builder.js';
 import { Crf } from '../nn/crf.js';
 import { dropout } from '../nn/dropout.js';
 import { crossEntropyLoss } from '../nn/losses.js';
 import { MLP } from '../nn/mlp.js';
-import type { Builder } from '../nn/model.js';
 import { softmaxRows } from '../nn/predict.js';
 import type { RecurrentOptions } from '../nn/recurrent/options.js';
 import { Recurrent } from '../nn/recurrent/recurrent.js';

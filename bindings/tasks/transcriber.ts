@@ -3,10 +3,11 @@
  * handwriting, where the output is known but not its alignment with the input (Graves et al. 2006,
  * https://doi.org/10.1145/1143844.1143891).
  */
+
+import type { Builder } from '../nn/builder.js';
 import { ctcBeamSearch, ctcBestPath, ctcLoss } from '../nn/ctc.js';
 import { dropout } from '../nn/dropout.js';
 import { MLP } from '../nn/mlp.js';
-import type { Builder } from '../nn/model.js';
 import { argmaxRows } from '../nn/predict.js';
 import { Recurrent } from '../nn/recurrent/recurrent.js';
 import type { State } from '../nn/recurrent/state.js';

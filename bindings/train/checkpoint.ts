@@ -9,7 +9,8 @@ import { checking, isRecord, type Json, parseObject, shown } from '../files/json
 import { fromFormat1 } from '../files/renames.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from '../files/safetensors.js';
 import { ownTensors, renamed, weightsOf } from '../files/weights.js';
-import { type Builder, type Model, Outline } from '../nn/model.js';
+import { type Builder, Outline } from '../nn/builder.js';
+import type { Model } from '../nn/model.js';
 import { State } from '../nn/recurrent/state.js';
 import { type Reader, readOptions, required, whole } from '../options.js';
 import { momentsOf, Optimizer, type OptimizerOptions, settings } from './optimizer.js';

@@ -1,7 +1,8 @@
 /** Optimizers: hyperparameters and moments on this side, arithmetic in the core. The semantics are PyTorch's. */
 import * as check from '../check.js';
 import { NonFiniteError } from '../errors.js';
-import type { Model, Parameter } from '../nn/model.js';
+import type { Parameter } from '../nn/builder.js';
+import type { Model } from '../nn/model.js';
 import { type Options, oneOf, option, optional, pick, rate, readOptions, real } from '../options.js';
 
 /** Which of them count depends on `optimizer`. */

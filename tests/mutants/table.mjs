@@ -315,7 +315,6 @@ export const mutants = [
   ['bindings/cells/gru.ts', "(reset === 'before", "(reset !== 'before", ': === becomes !=='],
   ['bindings/cells/lstm.ts', 'coupled && forgetBias', 'coupled || forgetBias', 'peephole: && becomes ||'],
   ['bindings/cells/residual.ts', 'feedback && initializers', 'feedback || initializers', ': && becomes ||'],
-  ['bindings/check.ts', "aborted === 'boolean", "aborted !== 'boolean", 'signal: === becomes !=='],
   ['bindings/check.ts', '= null || Array.', '= null && Array.', 'options: || becomes &&'],
   ['bindings/core/runtime.ts', '? have * 1.25 :', '? have / 1.25 :', 'ensure: * becomes /'],
   ['bindings/core/runtime.ts', '=== 0 && last &', '=== 0 || last &', 'free: && becomes ||'],

@@ -12,7 +12,7 @@
 import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
 import { align } from '../../core/runtime.js';
 import { type Rows, Tape, type Unique } from '../../tape.js';
-import { gradientAt, type Parameter } from '../model.js';
+import { gradientAt, type Parameter } from '../builder.js';
 import type { Direction } from './direction.js';
 import { enter, type Initial, type Slot } from './state.js';
 

@@ -3,8 +3,8 @@ import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
 import type { Extra, Projection, Segment } from '../../cells/cell.js';
 import type { Fields } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
+import { type Builder, type Parameter, trains } from '../builder.js';
 import { constant, fanIn, gateStart, type Initializer, type Start } from '../initializer.js';
-import { type Builder, type Parameter, trains } from '../model.js';
 import type { Checked } from './options.js';
 
 /** Panels that the interleaved gates of H units take. */

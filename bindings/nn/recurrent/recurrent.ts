@@ -2,9 +2,10 @@
 import { Merge } from '../../../assembly/layout.js';
 import * as check from '../../check.js';
 import { checkRows, type Rows, Tape } from '../../tape.js';
+import type { Builder } from '../builder.js';
 import { dropout as dropoutLayer } from '../dropout.js';
 import { checkNumbers, enterRows, input, type Shape } from '../input.js';
-import type { Builder, Model } from '../model.js';
+import type { Model } from '../model.js';
 import { backward, type Call, prepare, type Stack } from './call.js';
 import { Direction } from './direction.js';
 import { type Checked, checkRecurrent, type RecurrentOptions } from './options.js';

@@ -1,12 +1,12 @@
 /** A decoder that starts from a vector X and writes tokens, vectors or frames of bits: the layers of SequenceGenerator. */
 import * as check from '../../check.js';
+import type { Builder } from '../../nn/builder.js';
 import { dropout } from '../../nn/dropout.js';
 import { Embedding } from '../../nn/embedding.js';
 import { input, lengthsOf } from '../../nn/input.js';
 import { Linear } from '../../nn/linear.js';
 import { bceWithLogitsLoss, crossEntropyLoss, mseLoss } from '../../nn/losses.js';
 import { MLP } from '../../nn/mlp.js';
-import type { Builder } from '../../nn/model.js';
 import type { RecurrentOptions } from '../../nn/recurrent/options.js';
 import { Recurrent } from '../../nn/recurrent/recurrent.js';
 import type { State, StateRows } from '../../nn/recurrent/state.js';

@@ -1,7 +1,9 @@
 /** What decoders share: where they start, what they read and have to predict, and how they write token by token. */
+
+import type { Builder } from '../../nn/builder.js';
 import { input, read } from '../../nn/input.js';
 import { Linear } from '../../nn/linear.js';
-import type { Builder, Model } from '../../nn/model.js';
+import type { Model } from '../../nn/model.js';
 import { sampleRows } from '../../nn/predict.js';
 import type { Recurrent } from '../../nn/recurrent/recurrent.js';
 import { State, type StateRows } from '../../nn/recurrent/state.js';

@@ -1,12 +1,12 @@
 /** Encoders and a decoder, joined by a context and, where wanted, by attention: the layers of Seq2Seq. */
 import * as check from '../../check.js';
 import { Attention, type AttentionMemory } from '../../nn/attention.js';
+import type { Builder } from '../../nn/builder.js';
 import { dropout } from '../../nn/dropout.js';
 import { Embedding } from '../../nn/embedding.js';
 import { read } from '../../nn/input.js';
 import { Linear } from '../../nn/linear.js';
 import { crossEntropyLoss } from '../../nn/losses.js';
-import type { Builder } from '../../nn/model.js';
 import { meanPool } from '../../nn/pool.js';
 import { argmaxRows, uniform } from '../../nn/predict.js';
 import type { RecurrentOptions } from '../../nn/recurrent/options.js';

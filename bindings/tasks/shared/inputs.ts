@@ -3,9 +3,9 @@
  * become numbers, and batches of them rows.
  */
 import * as check from '../../check.js';
+import type { Builder } from '../../nn/builder.js';
 import { Embedding } from '../../nn/embedding.js';
 import { input } from '../../nn/input.js';
-import type { Builder } from '../../nn/model.js';
 import { concat } from '../../nn/rows.js';
 import { type Options, object, optional, recordOf, required, type Settings } from '../../options.js';
 import type { Rows, Tape } from '../../tape.js';

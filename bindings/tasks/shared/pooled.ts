@@ -3,9 +3,9 @@
  * states → linear layers.
  */
 import * as check from '../../check.js';
+import type { Builder } from '../../nn/builder.js';
 import { dropout } from '../../nn/dropout.js';
 import { MLP } from '../../nn/mlp.js';
-import type { Builder } from '../../nn/model.js';
 import { AttentionPool, maxPool, meanPool } from '../../nn/pool.js';
 import { Recurrent } from '../../nn/recurrent/recurrent.js';
 import type { State } from '../../nn/recurrent/state.js';

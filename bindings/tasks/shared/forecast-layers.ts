@@ -1,0 +1,162 @@
+/** The layers of a forecaster: its options, what they say together, the forward pass and the losses. */
+import * as check from '../../check.js';
+import type { Builder } from '../../nn/builder.js';
+import { dropout } from '../../nn/dropout.js';
+import { Linear } from '../../nn/linear.js';
+import { huberLoss, mseLoss, quantileLoss } from '../../nn/losses.js';
+import { Recurrent } from '../../nn/recurrent/recurrent.js';
+import type { State, StateRows } from '../../nn/recurrent/state.js';
+import { select } from '../../nn/rows.js';
+import type { Options, Settings as SettingsOf } from '../../options.js';
+import { listOf, names, oneOf, option, optional, rate, readOptions, real, required, whole } from '../../options.js';
+import type { Loss, Rows, Tape } from '../../tape.js';
+import { ONLY } from './series.js';
+import { type OneWayOptions, oneWaySchema, stackOf } from './stack.js';
+import type { Kind } from './task.js';
+
+const OWN = {
+  /** Steps that are read before a forecast. */
+  window: required(whole(1)),
+  /** Steps that are predicted, default 1. */
+  horizon: option(whole(1), 1),
+  /** Names of the variables that are read. Default: one variable without a name. */
+  variables: optional(names()),
+  /** The variables that are predicted, default all. */
+  targets: optional(names()),
+  /** All steps at once, or one after the other. Default `'direct'`. */
+  method: option(oneOf('direct', 'recursive'), 'direct'),
+  /** Default `'mse'`, or `'quantile'` if `quantiles` are given. In units of the spread of the training data. */
+  loss: optional(oneOf('mse', 'huber', 'quantile')),
+  /** Increasing numbers between 0 and 1. With `loss: 'quantile'` the default is 0.1, 0.5 and 0.9. */
+  quantiles: optional(listOf(between0and1, 'a list of numbers between 0 and 1')),
+  /** Learns y_t - y_{t-difference} instead of y_t: 1 from step to step, 12 from year to year of months. 0 is off. Default 0. */
+  difference: option(whole(0), 0),
+  /** A straight line that is subtracted first, after differencing. Default `'none'`. */
+  trend: option(oneOf('none', 'linear'), 'none'),
+  /** Share of what the output layer reads that is dropped in training, default 0. */
+  outputDropout: option(rate, 0),
+};
+export const SCHEMA = { ...OWN, ...oneWaySchema('gru', 64) };
+
+function between0and1(name: string, value: unknown): number {
+  const q = check.number(name, value, 0, 1, true);
+  return q < 1 ? q : check.fail(name, 'a number below 1', q);
+}
+
+/** What a forecaster was created with, apart from its runtime and seed. */
+export interface ForecasterConfig extends OneWayOptions, Options<typeof OWN> {}
+
+/** The options with every default filled in. */
+interface Settings extends Omit<SettingsOf<typeof SCHEMA>, 'variables' | 'targets' | 'loss' | 'quantiles'> {
+  /** Whether the variables have names. */
+  readonly named: boolean;
+  readonly variables: readonly string[];
+  readonly targets: readonly string[];
+  readonly loss: 'mse' | 'huber' | 'quantile';
+  /** Empty for points. */
+  readonly quantiles: readonly number[];
+}
+
+export class Layers {
+  /** Where the point forecast of each target is among the outputs of a step. */
+  readonly points: readonly number[];
+
+  constructor(
+    readonly b: Builder,
+    readonly settings: Settings,
+    readonly rnn: Recurrent,
+    readonly head: Linear,
+  ) {
+    const { quantiles, targets } = settings;
+    const distance = (q: number) => Math.abs((quantiles[q] ?? 0.5) - 0.5);
+    const nearest = quantiles.reduce((best, _, q) => (distance(q) < distance(best) ? q : best), 0);
+    this.points = targets.map((_, v) => v * (quantiles.length || 1) + nearest);
+  }
+
+  /**
+   * Reads windows, or on from a state, which it moves to where they end.
+   *
+   * @param x [T,B,V]
+   * @returns [1,B,horizon·targets·Q] in one piece, or `steps` pieces [1,B,targets·Q]
+   */
+  forward(tape: Tape, x: Rows, steps: number, state?: State): Rows[] {
+    const { method, outputDropout } = this.settings;
+    const outputs: Rows[] = [];
+    let at: StateRows = this.rnn.forward(tape, x, state);
+    for (let k = 0; ; ) {
+      const last = at.h[at.h.length - 1];
+      const y = this.head.forward(tape, dropout(tape, this.b.random, last, outputDropout));
+      outputs.push(y);
+      if (method === 'direct' || ++k === steps) return outputs;
+      at = this.rnn.forward(tape, select(tape, y, this.points), at);
+    }
+  }
+
+  /** @param targets [B][horizon·targets] in the units of the model */
+  losses(tape: Tape, x: Rows, targets: readonly Float32Array[]): { loss: Loss; weight: number }[] {
+    const { loss, quantiles, horizon } = this.settings;
+    const outputs = this.forward(tape, x, horizon);
+    const n = targets[0].length / outputs.length;
+    return outputs.map((y, k) => {
+      const own = new Float32Array(targets.length * n);
+      targets.forEach((all, b) => own.set(all.subarray(k * n, (k + 1) * n), b * n));
+      const value =
+        loss === 'quantile'
+          ? quantileLoss(tape, y, own, { quantile: quantiles })
+          : loss === 'huber'
+            ? huberLoss(tape, y, own)
+            : mseLoss(tape, y, own);
+      return { loss: value, weight: 1 / outputs.length };
+    });
+  }
+}
+
+export const KIND: Kind<Layers, typeof SCHEMA> = {
+  task: 'forecaster',
+  schema: SCHEMA,
+  layers: (given) => {
+    const settings = checked(given);
+    const { variables, targets, quantiles, method, horizon } = settings;
+    const stack = stackOf(given, variables.length);
+    return (b) => {
+      const rnn = new Recurrent(b, 'rnn', stack);
+      const outputSize = targets.length * (quantiles.length || 1) * (method === 'recursive' ? 1 : horizon);
+      const head = new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize });
+      return new Layers(b, settings, rnn, head);
+    };
+  },
+  checkData: ({ scaling }, { variables = [ONLY] }) => checkScaling(scaling, variables.length),
+};
+
+/** Checks what the options say together. */
+function checked(given: SettingsOf<typeof SCHEMA>): Settings {
+  const { variables = [ONLY], method } = given;
+  const { targets = variables, loss = given.quantiles ? 'quantile' : 'mse' } = given;
+  const known = new Set(variables);
+  const unknown = targets.find((target) => !known.has(target));
+  if (unknown !== undefined)
+    throw new RangeError(`targets: ${check.show(unknown)} is not among the variables ${check.list(variables)}`);
+  if (method === 'recursive' && targets.join('\n') !== variables.join('\n')) {
+    throw new RangeError(
+      "targets: method 'recursive' reads its own forecasts, so all variables have to be targets, in their order",
+    );
+  }
+  if (given.quantiles && loss !== 'quantile')
+    throw new RangeError(`quantiles: cannot be combined with loss: '${loss}', which predicts points`);
+  const { quantiles = loss === 'quantile' ? [0.1, 0.5, 0.9] : [] } = given;
+  if (loss === 'quantile' && quantiles.length === 0) throw new RangeError('quantiles: expected at least one');
+  quantiles.forEach((q, i) => {
+    if (i > 0 && q <= quantiles[i - 1])
+      throw new RangeError(`quantiles[${i}]: expected increasing numbers, got ${q} after ${quantiles[i - 1]}`);
+  });
+  return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles };
+}
+
+/** @throws TypeError, RangeError for a file whose scaling is invalid */
+function checkScaling(scaling: unknown, variables: number): void {
+  if (scaling === undefined) return;
+  if (!Array.isArray(scaling) || scaling.length !== variables)
+    check.fail('scaling', `the scaling of ${variables} variables`, scaling);
+  const schema = { level: required(real()), slope: required(real()), scale: required(real(0, Infinity, true)) };
+  scaling.forEach((own: unknown, v) => readOptions(`scaling[${v}]`, schema, own));
+}
