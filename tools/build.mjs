@@ -118,7 +118,7 @@ async function program() {
 }
 
 /** Within importers and exporters, gatewise is the files next to them. */
-const OWN = { '../index.js': './index.js', '../tasks/index.js': './tasks.js' };
+const OWN = { '../index.js': './index.js', '../errors.js': './index.js', '../tasks/index.js': './tasks.js' };
 const ownIndex = {
   name: 'own-index',
   enforce: 'pre',

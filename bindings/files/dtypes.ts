@@ -29,7 +29,7 @@ export function floats(name: string, dtype: Dtype, bytes: Uint8Array, n: number)
 }
 
 /** IEEE 754-2008 binary16: 1 bit of sign, 5 of the exponent, 10 of the fraction. */
-function half(bits: number): number {
+export function half(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;

@@ -4,7 +4,7 @@
  */
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
-import { BYTES, type Dtype, floats } from './dtypes.js';
+import { BYTES, floats } from './dtypes.js';
 import { isRecord, type Json, parseObject, shapeText, shown } from './json.js';
 
 /** Numbers in the order of their shape, the last index fastest. */
@@ -119,6 +119,20 @@ export function decodeText(bytes: Uint8Array): string {
  * ```
  */
 export function readSafetensors(bytes: Uint8Array | ArrayBuffer): TensorFile {
+  return readTensors(bytes, BYTES, floats);
+}
+
+/**
+ * Reads a safetensors file with numbers of certain types.
+ *
+ * @param sizes the types with the bytes of a number
+ * @param convert n numbers as a copy in float32
+ */
+export function readTensors<D extends string>(
+  bytes: Uint8Array | ArrayBuffer,
+  sizes: Readonly<Record<D, number>>,
+  convert: (name: string, dtype: D, bytes: Uint8Array, n: number) => Float32Array,
+): TensorFile {
   // by their tags: buffers of another realm, say of an iframe, are welcome
   const tag = tagOf(bytes);
   const whole = tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer';
@@ -154,9 +168,9 @@ export function readSafetensors(bytes: Uint8Array | ArrayBuffer): TensorFile {
   const data = file.subarray(8 + length);
   for (const [name, entry] of Object.entries(entries)) {
     const place = check.cut(name, 100);
-    const { dtype, shape, from, to } = checkEntry(place, entry, size);
+    const { dtype, shape, from, to } = checkEntry(place, entry, size, sizes);
     spans.push({ name: place, from, to });
-    tensors.set(name, { shape, data: floats(place, dtype, data.subarray(from, to), sizeOf(shape)) });
+    tensors.set(name, { shape, data: convert(place, dtype, data.subarray(from, to), sizeOf(shape)) });
   }
   spans.sort((a, b) => a.from - b.from || a.to - b.to);
   let end = 0;
@@ -171,15 +185,16 @@ export function readSafetensors(bytes: Uint8Array | ArrayBuffer): TensorFile {
   return { tensors, metadata: metadata as Record<string, string> };
 }
 
-function checkEntry(
+function checkEntry<D extends string>(
   name: string,
   entry: unknown,
   size: number,
-): { dtype: Dtype; shape: readonly number[]; from: number; to: number } {
+  sizes: Readonly<Record<D, number>>,
+): { dtype: D; shape: readonly number[]; from: number; to: number } {
   if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (!isDtype(dtype)) {
-    throw new FormatError(`${name}: expected numbers of type ${Object.keys(BYTES).join(', ')}, got ${shown(dtype)}`);
+  if (!isOneOf(dtype, sizes)) {
+    throw new FormatError(`${name}: expected numbers of type ${Object.keys(sizes).join(', ')}, got ${shown(dtype)}`);
   }
   if (!isShape(shape)) throw new FormatError(`${name}: its shape is not a list of sizes`);
   if (!isShape(offsets) || offsets.length !== 2) {
@@ -191,7 +206,7 @@ function checkEntry(
       `${name}: lies at bytes ${from} to ${to} of the data, which has ${size}: the file is cut off or its header wrong`,
     );
   }
-  const bytes = BYTES[dtype] * sizeOf(shape);
+  const bytes = sizes[dtype] * sizeOf(shape);
   if (to - from !== bytes) {
     throw new FormatError(
       `${name}: shape ${shapeText(shape)} needs ${bytes} bytes, its data_offsets span ${to - from}`,
@@ -200,8 +215,8 @@ function checkEntry(
   return { dtype, shape, from, to };
 }
 
-function isDtype(value: unknown): value is Dtype {
-  return typeof value === 'string' && check.hasOwn(BYTES, value);
+function isOneOf<D extends string>(value: unknown, sizes: Readonly<Record<D, number>>): value is D {
+  return typeof value === 'string' && check.hasOwn(sizes, value);
 }
 
 /**

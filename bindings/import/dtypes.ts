@@ -2,10 +2,11 @@
  * Numbers of other types as float32: what PyTorch, Keras, ONNX and safetensors store. Rounding is to the nearest float32, ties to
  * even. Nothing is lost without a word: whole numbers that float32 does not have, infinities and NaN are refused.
  */
+import { BYTES as FLOATS, half } from '../files/dtypes.js';
 import { FormatError } from '../index.js';
 
 /** Types by their names in safetensors, with their bytes. */
-export const BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 } as const;
+export const BYTES = { ...FLOATS, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 } as const;
 
 export type Dtype = keyof typeof BYTES;
 
@@ -40,15 +41,6 @@ export function reader(dtype: Dtype, view: DataView): (i: number) => number {
     default:
       return (i) => view.getUint8(i);
   }
-}
-
-/** IEEE 754 binary16: 1 bit of sign, 5 of the exponent, 10 of the fraction. */
-function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity;
-  return exponent ? sign * (1024 + fraction) * 2 ** (exponent - 25) : (sign * fraction) / 2 ** 24;
 }
 
 const notFinite = (name: string, i: number, value: number) =>
