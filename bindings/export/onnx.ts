@@ -17,6 +17,17 @@ import {
 import { Graph } from './onnx-graph.js';
 import * as nn from './onnx-layers.js';
 
+export type {
+  Forecaster,
+  LanguageModel,
+  Seq2Seq,
+  SequenceClassifier,
+  SequenceGenerator,
+  SequenceRegressor,
+  SequenceTagger,
+  Transcriber,
+} from '../tasks/index.js';
+
 /** An encoder, and one step of a decoder. */
 export interface OnnxPair {
   readonly encoder: Uint8Array<ArrayBuffer>;

@@ -8,6 +8,8 @@ import { FormatError, UnsupportedError } from '../index.js';
 import { BYTES, type Dtype, floats } from './dtypes.js';
 import { bytesOf, guarded, isZip, library, sizeOf, type Tensor, unzip } from './files.js';
 
+export type { TensorFile } from '../files/safetensors.js';
+export type { Model } from '../index.js';
 export type { Tensor } from './files.js';
 export { readSafetensors } from './safetensors.js';
 export { type LoadStateDictOptions, loadStateDict } from './state-dict.js';

@@ -10,7 +10,7 @@ import type { Rows, Tape } from '../tape.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, FIT_EXAMPLES } from './shared/batches.js';
-import { type ForecasterConfig, KIND, type Layers } from './shared/forecast-layers.js';
+import { type ForecasterConfig, type ForecastLayers, KIND } from './shared/forecast-layers.js';
 import { type Forecast, type ForecastMetrics, ForecastTally } from './shared/forecast-metrics.js';
 import { fitScaling, restored, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
@@ -88,8 +88,8 @@ interface Item {
  * await model.fit(saw, { epochs: 2 });
  * const [{ point }] = await model.predict([saw]); // point [4]
  */
-export class Forecaster<T extends string = never> extends Task<Layers, ForecasterConfig> {
-  private constructor(made: Made<Layers, ForecasterConfig>) {
+export class Forecaster<T extends string = never> extends Task<ForecastLayers, ForecasterConfig> {
+  private constructor(made: Made<ForecastLayers, ForecasterConfig>) {
     super(made);
   }
 
@@ -276,7 +276,7 @@ export class Forecaster<T extends string = never> extends Task<Layers, Forecaste
     const tallies = targets.map(
       (name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles, season),
     );
-    const count = (tape: Tape, layers: Layers, batch: (typeof items)[number][]) => {
+    const count = (tape: Tape, layers: ForecastLayers, batch: (typeof items)[number][]) => {
       const outputs = layers.forward(tape, windows(tape, window, batch), horizon);
       this.#byTarget(tape, outputs, batch, horizon).forEach((forecasts, b) =>
         forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast)),

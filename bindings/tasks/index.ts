@@ -4,8 +4,12 @@
  * @module gatewise/tasks
  */
 
+export type { Runtime } from '../core/train.js';
+export type { Model } from '../nn/model.js';
+export type { Bytes, WasmModule } from '../platform.js';
 export { Vocabulary, type VocabularyOptions } from '../text/vocabulary.js';
-export type { CheckpointOptions } from '../train/fit.js';
+export type { Batch, CheckpointOptions, FitOptions, Progress, TaskFitOptions } from '../train/fit.js';
+export type { OptimizerOptions } from '../train/optimizer.js';
 export type { Run } from '../train/run.js';
 export * from './forecaster.js';
 export * from './language-model.js';

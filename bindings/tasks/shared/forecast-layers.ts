@@ -57,7 +57,7 @@ interface Settings extends Omit<SettingsOf<typeof SCHEMA>, 'variables' | 'target
   readonly quantiles: readonly number[];
 }
 
-export class Layers {
+export class ForecastLayers {
   /** Where the point forecast of each target is among the outputs of a step. */
   readonly points: readonly number[];
 
@@ -111,7 +111,7 @@ export class Layers {
   }
 }
 
-export const KIND: Kind<Layers, typeof SCHEMA> = {
+export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {
   task: 'forecaster',
   schema: SCHEMA,
   layers: (given) => {
@@ -122,7 +122,7 @@ export const KIND: Kind<Layers, typeof SCHEMA> = {
       const rnn = new Recurrent(b, 'rnn', stack);
       const outputSize = targets.length * (quantiles.length || 1) * (method === 'recursive' ? 1 : horizon);
       const head = new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize });
-      return new Layers(b, settings, rnn, head);
+      return new ForecastLayers(b, settings, rnn, head);
     };
   },
   checkData: ({ scaling }, { variables = [ONLY] }) => checkScaling(scaling, variables.length),
