@@ -10,9 +10,9 @@ export const about: CellAbout = {
 };
 
 const OPTIONS = {
-  /** gru: whether the reset gate acts after the product with the state, as in PyTorch, or before it. Default `'after'`. */
+  /** gru: whether the reset gate multiplies U h (`'after'`, as in PyTorch) or h (`'before'`). Default `'after'`. */
   reset: option(oneOf('after', 'before'), 'after'),
-  /** gru: the function of the candidate. Default `'tanh'`. */
+  /** gru: the function of n, `'tanh'` or `'relu'`. Default `'tanh'`. */
   activation: option(oneOf('tanh', 'relu'), 'tanh'),
 };
 

@@ -11,15 +11,15 @@ export const about: CellAbout = {
 };
 
 const OPTIONS = {
-  /** lstm: the state that is fed back and output is a linear map to this size; 0: it is h itself. Default 0. */
+  /** lstm: size of a linear map of h, which is then fed back and output instead of h; 0: no map. Default 0. */
   projectionSize: option(whole(0), 0),
-  /** lstm: whether the gates see the cell state, default false. */
+  /** lstm: whether the gates also read c, with one weight per unit. Default false. */
   peepholes: option(check.flag, false),
-  /** lstm: whether input and forget gate are one, f = 1 - i, default false. */
+  /** lstm: whether input and forget gate are one, f = 1 - i. Default false. */
   coupled: option(check.flag, false),
-  /** lstm: c is clamped to ± this after each step; 0: it is not. Default 0. */
+  /** lstm: c is clamped to ± this number after each step; 0: no clamping. Default 0. */
   cellClip: option(real(0), 0),
-  /** lstm: what is added to the random initial bias of the forget gate, default 0. */
+  /** lstm: number that is added to the random initial bias of the forget gate. Default 0. */
   forgetBias: option(real(), 0),
 };
 

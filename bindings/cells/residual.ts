@@ -11,7 +11,7 @@ export const about: CellAbout = {
 
 // <description>
 const OPTIONS = {
-  /** residual: whether the state takes part in its own increment, default true. */
+  /** residual: whether tanh reads the state (U h); without it there is no U. Default true. */
   feedback: option(check.flag, true),
 };
 

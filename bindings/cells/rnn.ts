@@ -17,7 +17,7 @@ const FUNCTIONS = {
 };
 
 const OPTIONS = {
-  /** rnn: the function f. gru: `'tanh'` or `'relu'`, of the candidate. Default `'tanh'`. */
+  /** rnn: the function f: `'tanh'`, `'sigmoid'`, `'relu'` or `'identity'`. gru: `'tanh'` or `'relu'`. Default `'tanh'`. */
   activation: option(oneOf('tanh', 'sigmoid', 'relu', 'identity'), 'tanh'),
 };
 

@@ -37,13 +37,39 @@ function quote(path: string, name: string): string {
   return found;
 }
 
+/** The options that one cell has and others lack, with the doc comments of their schemas. */
+function cellOptionTable(): string {
+  const rows = CELL_NAMES.flatMap((name) => {
+    const schema = quoteBetween(`bindings/cells/${name}.ts`, 'const OPTIONS = {', '};');
+    const found = [...schema.matchAll(/\/\*\* (?:\w+: )?(.*?) \*\/\s*(\w+):/gs)];
+    if (found.length !== Object.keys(cells[name].options).length)
+      throw new Error(`${name}: an option without a comment`);
+    return found.map(
+      ([, text, option]) =>
+        `| \`${name}\` | \`${option}\` | ${text.replace(/\s+\* /g, ' ').replace(/ (\w+): .*?\.(?= )/g, (part, other) => (other in cells ? '' : part))} |`,
+    );
+  });
+  return ['| cell | option | meaning |', '|---|---|---|', ...rows, ''].join('\n');
+}
+
+function quoteBetween(path: string, begin: string, end: string): string {
+  const text = readFileSync(new URL(path, root), 'utf8');
+  const from = text.indexOf(begin);
+  return from < 0 ? '' : text.slice(from, text.indexOf(end, from));
+}
+
 /**
  * A page with its tables and quotes as they are to be: between `<!-- cells -->` and `<!-- /cells -->` the table of cells, between
+ * `<!-- cell-options -->` and `<!-- /cell-options -->` that of their options, between
  * `<!-- quote PATH NAME -->` and `<!-- /quote -->` a part of a file.
  */
 export function refreshed(page: string): string {
   return page
     .replace(/(<!-- cells -->\n).*?(<!-- \/cells -->)/gs, (_, begin, end) => begin + cellTable() + end)
+    .replace(
+      /(<!-- cell-options -->\n).*?(<!-- \/cell-options -->)/gs,
+      (_, begin, end) => begin + cellOptionTable() + end,
+    )
     .replace(/(<!-- quote (\S+) (\S+) -->\n).*?(<!-- \/quote -->)/gs, (_, begin, path, name, end) => {
       return `${begin}\n\`\`\`typescript\n${quote(path, name)}\`\`\`\n\n${end}`;
     });
