@@ -30,4 +30,5 @@ export { fillMask, fillNormal, fillPermutation, fillUniform, philox } from './ra
 export { recurrentBackward, recurrentForward } from './recurrent';
 export { clearPadding, maskBackward, maskForward, rowsAdd, rowsIn, rowsOut } from './rows';
 export { sampleBits, sampleRows } from './sampling';
+export { addProducts, solve } from './solve';
 export { addScaled, dot, multiplyAdd, scale, sum, sumSquares } from './vector';

@@ -35,6 +35,7 @@ export type { RecurrentOptions } from './nn/recurrent/options.js';
 export { inspect, Recurrent, type Trace } from './nn/recurrent/recurrent.js';
 export { State, type StateRows } from './nn/recurrent/state.js';
 export { activation, add, concat, expand, select, slice } from './nn/rows.js';
+export { LeastSquares } from './nn/solve.js';
 export type { Bytes, WasmModule } from './platform.js';
 export type { Random, Stream as RandomStream } from './random.js';
 export type { Gradient, Lengths, Loss, Minimised, Rows, Tape, Unique } from './tape.js';
