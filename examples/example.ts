@@ -18,12 +18,17 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'forecast-co2': () => import('./forecast-co2.js'),
   'forecast-weather': () => import('./forecast-weather.js'),
   'caption-shapes': () => import('./caption-shapes.js'),
+  'word-breaks': () => import('./word-breaks.js'),
+  pronounce: () => import('./pronounce.js'),
+  'char-rnn': () => import('./char-rnn.js'),
+  rnnoise: () => import('./rnnoise.js'),
 };
 
 const HELP = `npm run example -- NAME [options]
 
   --out FOLDER   where pictures and files are written   default results/NAME
   --seed N       the same seed gives the same result    default 1
+  --model PATH   the weights, for examples of published models
 
 Each takes at most three minutes on two slow cores. The exit code is 0 if all metrics reach their targets.
 `;
@@ -38,7 +43,12 @@ async function list(): Promise<string> {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { out: { type: 'string' }, seed: { type: 'string' }, help: { type: 'boolean', default: false } },
+    options: {
+      out: { type: 'string' },
+      seed: { type: 'string' },
+      model: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
   });
   const [name, ...words] = positionals;
   if (name === undefined) {
@@ -53,6 +63,10 @@ async function main(): Promise<number> {
   if (values.help) {
     console.log(`npm run example -- ${[name, example.usage].join(' ').trim()}\n\n${example.title}\n`);
     return 0;
+  }
+  if (values.model !== undefined && !example.usage?.includes('--model')) {
+    console.error(`--model: ${name} has no published weights`);
+    return 1;
   }
   if (words.length && !example.usage) {
     console.error(`${words[0]}: ${name} takes no arguments`);
@@ -70,7 +84,7 @@ async function main(): Promise<number> {
     stop.abort();
   };
   process.on('SIGINT', onSignal);
-  const stage = new Stage(values.out ?? join('results', name), words, seed, stop.signal, terminal);
+  const stage = new Stage(values.out ?? join('results', name), words, seed, stop.signal, terminal, values.model);
   console.log(`${name}: ${example.title}`);
   try {
     await example.run(stage);

@@ -29,6 +29,8 @@ export class Stage {
     readonly seed: number,
     readonly signal: AbortSignal,
     readonly terminal: Terminal,
+    /** The file of published weights, of `--model`. */
+    readonly model?: string,
   ) {}
 
   log(text: string): void {

