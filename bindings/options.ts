@@ -54,6 +54,12 @@ export const rate: Reader<number> = (name, value) => {
   return share < 1 ? share : check.fail(name, 'a number below 1', share);
 };
 
+/** A part of a whole: a number between 0 and 1, neither of them. */
+export const share: Reader<number> = (name, value) => {
+  const part = check.number(name, value, 0, 1, true);
+  return part < 1 ? part : check.fail(name, 'a number between 0 and 1', part);
+};
+
 /** A whole number of at least `low`. */
 export function whole(low: number, high?: number): Reader<number> {
   return (name, value) => check.whole(name, value, low, high);

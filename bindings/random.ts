@@ -7,6 +7,8 @@ import type { Runtime } from './core/runtime.js';
 
 /** Streams are apart from each other: drawing from one does not move another. */
 export const STREAMS = { initialise: 0, shuffle: 1, dropout: 2, sample: 3 } as const;
+/** The stream that splits data: always from its first block, so it needs no counter. */
+export const SPLIT = 4;
 export type Stream = keyof typeof STREAMS;
 
 export class Random {
@@ -25,10 +27,11 @@ export function permutation(
   seed: number,
   n: number,
   block: number,
+  stream: number = STREAMS.shuffle,
 ): { order: Int32Array; next: number } {
   return runtime.scope(() => {
     const at = runtime.take(4 * n);
-    const next = runtime.core.fillPermutation(at, n, seed, STREAMS.shuffle, block);
+    const next = runtime.core.fillPermutation(at, n, seed, stream, block);
     return { order: runtime.i32.slice(at >>> 2, (at >>> 2) + n), next };
   });
 }

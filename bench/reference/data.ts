@@ -1,7 +1,7 @@
 /** Reads the data of the trainings, and runs one training after another under a bar. */
 import { readFile } from 'node:fs/promises';
 import type { Run } from 'gatewise';
-import type { EpochProgress } from 'gatewise/tasks';
+import type { EpochProgress, FitHistory } from 'gatewise/tasks';
 import type { Report } from './reference.js';
 
 /** The lines of a file, each in its columns. */
@@ -37,7 +37,7 @@ export function shape(word: string): (typeof SHAPES)[number] {
 
 /** Follows a training to its end; `passed` is called after each pass over the examples. */
 export async function follow(
-  training: Run<EpochProgress, void>,
+  training: Run<EpochProgress, FitHistory>,
   { progress }: Report,
   what: string,
   passed: (epoch: number) => Promise<void> | void = () => {},

@@ -72,7 +72,7 @@ export function renamed(
   return result;
 }
 
-/** The tensors in the file of a task but those of its training, which are `optimizer.` and `state.` and no known parameters. */
+/** The tensors in the file of a task but those of its training, which are `optimizer.`, `state.` and `best.` and no known parameters. */
 export function ownTensors(tensors: ReadonlyMap<string, Tensor>, known: ReadonlySet<string>): Map<string, Tensor> {
-  return new Map([...tensors].filter(([name]) => known.has(name) || !/^(optimizer|state)\./.test(name)));
+  return new Map([...tensors].filter(([name]) => known.has(name) || !/^(optimizer|state|best)\./.test(name)));
 }

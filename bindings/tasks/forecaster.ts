@@ -4,9 +4,10 @@
  */
 import * as check from '../check.js';
 import { input, read } from '../nn/input.js';
-import type { Options } from '../options.js';
+import type { Options, Settings } from '../options.js';
 import { option, optional, readOptions, required, whole } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
+import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, FIT_EXAMPLES } from './shared/batches.js';
@@ -35,7 +36,13 @@ const UPTO = {
   to: optional(whole(1)),
 };
 const FIT = { ...FIT_EXAMPLES, ...UPTO };
-export interface ForecasterFitOptions extends EpochOptions, Options<typeof UPTO> {}
+export interface ForecasterFitOptions extends Omit<EpochOptions, 'validation'>, Options<typeof UPTO> {
+  /**
+   * The share of the series, at its end, that is not learned from but validated on, with forecasts from every step: a number between 0
+   * and 1. Default: none.
+   */
+  validation?: number | undefined;
+}
 
 const START = {
   /** The number of the first step of each history, counted from the start of the training series. Required with `trend: 'linear'`. */
@@ -141,13 +148,16 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    *
    * @throws before anything changes: RangeError, TypeError for an invalid series; NonFiniteError
    */
-  fit(series: Series, options: ForecasterFitOptions = {}): Run<EpochProgress, void> {
+  fit(series: Series, options: ForecasterFitOptions = {}): Run<EpochProgress<ForecasterReport<T>>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
-    const { to, ...rest } = options;
-    const { window, horizon, difference, trend, variables, targets } = this.model.layers.settings;
+    const { to } = options;
+    const { window, horizon, difference, trend, variables, targets, named } = this.model.layers.settings;
     const given = seriesOf('series', series, variables);
     if (to !== undefined) check.whole('to', to, 1, given[0].length);
-    const lists = given.map((y) => y.subarray(0, to));
+    const whole = given.map((y) => y.subarray(0, to));
+    const end = whole[0].length;
+    const kept = this.#kept(settings.validation, end);
+    const lists = whole.map((y) => y.subarray(0, end - kept));
     const count = lists[0].length - difference - window - horizon + 1;
     if (count < 1) {
       check.fail(
@@ -160,8 +170,8 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     this.data = { scaling };
     const z = this.#scaled(lists, 0);
     const wanted = targets.map((name) => z[variables.indexOf(name)]);
-    const items = Array.from({ length: count }, (_, begin) => ({ length: window, z, begin }));
-    return this.fitExamples(items, rest, settings, (tape, layers, batch) => {
+    const items = Array.from({ length: count }, (_, begin) => ({ length: window, z, begin, known: [], start: 0 }));
+    const loss = (tape: Tape, layers: ForecastLayers, batch: Item[]) => {
       const truths = batch.map(({ begin }) => {
         const own = new Float32Array(horizon * targets.length);
         for (let k = 0; k < horizon; k++)
@@ -171,7 +181,25 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
         return own;
       });
       return layers.losses(tape, windows(tape, window, batch), truths);
-    });
+    };
+    const evaluate = () => {
+      const { signal } = settings;
+      return this.#rolling(whole, readOptions('evaluate', EVALUATE, { from: end - kept, signal }));
+    };
+    const metric = named ? `variables.${targets[0]}.mae` : 'mae';
+    const source = kept ? { data: `${end}-${kept}`, evaluate, metric } : undefined;
+    return this.fitExamples(items, options, settings, loss, source);
+  }
+
+  /** Steps at the end of a series of n that are kept for validation. */
+  #kept(share: unknown, n: number): number {
+    if (share === undefined) return 0;
+    if (typeof share !== 'number') check.fail('validation', 'a share of the series between 0 and 1', share);
+    const { horizon } = this.model.layers.settings;
+    const kept = Math.round(n * share);
+    return kept >= horizon
+      ? kept
+      : check.fail('validation', `a share with at least horizon=${horizon} of ${n} steps`, share);
   }
 
   /**
@@ -260,9 +288,15 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    */
   evaluate(series: Series, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
+    return this.#rolling(seriesOf('series', series, this.model.layers.settings.variables), settings);
+  }
+
+  #rolling(
+    lists: readonly Float64Array[],
+    settings: Settings<typeof EVALUATE>,
+  ): Run<BatchProgress, ForecasterReport<T>> {
     const { from, stride, season } = settings;
     const { window, horizon, difference, variables, targets, quantiles, named } = this.model.layers.settings;
-    const lists = seriesOf('series', series, variables);
     const N = lists[0].length;
     const first = Math.max(window + difference, season ?? 0);
     if (N < first + horizon) check.fail('series', `at least ${first + horizon} steps for one forecast`, N);

@@ -2,48 +2,39 @@
  * Language model: embedding → recurrent stack → linear → softmax over the next token. It learns a text window by window and carries its
  * state from one window to the next (truncated backpropagation through time). It generates text from a prompt.
  */
-import { CELL_NAMES, gatesOf } from '../cells/index.js';
 import * as check from '../check.js';
-import { FormatError } from '../errors.js';
-import { Embedding } from '../nn/embedding.js';
 import { generateTokens } from '../nn/generate.js';
-import { Linear } from '../nn/linear.js';
 import { crossEntropyLoss } from '../nn/losses.js';
-import { softmaxRows } from '../nn/predict.js';
-import { Recurrent } from '../nn/recurrent/recurrent.js';
 import type { State } from '../nn/recurrent/state.js';
 import type { Options } from '../options.js';
-import { option, optional, readOptions, real, required, type Settings, whole } from '../options.js';
+import { option, optional, type Reader, readOptions, real, type Settings, share, whole } from '../options.js';
 import { Random } from '../random.js';
-import type { Rows, Tape } from '../tape.js';
-import { readVocabulary, Vocabulary } from '../text/vocabulary.js';
-import type { Checkpoint, Standing } from '../train/checkpoint.js';
-import { FIT, type FitOptions, type Progress, TASK_FIT, type TaskFitOptions } from '../train/fit.js';
+import type { Tape } from '../tape.js';
+import type { Vocabulary } from '../text/vocabulary.js';
+import type { Standing } from '../train/checkpoint.js';
+import { FIT, type FitOptions } from '../train/fit.js';
+import type { FitHistory } from '../train/history.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
+import { TASK_FIT, type TaskFitOptions, type TaskProgress } from '../train/task-fit.js';
 import type { BatchOptions, BatchProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, SIGNAL } from './shared/batches.js';
-import { type OneWayOptions, oneWaySchema, stackOf } from './shared/stack.js';
+import { KIND, type LanguageLayers, type LanguageModelConfig, type NextToken } from './shared/language-layers.js';
 import type { Stream } from './shared/stream.js';
-import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
+import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
-import { type Cut, fingerprint, type Position, readPosition } from './shared/text-position.js';
+import { type Cut, fingerprint, type Position } from './shared/text-position.js';
 
-const OWN = {
-  /** A text, whose characters become the tokens, or a list of tokens. */
-  vocabulary: required(readVocabulary),
-  /** Features of a token's vector, default 64. */
-  embeddingSize: option(whole(1), 64),
-  /** Whether the output layer uses the embedding as its weights. Then `embeddingSize` equals the last `hiddenSize`. Default false. */
-  tieWeights: option(check.flag, false),
-};
-const SCHEMA = { ...OWN, ...oneWaySchema('lstm', 128) };
-
-/** What a language model was created with, apart from its runtime and seed. */
-export interface LanguageModelConfig extends OneWayOptions, Options<typeof OWN> {}
 export interface LanguageModelOptions extends TaskOptions, LanguageModelConfig {}
 
+const readValidation: Reader<number | string | readonly string[]> = (name, value) => {
+  if (typeof value === 'number') return share(name, value);
+  if (typeof value === 'string' || Array.isArray(value)) return value;
+  return check.fail(name, 'a text, a list of tokens, or a share between 0 and 1', value);
+};
 const WINDOWS = {
+  /** A text to validate on, or the share of the text, at its end, that is kept for it: a number between 0 and 1. Default: none. */
+  validation: optional(readValidation),
   /** Places in the text that are read side by side, default 16. */
   batchSize: option(whole(1), 16),
   /** Steps of a sequence, through which gradients flow, default 64. */
@@ -55,7 +46,7 @@ const FIT_TEXT = { ...FIT, ...TASK_FIT, ...WINDOWS };
 
 export interface LanguageModelFitOptions extends FitOptions, TaskFitOptions, Options<typeof WINDOWS> {}
 
-export interface LanguageModelProgress extends Progress {
+export interface LanguageModelProgress extends TaskProgress<LanguageModelReport> {
   /** The loss in bits per token: per character, if the tokens are characters. */
   readonly bits: number;
   readonly tokensPerSecond: number;
@@ -83,14 +74,6 @@ const GENERATE = {
 
 export interface GenerateOptions extends Options<typeof GENERATE> {}
 
-/** What comes next. */
-export interface NextToken {
-  /** The most probable token. */
-  readonly token: string;
-  /** [V] the probability of each token of the vocabulary. */
-  readonly probabilities: Float32Array;
-}
-
 /** `loss` is the mean in nats per token, `bits` the same in bits, `count` the number of predictions. */
 export interface LanguageModelReport {
   readonly loss: number;
@@ -102,93 +85,6 @@ export interface LanguageModelReport {
 const CHUNK = 256;
 const PIECE = 32;
 
-class Layers {
-  readonly vocabulary: Vocabulary;
-
-  constructor(
-    readonly settings: Settings<typeof SCHEMA>,
-    readonly embedding: Embedding,
-    readonly rnn: Recurrent,
-    readonly head: Linear,
-  ) {
-    this.vocabulary = new Vocabulary(settings.vocabulary);
-  }
-
-  /** Logits [T,B,V] for tokens [T,B]. */
-  forward(tape: Tape, tokens: Int32Array, T: number, B: number, state: State, carry = T): Rows {
-    const x = this.embedding.forward(tape, tokens, { T, B });
-    return this.head.forward(tape, this.rnn.forward(tape, x, state, { carry }).output);
-  }
-
-  /** Reads tokens without their predictions. */
-  read(tape: Tape, tokens: Int32Array, state: State): void {
-    this.rnn.forward(tape, this.embedding.forward(tape, tokens, { T: tokens.length, B: 1 }), state);
-  }
-
-  /** What the rows of logits say, one by one. */
-  next(tape: Tape, logits: Rows): NextToken[] {
-    const all = softmaxRows(tape, logits);
-    const V = logits.F;
-    return Array.from({ length: logits.B }, (_, b) => {
-      const probabilities = all.slice(b * V, (b + 1) * V);
-      const best = probabilities.reduce((top, p, v) => (p > probabilities[top] ? v : top), 0);
-      return { token: this.vocabulary.tokens[best], probabilities };
-    });
-  }
-}
-
-const KIND: Kind<Layers, typeof SCHEMA> = {
-  task: 'language-model',
-  schema: SCHEMA,
-  layers: (settings) => {
-    const { vocabulary, embeddingSize, tieWeights } = settings;
-    const stack = stackOf(settings, embeddingSize);
-    return (b) => {
-      const embedding = new Embedding(b, 'embedding', { vocabularySize: vocabulary.length, embeddingSize });
-      const rnn = new Recurrent(b, 'rnn', stack);
-      const { outputSize: inputSize } = rnn;
-      if (tieWeights && inputSize !== embeddingSize) {
-        throw new RangeError(
-          `tieWeights: expected embeddingSize equal to the output of the recurrent layers, got ${embeddingSize} and ${inputSize}`,
-        );
-      }
-      const tied = tieWeights ? { weight: embedding.weight } : {};
-      const head = new Linear(b, 'head', { inputSize, outputSize: vocabulary.length, ...tied });
-      return new Layers(settings, embedding, rnn, head);
-    };
-  },
-  infer,
-  resumption: {
-    position: readPosition,
-    carried: ({ rnn }, position) => {
-      const { next, batchSize: batch } = position as Position;
-      return next > 0 ? { ...rnn.stateSizes, batch } : null;
-    },
-  },
-};
-
-/** The options of a file without a description, from the shapes of its tensors. */
-function infer({ tensors, metadata }: Checkpoint): Record<string, unknown> {
-  const embedding = tensors.get('embedding.weight')?.shape;
-  const shape = tensors.get('rnn.weight_hh_l0')?.shape;
-  if (embedding?.length !== 2 || shape?.length !== 2) {
-    throw new FormatError(
-      'the file has no description, and no `embedding.weight` and `rnn.weight_hh_l0` to infer one from',
-    );
-  }
-  const gates = shape[0] / shape[1];
-  const cell = CELL_NAMES.find((name) => gatesOf(name).length === gates);
-  if (!cell) throw new FormatError(`rnn.weight_hh_l0: shape [${shape.join(', ')}] does not belong to a known cell`);
-  const vocabulary = metadata.vocabulary ?? metadata.vocab;
-  return {
-    ...(vocabulary === undefined ? {} : { vocabulary: [...vocabulary] }),
-    cell,
-    hiddenSize: shape[1],
-    numLayers: [...tensors.keys()].filter((name) => /^rnn\.weight_hh_l\d+$/.test(name)).length,
-    embeddingSize: embedding[1],
-  };
-}
-
 /**
  * Predicts the next token of a text, and generates text.
  *
@@ -198,8 +94,8 @@ function infer({ tensors, metadata }: Checkpoint): Record<string, unknown> {
  * const text = await lm.generate({ prompt: 'ab', length: 10 });
  * const [{ token, probabilities }] = await lm.predict(['ab']);
  */
-export class LanguageModel extends Task<Layers, LanguageModelConfig> {
-  private constructor(made: Made<Layers, LanguageModelConfig>) {
+export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
+  private constructor(made: Made<LanguageLayers, LanguageModelConfig>) {
     super(made);
   }
 
@@ -256,12 +152,17 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
    * @param text a text or a list of tokens
    * @throws before anything changes: RangeError, TypeError for a text that is too short or has unknown tokens; NonFiniteError
    */
-  fit(text: string | readonly string[], options: LanguageModelFitOptions = {}): Run<LanguageModelProgress, void> {
+  fit(text: string | readonly string[], options: LanguageModelFitOptions = {}): Run<LanguageModelProgress, FitHistory> {
     const settings = readOptions('fit', FIT_TEXT, options);
-    const { batchSize, window } = settings;
+    const { batchSize, window, validation, signal } = settings;
     const { stride = window } = settings;
     check.whole('stride', stride, 1, window);
-    const tokens = this.vocabulary.encode('text', text);
+    const all = this.vocabulary.encode('text', text);
+    const cut = typeof validation === 'number' ? all.length - Math.round(all.length * validation) : all.length;
+    const tokens = all.subarray(0, cut);
+    const kept =
+      typeof validation === 'number' ? all.subarray(cut) : this.vocabulary.encode('validation', validation ?? []);
+    if (validation !== undefined && kept.length < 2) check.fail('validation', 'at least two tokens', kept.length);
     if (tokens.length <= batchSize * window) {
       check.fail(
         'text',
@@ -273,9 +174,11 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
     let first = 0;
     const prepare = (standing: Standing) => {
       first = standing.optimizer?.steps ?? 0;
-      return { steps: settings.steps, next: this.#windows(tokens, { batchSize, window, stride }, standing) };
+      return { steps: settings.steps, ...this.#windows(tokens, { batchSize, window, stride }, standing) };
     };
-    return this.train(options, settings, prepare, (progress) => ({
+    const evaluate = () => new Run(this.#evaluate(kept, signal), signal);
+    const source = validation === undefined ? undefined : { data: fingerprint(kept), evaluate };
+    return this.train(options, settings, prepare, source, (progress) => ({
       ...progress,
       bits: progress.loss / Math.LN2,
       tokensPerSecond: ((progress.step - first) * perStep) / progress.secondsElapsed,
@@ -295,7 +198,8 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
     const windows = Math.floor((length - T) / stride) + 1;
     const inputs = new Int32Array(T * B);
     const targets = new Int32Array(T * B);
-    return () => {
+    let epochs = 0;
+    const next = () => {
       const n = at.next % windows;
       // at the front of the text there is nothing to carry over
       const state = n === 0 || !standing.state ? this.model.layers.rnn.state(B) : standing.state.clone();
@@ -308,14 +212,16 @@ export class LanguageModel extends Task<Layers, LanguageModelConfig> {
         }
       }
       return {
-        loss: (tape: Tape, layers: Layers) =>
+        loss: (tape: Tape, layers: LanguageLayers) =>
           crossEntropyLoss(tape, layers.forward(tape, inputs, T, B, state, stride), targets),
         done: () => {
           standing.state = state;
           at.next = n + 1;
+          if (at.next === windows) epochs++;
         },
       };
     };
+    return { next, epoch: () => epochs + (at.next % windows) / windows };
   }
 
   /** How well the model predicts a text, read as one stream from a state of zero. */

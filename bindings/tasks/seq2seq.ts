@@ -5,10 +5,11 @@
 import * as check from '../check.js';
 import { argmaxRows } from '../nn/predict.js';
 import type { RecurrentOptions } from '../nn/recurrent/options.js';
-import type { Options, Reader } from '../options.js';
+import type { Options, Reader, Settings } from '../options.js';
 import { object, option, optional, readOptions, real, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import type { Vocabulary } from '../text/vocabulary.js';
+import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
@@ -74,7 +75,9 @@ const OWN_FIT = {
 };
 const FIT = { ...FIT_EXAMPLES, ...OWN_FIT };
 
-export interface Seq2SeqFitOptions extends EpochOptions, Options<typeof OWN_FIT> {}
+export interface Seq2SeqFitOptions<S extends Sources = Sources>
+  extends EpochOptions<Seq2SeqExample<S>>,
+    Options<typeof OWN_FIT> {}
 
 /** [tokens][source steps] of each encoder. Each row adds up to 1; where the end was written, the last row is that of the end. */
 interface Attending<S extends Sources> {
@@ -191,7 +194,10 @@ export class Seq2Seq<
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
-  fit(examples: readonly Seq2SeqExample<S>[], options: Seq2SeqFitOptions = {}): Run<EpochProgress, void> {
+  fit(
+    examples: readonly Seq2SeqExample<S>[],
+    options: Seq2SeqFitOptions<S> = {},
+  ): Run<EpochProgress<Seq2SeqReport>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
     const { teacherForcing } = settings;
     const masked = (['variationalDropout', 'weightDrop'] as const).find((key) => this.config[key]);
@@ -200,10 +206,14 @@ export class Seq2Seq<
         `teacherForcing and ${masked} cannot be combined: a decoder that reads its own tokens runs step by step, with a new mask at each`,
       );
     }
-    return this.fitExamples(this.#encode(examples), options, settings, (tape, layers, batch) => {
-      const memory = layers.encode(tape, batch);
-      const right = shareOf(teacherForcing, this.training?.steps ?? 0);
-      return right === 1 ? forced(tape, layers, memory, batch) : scheduled(tape, layers, memory, batch, right);
+    return this.learn(examples, options, settings, {
+      ...this.#examples,
+      loss: () => (tape, layers, batch) => {
+        const memory = layers.encode(tape, batch);
+        const right = shareOf(teacherForcing, this.training?.steps ?? 0);
+        return right === 1 ? forced(tape, layers, memory, batch) : scheduled(tape, layers, memory, batch, right);
+      },
+      measure: (items, how) => this.#measure(items, readOptions('evaluate', EVALUATE, how)),
     });
   }
 
@@ -213,7 +223,11 @@ export class Seq2Seq<
     options: EvaluateWritingOptions = {},
   ): Run<BatchProgress, Seq2SeqReport> {
     const settings = readOptions('evaluate', EVALUATE, options);
-    const items = this.#encode(examples);
+    const { fields, encode } = this.#examples;
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+  }
+
+  #measure(items: readonly Item[], settings: Settings<typeof EVALUATE>): Run<BatchProgress, Seq2SeqReport> {
     let [loss, tokens, exact] = [0, 0, 0];
     const count = (tape: Tape, layers: EncoderDecoder, batch: Item[]) => {
       const memory = layers.encode(tape, batch);
@@ -270,13 +284,14 @@ export class Seq2Seq<
     });
   }
 
-  #encode(examples: readonly Seq2SeqExample<S>[]): Item[] {
+  get #examples() {
     const { vocabulary } = this.model.layers;
-    return encodeExamples(examples, '{ source, target }', (place, { source, target }) => {
+    const encode = (place: string, { source, target }: Seq2SeqExample<S>): Item => {
       const sources = this.#sources(`${place}.source`, source);
       const ids = vocabulary.encode(`${place}.target`, target);
       return { length: lengthOf(sources) + ids.length, sources, target: ids };
-    });
+    };
+    return { fields: '{ source, target }', encode };
   }
 
   #read(sources: readonly Seq2SeqExample<S>['source'][]): Source[] {

@@ -10,6 +10,7 @@ import { activation } from '../nn/rows.js';
 import type { Options, Reader, Settings } from '../options.js';
 import { names, option, optional, readOptions, required } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
+import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
@@ -75,7 +76,8 @@ const readWeights: Reader<Weights> = (name, value) => {
 };
 const FIT = { ...FIT_EXAMPLES, classWeights: optional(readWeights) };
 
-export interface ClassifierFitOptions<C extends string = string> extends EpochOptions {
+export interface ClassifierFitOptions<C extends string = string, M extends boolean = boolean>
+  extends EpochOptions<ClassifierExample<M>> {
   /**
    * Weight above 0 of each class in the loss, default 1, or `'balanced'`: in inverse proportion to how often a class occurs. Not with
    * `multiLabel`.
@@ -154,13 +156,19 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
-  fit(examples: readonly ClassifierExample<M>[], options: ClassifierFitOptions<C> = {}): Run<EpochProgress, void> {
+  fit(
+    examples: readonly ClassifierExample<M>[],
+    options: ClassifierFitOptions<C, M> = {},
+  ): Run<EpochProgress<ClassifierReport<C>>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
-    const items = this.#encode(examples);
-    const weights = this.#weights(settings.classWeights, items);
-    return this.fitExamples(items, options, settings, (tape, layers, batch) =>
-      this.#loss(tape, layers.forwardAll(tape, batch), batch, weights),
-    );
+    return this.learn(examples, options, settings, {
+      ...this.#examples,
+      loss: (items) => {
+        const weights = this.#weights(settings.classWeights, items);
+        return (tape, layers, batch) => this.#loss(tape, layers.forwardAll(tape, batch), batch, weights);
+      },
+      measure: (items, how) => this.#measure(items, readOptions('evaluate', BATCHES, how)),
+    });
   }
 
   /** How well it does on examples. */
@@ -169,7 +177,11 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
     options: BatchOptions = {},
   ): Run<BatchProgress, ClassifierReport<C>> {
     const settings = readOptions('evaluate', BATCHES, options);
-    const items = this.#encode(examples);
+    const { fields, encode } = this.#examples;
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+  }
+
+  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>): Run<BatchProgress, ClassifierReport<C>> {
     const { classes, multiLabel } = this.model.layers.settings;
     const tally = new Tally(classes);
     let loss = 0;
@@ -245,7 +257,7 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
     });
   }
 
-  #encode(examples: readonly ClassifierExample<M>[]): Item[] {
+  get #examples() {
     const { input, settings } = this.model.layers;
     const { classes, multiLabel } = settings;
     const place = (name: string, label: unknown) => {
@@ -253,7 +265,7 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
       if (c !== undefined) return c;
       throw new RangeError(`${name}: ${check.show(label)} is not among the classes ${check.list(classes)}`);
     };
-    return encodeExamples(examples, '{ input, label }', (name, { input: sequence, label }) => {
+    const encode = (name: string, { input: sequence, label }: ClassifierExample<M>): Item => {
       const encoded = input.encode(`${name}.input`, sequence);
       const at = `${name}.label`;
       if (!multiLabel) return { length: encoded.length, input: encoded, label: Float32Array.of(place(at, label)) };
@@ -261,7 +273,8 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
       const ones = new Float32Array(classes.length);
       for (const own of label as readonly unknown[]) ones[place(at, own)] = 1;
       return { length: encoded.length, input: encoded, label: ones };
-    });
+    };
+    return { fields: '{ input, label }', encode };
   }
 
   #weights(given: Weights | undefined, items: readonly Item[]): Float32Array | undefined {

@@ -5,9 +5,10 @@
 import * as check from '../check.js';
 import { read } from '../nn/input.js';
 import { argmaxRows, sampleBits } from '../nn/predict.js';
-import { type Options, readOptions } from '../options.js';
+import { type Options, readOptions, type Settings } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import type { Vocabulary } from '../text/vocabulary.js';
+import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
@@ -196,11 +197,16 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
-  fit(examples: readonly GeneratorExample<T>[], options: EpochOptions = {}): Run<EpochProgress, void> {
+  fit(
+    examples: readonly GeneratorExample<T>[],
+    options: EpochOptions<GeneratorExample<T>> = {},
+  ): Run<EpochProgress<GeneratorReport<T>>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
-    return this.fitExamples(this.#encode(examples), options, settings, (tape, layers, batch) =>
-      layers.losses(tape, layers.encode(tape, inputsOf(batch)), targetsOf(batch)),
-    );
+    return this.learn(examples, options, settings, {
+      ...this.#examples,
+      loss: () => (tape, layers, batch) => layers.losses(tape, layers.encode(tape, inputsOf(batch)), targetsOf(batch)),
+      measure: (items, how) => this.#measure(items, readOptions('evaluate', EVALUATE, how)),
+    });
   }
 
   /** How well it does on examples. */
@@ -209,7 +215,11 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
     options: EvaluateWritingOptions = {},
   ): Run<BatchProgress, GeneratorReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
-    const items = this.#encode(examples);
+    const { fields, encode } = this.#examples;
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+  }
+
+  #measure(items: readonly Item[], settings: Settings<typeof EVALUATE>): Run<BatchProgress, GeneratorReport<T>> {
     const { kind } = this.model.layers.written;
     const sums = [0, 0];
     let [total, right] = [0, 0];
@@ -308,12 +318,13 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
     return encodeAll('inputs', inputs, 'inputs', (place, x) => ({ length: 1, input: this.#input(place, x) }));
   }
 
-  #encode(examples: readonly GeneratorExample<T>[]): Item[] {
-    return encodeExamples(examples, '{ input, target }', (place, example) => {
+  get #examples() {
+    const encode = (place: string, example: GeneratorExample<T>): Item => {
       const input = this.#input(`${place}.input`, example.input);
       const target = this.#target(`${place}.target`, example.target);
       return { length: target.length + 1, input, target };
-    });
+    };
+    return { fields: '{ input, target }', encode };
   }
 
   /** X as numbers. */

@@ -4,6 +4,7 @@ import { read } from '../nn/input.js';
 import { mseLoss } from '../nn/losses.js';
 import { type Options, option, readOptions, type Settings } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
+import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
@@ -100,18 +101,26 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
-  fit(examples: readonly RegressorExample[], options: EpochOptions = {}): Run<EpochProgress, void> {
+  fit(
+    examples: readonly RegressorExample[],
+    options: EpochOptions<RegressorExample> = {},
+  ): Run<EpochProgress<RegressorReport>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
-    const items = this.#encode(examples);
-    return this.fitExamples(items, options, settings, (tape, layers, batch) =>
-      lossOf(tape, layers.forwardAll(tape, batch), batch),
-    );
+    return this.learn(examples, options, settings, {
+      ...this.#examples,
+      loss: () => (tape, layers, batch) => lossOf(tape, layers.forwardAll(tape, batch), batch),
+      measure: (items, how) => this.#measure(items, readOptions('evaluate', BATCHES, how)),
+    });
   }
 
   /** How well it does on examples. */
   evaluate(examples: readonly RegressorExample[], options: BatchOptions = {}): Run<BatchProgress, RegressorReport> {
     const settings = readOptions('evaluate', BATCHES, options);
-    const items = this.#encode(examples);
+    const { fields, encode } = this.#examples;
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+  }
+
+  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>): Run<BatchProgress, RegressorReport> {
     const n = items.length * this.model.layers.settings.outputSize;
     let squares = 0;
     let distances = 0;
@@ -151,10 +160,10 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
     return this.openStream(saved, layers.reader(predictions));
   }
 
-  #encode(examples: readonly RegressorExample[]): Item[] {
+  get #examples() {
     const { input, settings } = this.model.layers;
     const n = settings.outputSize;
-    return encodeExamples(examples, '{ input, target }', (name, { input: sequence, target }) => {
+    const encode = (name: string, { input: sequence, target }: RegressorExample): Item => {
       const encoded = input.encode(`${name}.input`, sequence);
       const list: unknown = typeof target === 'number' ? [target] : target;
       if (typeof list !== 'object' || list === null || (list as ArrayLike<number>).length !== n)
@@ -163,7 +172,8 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
         check.number(n === 1 ? `${name}.target` : `${name}.target[${k}]`, y),
       );
       return { length: encoded.length, input: encoded, target: values };
-    });
+    };
+    return { fields: '{ input, target }', encode };
   }
 }
 

@@ -15,6 +15,7 @@ import type { State } from '../nn/recurrent/state.js';
 import type { Options, Reader, Settings } from '../options.js';
 import { names, option, readOptions, recordOf, required } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
+import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
@@ -249,18 +250,29 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
-  fit(examples: readonly TaggerExample<C>[], options: EpochOptions = {}): Run<EpochProgress, void> {
+  fit(
+    examples: readonly TaggerExample<C>[],
+    options: EpochOptions<TaggerExample<C>> = {},
+  ): Run<EpochProgress<TaggerReport<C>>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
-    return this.fitExamples(this.#encode(examples), options, settings, (tape, layers, batch) => {
-      const logits = layers.forward(tape, inputsOf(batch));
-      return layers.losses(tape, logits, batch).map((loss) => ({ loss, weight: 1 }));
+    return this.learn(examples, options, settings, {
+      ...this.#examples,
+      loss: () => (tape, layers, batch) => {
+        const logits = layers.forward(tape, inputsOf(batch));
+        return layers.losses(tape, logits, batch).map((loss) => ({ loss, weight: 1 }));
+      },
+      measure: (items, how) => this.#measure(items, readOptions('evaluate', BATCHES, how)),
     });
   }
 
   /** How well it does on examples. */
   evaluate(examples: readonly TaggerExample<C>[], options: BatchOptions = {}): Run<BatchProgress, TaggerReport<C>> {
     const settings = readOptions('evaluate', BATCHES, options);
-    const items = this.#encode(examples);
+    const { fields, encode } = this.#examples;
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+  }
+
+  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>): Run<BatchProgress, TaggerReport<C>> {
     const { sets } = this.model.layers;
     const counts = sets.map(({ classes }) => ({
       tally: new Tally(classes),
@@ -352,10 +364,10 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
     return sets[0].name === '' ? list[0] : Object.fromEntries(sets.map(({ name }, k) => [name, list[k]]));
   }
 
-  #encode(examples: readonly TaggerExample<C>[]): Item[] {
+  get #examples() {
     const { input, sets } = this.model.layers;
     const known = sets.map(({ name }) => name);
-    return encodeExamples(examples, '{ input, labels }', (place, { input: sequence, labels }) => {
+    const encode = (place: string, { input: sequence, labels }: TaggerExample<C>): Item => {
       const encoded = input.encode(`${place}.input`, sequence);
       const given: unknown = labels;
       if (known[0] !== '') check.options(`${place}.labels`, given, known);
@@ -364,7 +376,8 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
         return encodeLabels(`${place}.labels${set.name && `.${set.name}`}`, list, set, encoded.length);
       });
       return { length: encoded.length, input: encoded, labels: lists };
-    });
+    };
+    return { fields: '{ input, labels }', encode };
   }
 }
 

@@ -14,6 +14,7 @@ import type { State } from '../nn/recurrent/state.js';
 import { type Options, option, readOptions, required, type Settings, whole } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import { readVocabulary, Vocabulary } from '../text/vocabulary.js';
+import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
@@ -167,9 +168,16 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
-  fit(examples: readonly TranscriberExample[], options: EpochOptions = {}): Run<EpochProgress, void> {
+  fit(
+    examples: readonly TranscriberExample[],
+    options: EpochOptions<TranscriberExample> = {},
+  ): Run<EpochProgress<TranscriberReport>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
-    return this.fitExamples(this.#encode(examples), options, settings, lossOf);
+    return this.learn(examples, options, settings, {
+      ...this.#examples,
+      loss: () => lossOf,
+      measure: (items, how) => this.#measure(items, readOptions('evaluate', TRANSCRIBE, how)),
+    });
   }
 
   /** How well it does on examples. */
@@ -178,7 +186,11 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
     options: TranscribeOptions = {},
   ): Run<BatchProgress, TranscriberReport> {
     const settings = readOptions('evaluate', TRANSCRIBE, options);
-    const items = this.#encode(examples);
+    const { fields, encode } = this.#examples;
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+  }
+
+  #measure(items: readonly Item[], settings: Settings<typeof TRANSCRIBE>): Run<BatchProgress, TranscriberReport> {
     const n = items.length;
     let [loss, errors, tokens, exact] = [0, 0, 0, 0];
     const count = (tape: Tape, layers: Layers, batch: Item[]) => {
@@ -232,9 +244,9 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
     });
   }
 
-  #encode(examples: readonly TranscriberExample[]): Item[] {
+  get #examples() {
     const { input, vocabulary } = this.model.layers;
-    return encodeExamples(examples, '{ input, target }', (place, { input: sequence, target }) => {
+    const encode = (place: string, { input: sequence, target }: TranscriberExample): Item => {
       const encoded = input.encode(`${place}.input`, sequence);
       const name = `${place}.target`;
       const labels = vocabulary.encode(name, target).map((id) => id + 1);
@@ -246,7 +258,8 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
         );
       }
       return { length: encoded.length, input: encoded, labels };
-    });
+    };
+    return { fields: '{ input, target }', encode };
   }
 }
 

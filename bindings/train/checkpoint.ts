@@ -1,6 +1,6 @@
 /**
- * What a file holds. Tensors: parameters by their PyTorch names; `optimizer.<moment>.<parameter>`; `state.<h or c>.<layer>`. In the
- * metadata, under `gatewise`, a JSON object: the model's description and, unless only the weights were saved, where training stands.
+ * What a file holds. Tensors: parameters by their PyTorch names; `optimizer.<moment>.<parameter>`; `state.<h or c>.<layer>`;
+ * `best.<parameter>`, the weights that a validation found best, where training was interrupted. In the metadata, under `gatewise`, a JSON object: the model's description and, unless only the weights were saved, where training stands.
  */
 import * as check from '../check.js';
 import type { Runtime } from '../core/runtime.js';
@@ -15,6 +15,7 @@ import { State } from '../nn/recurrent/state.js';
 import { type Reader, readOptions, required, whole } from '../options.js';
 import { momentsOf, Optimizer, type OptimizerOptions, settings } from './optimizer.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
+import { readValidation, type ValidationState } from './validation.js';
 
 /** The format of the files; renames.ts reads the one before. */
 export const FORMAT = 2;
@@ -38,9 +39,23 @@ interface Training {
   readonly schedule: unknown;
   /** Where the task's data stand. */
   readonly position: unknown;
+  /** What validations have found so far. */
+  readonly validation: unknown;
 }
 
-const KEYS = ['format', 'task', 'build', 'seed', 'config', 'data', 'random', 'optimizer', 'schedule', 'position'];
+const KEYS = [
+  'format',
+  'task',
+  'build',
+  'seed',
+  'config',
+  'data',
+  'random',
+  'optimizer',
+  'schedule',
+  'position',
+  'validation',
+];
 /** A number of steps, blocks or windows, which can be counted up from without loss. */
 export const COUNT = whole(0, 2 ** 52);
 const RANDOM = {
@@ -89,7 +104,12 @@ export interface Standing {
   position: object | null;
   /** The state that is carried from step to step. */
   state: State | null;
+  /** What the validations of a run that was interrupted have found. */
+  validation: ValidationState | null;
 }
+
+/** Where it stands before the first step. */
+export const FRESH: Standing = { optimizer: null, schedule: null, position: null, state: null, validation: null };
 
 /** @param about the task, what it was created with, and `data`, what it learned apart from the weights */
 export function save(
@@ -111,6 +131,13 @@ export function save(
       tensors.set(`state.${kind}.${l}`, { shape: [state.batch, data.length / state.batch], data });
     });
   }
+  const { weights = null, ...validation } = training?.validation ?? {};
+  if (weights) {
+    for (const { name, shape, at, size } of parameters) {
+      const from = (at - model.slab) / 4;
+      tensors.set(`best.${name}`, { shape, data: weights.subarray(from, from + size) });
+    }
+  }
   const description = {
     format: FORMAT,
     build: runtime.build,
@@ -122,6 +149,7 @@ export function save(
       ? { schedule: { options: training.schedule.options, memory: training.schedule.memory } }
       : {}),
     ...(optimizer ? { optimizer: { options: optimizer.options, step: optimizer.steps } } : {}),
+    ...(training?.validation ? { validation } : {}),
   };
   return writeSafetensors(tensors, { gatewise: JSON.stringify(description) });
 }
@@ -149,15 +177,15 @@ export function open(
   if (read.task !== task) throw new FormatError(`the file holds ${shown(read.task)}, not '${task}'`);
   const strange = Object.keys(read).find((key) => !KEYS.includes(key));
   if (strange !== undefined) throw new FormatError(`${what}: unknown key ${check.show(strange)}`);
-  const { config, data = {}, random, optimizer, schedule, position } = read;
+  const { config, data = {}, random, optimizer, schedule, position, validation } = read;
   if (!isRecord(config)) throw new FormatError(`${what} has no \`config\``);
   if (!isRecord(data)) throw new FormatError(`${what}: data is not an object`);
   checkLayers(config, tensors.size);
   const seed = checking(what, () => check.whole('seed', read.seed, 0, Number.MAX_SAFE_INTEGER));
-  if (random === undefined && (optimizer ?? schedule ?? position) !== undefined) {
+  if (random === undefined && (optimizer ?? schedule ?? position ?? validation) !== undefined) {
     throw new FormatError(`${what}: training stands somewhere, but \`random\` is missing`);
   }
-  const training = random === undefined ? null : { random, optimizer, schedule, position };
+  const training = random === undefined ? null : { random, optimizer, schedule, position, validation };
   return { description: { format: FORMAT, task, seed, config, data, training }, metadata, tensors };
 }
 
@@ -214,7 +242,7 @@ export function restore<L>(
   const ours = description ? ownTensors(tensors, new Set(parameters.map(({ name }) => name))) : new Map(tensors);
   const values = match(ours, parameters);
   const training = description?.training ?? null;
-  const { random, optimizer, schedule, position } = checking("the file's description", () => {
+  const { random, optimizer, schedule, position, validation } = checking("the file's description", () => {
     const given = <T>(value: unknown, read: (value: unknown) => T) => (value === undefined ? null : read(value));
     return {
       random: given(training?.random, (value) => readOptions('random', RANDOM, value, 'random.')),
@@ -224,6 +252,7 @@ export function restore<L>(
         return new Schedule(options as ScheduleOptions, memory as Schedule['memory']);
       }),
       position: given(training?.position, (value) => readPosition('position', value)),
+      validation: given(training?.validation, (value) => readValidation('validation', value)),
     };
   });
   const state = position && carried ? carried(model.layers, position) : null;
@@ -234,8 +263,10 @@ export function restore<L>(
   const expected = moments.flatMap((moment) =>
     parameters.map(({ name, shape }) => ({ name: `optimizer.${moment}.${name}`, shape })),
   );
+  const best = validation?.value === null || !validation ? [] : parameters;
+  const bestTensors = best.map(({ name, shape }) => ({ name: `best.${name}`, shape }));
   const others = new Map([...tensors].filter(([name]) => !ours.has(name)));
-  const rest = match(others, [...expected, ...kinds.flat()]);
+  const rest = match(others, [...expected, ...kinds.flat(), ...bestTensors]);
   for (const [name, data] of rest) {
     if (SQUARES.test(name) && data.some((x) => x < 0))
       throw new FormatError(`${name}: expected squares, got negative numbers`);
@@ -245,7 +276,11 @@ export function restore<L>(
   for (const [name, data] of values) model.set(name, data);
   if (random) Object.assign(model.random.next, random);
   const [h, c] = kinds.map((all) => all.map(({ name }) => valuesOf(name)));
-  const standing = { schedule, position, state: state && new State(state.batch, h, c) };
+  if (validation && best.length) {
+    validation.weights = new Float32Array(model.slabBytes / 4);
+    for (const { name, at } of best) validation.weights.set(valuesOf(`best.${name}`), (at - model.slab) / 4);
+  }
+  const standing = { schedule, position, state: state && new State(state.batch, h, c), validation };
   if (!optimizer) return { optimizer: null, ...standing };
   const resumed = new Optimizer(model, optimizer.options.given);
   resumed.steps = optimizer.step;

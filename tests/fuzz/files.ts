@@ -300,7 +300,7 @@ interface Target {
   take(bytes: Uint8Array): Promise<string | null>;
 }
 
-const isOwn = (name: string) => !/^(optimizer|state)\./.test(name);
+const isOwn = (name: string) => !/^(optimizer|state|best)\./.test(name);
 
 export async function fileFuzzer() {
   const runtime = await Runtime.create();

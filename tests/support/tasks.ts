@@ -1,6 +1,6 @@
 /** What the tests of task models share: gradients, trainings, and models that are told something wrong. */
 import { gradcheck, type Loss, type Model, type Run, type Tape } from 'gatewise';
-import type { EpochProgress } from 'gatewise/tasks';
+import type { EpochProgress, FitHistory } from 'gatewise/tasks';
 import { equal, ok, throws } from 'uvu/assert';
 
 /** A pass over examples that looks at losses and gradients and changes no weight. */
@@ -47,7 +47,7 @@ export function scaleWeights(model: Model<unknown>, factor: number): void {
 
 interface Trained {
   readonly model: Model<unknown>;
-  fit(examples: readonly never[], options: object): Run<EpochProgress, void>;
+  fit(examples: readonly never[], options: object): Run<EpochProgress, FitHistory>;
 }
 
 /** The losses and the last gradients of a pass over these examples that changes nothing. */

@@ -4,13 +4,36 @@
  */
 import * as check from '../../check.js';
 import type { Model } from '../../nn/model.js';
-import { type Options, option, optional, readOptions, required, type Settings, whole } from '../../options.js';
-import { permutation } from '../../random.js';
+import {
+  type Options,
+  option,
+  optional,
+  type Reader,
+  readOptions,
+  required,
+  type Settings,
+  share,
+  whole,
+} from '../../options.js';
+import { permutation, SPLIT } from '../../random.js';
 import { COUNT } from '../../train/checkpoint.js';
-import { FIT, type FitOptions, type Progress, TASK_FIT, type TaskFitOptions } from '../../train/fit.js';
+import { FIT, type FitOptions } from '../../train/fit.js';
 import { Breather, Run } from '../../train/run.js';
+import { TASK_FIT, type TaskFitOptions, type TaskProgress } from '../../train/task-fit.js';
+
+/** Data of one's own, or a share of those that are given. */
+const readValidation: Reader<number | readonly unknown[]> = (name, value) => {
+  if (typeof value === 'number') return share(name, value);
+  return Array.isArray(value) ? value : check.fail(name, 'a list of examples, or a share between 0 and 1', value);
+};
 
 const EPOCHS = {
+  /**
+   * Examples to validate on, or the share of the examples that is kept for it: a number between 0 and 1. Which ones these are depends
+   * on the seed of the model. Default: none.
+   */
+  validation: optional(readValidation),
+
   /** Epochs to train, default 10; one that was interrupted is finished first and counts. */
   epochs: option(whole(1), 10),
   /** Sequences in a step, default 32. */
@@ -22,12 +45,20 @@ const { steps: _, ...TRAINING } = FIT;
 /** The options of a fit on examples. */
 export const FIT_EXAMPLES = { ...TRAINING, ...TASK_FIT, ...EPOCHS };
 
-export interface EpochOptions extends Omit<FitOptions, 'steps'>, TaskFitOptions, Options<typeof EPOCHS> {}
-
-export interface EpochProgress extends Progress {
-  /** Epochs so far, with a fraction. */
-  readonly epoch: number;
+/** @typeParam E examples of the task */
+export interface EpochOptions<E = never>
+  extends Omit<FitOptions, 'steps'>,
+    TaskFitOptions,
+    Omit<Options<typeof EPOCHS>, 'validation'> {
+  /**
+   * Examples to validate on, or the share of the examples that is kept for it: a number between 0 and 1. Which ones these are depends
+   * on the seed of the model. Default: none.
+   */
+  validation?: number | readonly E[] | undefined;
 }
+
+/** @typeParam R what `evaluate` reports */
+export interface EpochProgress<R = unknown> extends TaskProgress<R> {}
 
 export const SIGNAL = {
   /** Stops after the running batch; the call then throws the signal's reason. */
@@ -160,10 +191,24 @@ export class Epochs<I extends Item> {
 }
 
 /** A number that other examples are unlikely to have (FNV-1a). */
-function fingerprint(items: readonly Item[]): string {
+export function fingerprint(items: readonly Item[]): string {
   let hash = 0x811c9dc5;
   for (const { length } of items) hash = Math.imul(hash ^ length, 0x01000193);
   return `${items.length}-${(hash >>> 0).toString(16)}`;
+}
+
+/**
+ * Keeps a share of the items for validation, by the seed of the model.
+ *
+ * @throws RangeError where nothing is left to learn from
+ */
+export function split<I>(model: Model<unknown>, items: readonly I[], part: number): { learned: I[]; kept: I[] } {
+  const n = items.length;
+  const size = Math.max(1, Math.round(n * part));
+  if (size >= n) check.fail('validation', `a share that leaves at least one of ${n} examples to learn from`, part);
+  const { order } = permutation(model.runtime, model.random.seed, n, 0, SPLIT);
+  const kept = gather(items, order.slice(0, size).sort());
+  return { learned: gather(items, order.slice(size).sort()), kept };
 }
 
 /**
@@ -210,15 +255,16 @@ export function encodeAll<T, E>(
 
 /** The same for examples: at least one, each an object. */
 export function encodeExamples<T, E>(
+  name: string,
   examples: readonly T[],
   fields: string,
   encode: (place: string, example: T) => E,
 ): E[] {
-  const encoded = encodeAll('examples', examples, fields, (place, example) => {
+  const encoded = encodeAll(name, examples, fields, (place, example) => {
     if (typeof example !== 'object' || example === null) check.fail(place, fields, example);
     return encode(place, example);
   });
-  if (encoded.length === 0) throw new RangeError('examples: expected at least one');
+  if (encoded.length === 0) throw new RangeError(`${name}: expected at least one`);
   return encoded;
 }
 

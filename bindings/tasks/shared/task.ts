@@ -1,23 +1,20 @@
 /**
- * What all tasks share: creating, loading, saving, disposing, the loop over batches, streams. A task adds a kind (its options and
- * layers), and how its data become numbers, a loss and results.
+ * What all tasks share: saving, disposing, training, the loop over batches, streams. A task adds a kind (its options and layers), and
+ * how its data become numbers, a loss and results.
  */
 import * as check from '../../check.js';
-import { Runtime as Running } from '../../core/runtime.js';
-import { Runtime } from '../../core/train.js';
-import { FormatError } from '../../errors.js';
-import { checking } from '../../files/json.js';
-import type { Builder } from '../../nn/builder.js';
-import { Model } from '../../nn/model.js';
-import type { Options, Schema, Settings } from '../../options.js';
-import { givenOptions, oneOf, option, optional, pick, readOptions, recordOf, whole } from '../../options.js';
-import type { Bytes, WasmModule } from '../../platform.js';
+import type { Runtime } from '../../core/train.js';
+import type { Model } from '../../nn/model.js';
+import { type Options, option, pick, readOptions, type Settings } from '../../options.js';
 import type { Loss, Tape } from '../../tape.js';
 import * as checkpoint from '../../train/checkpoint.js';
-import { type Batch, checkpointed, type FIT, type Progress, type TASK_FIT, train } from '../../train/fit.js';
+import { type Batch, type FIT, train } from '../../train/fit.js';
+import { type FitHistory, Recorder } from '../../train/history.js';
 import { OPTIMIZER, Optimizer, type OptimizerOptions, settings as optimizerSettings } from '../../train/optimizer.js';
 import { Run } from '../../train/run.js';
 import { Schedule } from '../../train/schedule.js';
+import { checkpointed, type TASK_FIT, type TaskProgress } from '../../train/task-fit.js';
+import { VALIDATION, type ValidationOptions, type ValidationSource, Validator } from '../../train/validation.js';
 import {
   type BATCHES,
   type BatchProgress,
@@ -25,56 +22,19 @@ import {
   type EpochProgress,
   Epochs,
   type ExamplePosition,
+  encodeExamples,
   type FIT_EXAMPLES,
+  fingerprint,
   type Item,
   inBatches,
-  readPosition,
+  type SIGNAL,
+  split,
 } from './batches.js';
+import type { Made } from './kind.js';
 import { loadMemory, type Source, Stream } from './stream.js';
 import { type Summary, summarize } from './summary.js';
 
-const LOAD = {
-  /** A runtime to share; by default the model starts one of its own. */
-  runtime: optional((name: string, value: unknown) =>
-    value instanceof Running ? (value as Runtime) : check.fail(name, 'a Runtime', value),
-  ),
-  /**
-   * `'simd'`, the default, gives the same bits on every engine and processor. `'relaxed'` uses fused multiply-add where the processor
-   * has it: faster, equal within rounding only.
-   */
-  build: optional(oneOf('simd', 'relaxed')),
-  /** The core as a compiled module or as bytes (`gatewise/simd.wasm`), for engines that forbid compiling at run time. */
-  module: optional<object>((name, value) =>
-    typeof value === 'object' && value !== null ? value : check.fail(name, 'a WebAssembly.Module or its bytes', value),
-  ),
-};
-
-const TASK = {
-  /** A whole number, default 0: the same seed gives the same model and numbers. */
-  seed: option(whole(0, Number.MAX_SAFE_INTEGER), 0),
-  ...LOAD,
-};
-
-const LOAD_FILE = {
-  ...LOAD,
-  /** The options of `create`, for a file that gatewise did not write, such as a state dict of PyTorch. */
-  config: optional((name: string, value: unknown) =>
-    typeof value === 'object' && value !== null
-      ? (value as Readonly<Record<string, unknown>>)
-      : check.fail(name, 'an object of options', value),
-  ),
-  /** New beginnings of names of tensors, say `{ 'decoder.': 'head.' }`. `lstm.` and `gru.` are read as `rnn.`. */
-  rename: optional(recordOf(check.text, 'new names by old ones')),
-};
-
-/** Options of loading a model. */
-export interface LoadOptions extends Omit<Options<typeof LOAD_FILE>, 'module'> {
-  // written out, so that the published types do not name what the platform may lack
-  /** The core as a compiled module or as bytes (`gatewise/simd.wasm`), for engines that forbid compiling at run time. */
-  module?: WasmModule | Bytes | undefined;
-}
-/** Options that every task takes. */
-export interface TaskOptions extends Omit<Options<typeof TASK>, 'module'>, Pick<LoadOptions, 'module'> {}
+export * from './kind.js';
 
 const SAVE = {
   /** Leaves out what only training needs. Default false. */
@@ -83,141 +43,6 @@ const SAVE = {
 
 export interface SaveOptions extends Options<typeof SAVE> {}
 
-/** What distinguishes a task: its name in files, its options but for those of every task, and its layers. */
-export interface Kind<L, S extends Schema> {
-  readonly task: string;
-  readonly schema: S;
-  /** Checks what options say together. The layers are built later, on a runtime. */
-  readonly layers: (settings: Settings<S>) => (b: Builder) => L;
-  /** The options of a file without a description, as far as its tensors tell them. */
-  readonly infer?: (file: checkpoint.Checkpoint) => Record<string, unknown>;
-  /** Checks what a file holds of what the task learned apart from the weights. */
-  readonly checkData?: (data: Readonly<Record<string, unknown>>, settings: Settings<S>) => void;
-  /** How training resumes; default: in examples, with nothing carried from step to step. */
-  readonly resumption?: checkpoint.Resumption<L>;
-}
-
-/** A model that has been created or loaded. */
-export interface Made<L, C> extends checkpoint.Standing {
-  readonly task: string;
-  readonly config: C;
-  readonly model: Model<L>;
-  readonly owned: boolean;
-  readonly data: Readonly<Record<string, unknown>>;
-}
-
-/** Everything about a model but its runtime. */
-interface Plan<L, C> {
-  readonly task: string;
-  readonly config: C;
-  readonly seed: number;
-  readonly build: (b: Builder) => L;
-  readonly from: Settings<typeof LOAD>;
-  readonly file: checkpoint.Checkpoint | null;
-  readonly resumption: checkpoint.Resumption<L>;
-}
-
-const IN_EXAMPLES = { position: readPosition };
-
-function planNew<L, S extends Schema>({ task, schema, layers }: Kind<L, S>, options: unknown): Plan<L, Options<S>> {
-  const known = { ...schema, ...TASK };
-  const settings = readOptions('create', schema, options, '', known);
-  const { seed, ...from } = readOptions('create', TASK, options, '', known);
-  const config = givenOptions(schema, settings, options as Options<S>);
-  return { task, config, seed, build: layers(settings), from, file: null, resumption: IN_EXAMPLES };
-}
-
-function planFile<L, S extends Schema>(
-  { task, schema, layers, infer, checkData, resumption = IN_EXAMPLES }: Kind<L, S>,
-  bytes: Uint8Array | ArrayBuffer,
-  options: LoadOptions,
-): Plan<L, Options<S>> {
-  const { config, rename = {}, ...from } = readOptions('load', LOAD_FILE, options);
-  const file = checkpoint.open(bytes, task, rename);
-  if (file.description && config) {
-    throw new TypeError('config: is for files without a description; this file says what it was created with');
-  }
-  if (!file.description && !config && !infer) {
-    throw new FormatError(
-      `the file has no description: it was not saved by gatewise. Pass the options of create as \`config\``,
-    );
-  }
-  const { config: given, seed } = file.description ?? { config: { ...infer?.(file), ...config }, seed: 0 };
-  try {
-    const settings = readOptions('config', schema, given);
-    const { data = {} } = file.description ?? {};
-    if (checkData) checkData(data, settings);
-    else if (Object.keys(data).length > 0) throw new FormatError('data: is not part of this task');
-    return {
-      task,
-      config: givenOptions(schema, settings, given as Options<S>),
-      seed,
-      build: layers(settings),
-      from,
-      file,
-      resumption,
-    };
-  } catch (error) {
-    if (!file.description) throw error;
-    throw new FormatError(`the file's description: ${(error as Error).message}`);
-  }
-}
-
-function made<L, C>(
-  { task, config, seed, build, file, resumption }: Plan<L, C>,
-  runtime: Runtime,
-  owned: boolean,
-): Made<L, C> {
-  let model: Model<L> | undefined;
-  try {
-    if (file?.description) checking("the file's description", () => checkpoint.checkShapes(runtime, build, file));
-    else if (file) checkpoint.checkShapes(runtime, build, file);
-    model = new Model(runtime, seed, build, !file);
-    const standing = file
-      ? checkpoint.restore(model, file, resumption)
-      : { optimizer: null, schedule: null, position: null, state: null };
-    return { task, config, model, owned, data: file?.description?.data ?? {}, ...standing };
-  } catch (error) {
-    if (owned) runtime.dispose();
-    else model?.dispose();
-    throw error;
-  }
-}
-
-async function start<L, C>(plan: Plan<L, C>): Promise<Made<L, C>> {
-  const { runtime, ...own } = checkRuntime(plan.from);
-  return made(plan, runtime ?? (await Runtime.create(own)), !runtime);
-}
-
-function startSync<L, C>(plan: Plan<L, C>): Made<L, C> {
-  const { runtime, ...own } = checkRuntime(plan.from);
-  return made(plan, runtime ?? Runtime.createSync(own), !runtime);
-}
-
-function checkRuntime(from: Settings<typeof LOAD>): Settings<typeof LOAD> {
-  if (from.runtime && (from.build ?? from.module) !== undefined) {
-    throw new TypeError('runtime: cannot be combined with build or module, which are for a runtime of its own');
-  }
-  return from;
-}
-
-/** @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD */
-export const create = <L, S extends Schema>(kind: Kind<L, S>, options: unknown) => start(planNew(kind, options));
-export const createSync = <L, S extends Schema>(kind: Kind<L, S>, options: unknown) =>
-  startSync(planNew(kind, options));
-
-/** @throws FormatError for a file that is damaged or holds something else */
-export const load = async <L, S extends Schema>(
-  kind: Kind<L, S>,
-  bytes: Uint8Array | ArrayBuffer,
-  options: LoadOptions = {},
-) => start(planFile(kind, bytes, options));
-export const loadSync = <L, S extends Schema>(
-  kind: Kind<L, S>,
-  bytes: Uint8Array | ArrayBuffer,
-  options: LoadOptions = {},
-) => startSync(planFile(kind, bytes, options));
-
 /** The options among `given` that the optimizer takes. */
 function optimizerOptions(given: OptimizerOptions): OptimizerOptions {
   const keys = (Object.keys(OPTIMIZER) as (keyof OptimizerOptions)[]).filter((key) => given[key] !== undefined);
@@ -225,6 +50,27 @@ function optimizerOptions(given: OptimizerOptions): OptimizerOptions {
 }
 
 type Losses = Loss | readonly { loss: Loss; weight: number }[];
+type FitSettings = Omit<Settings<typeof FIT>, 'steps'> & Settings<typeof TASK_FIT>;
+
+/** The steps of a run. */
+interface Course<L> {
+  readonly steps: number;
+  /** Makes the next batch. */
+  readonly next: () => Batch<L>;
+  /** Epochs made so far, with a fraction; whole at the end of one. */
+  readonly epoch: () => number;
+}
+
+/** How a task learns from examples. */
+export interface Lesson<L, E, I extends Item, R> {
+  /** What an example is, for errors: `'{ input, label }'`. */
+  readonly fields: string;
+  readonly encode: (place: string, example: E) => I;
+  /** The loss of a batch, the longest example first. @param items all that are learned from */
+  readonly loss: (items: readonly I[]) => (tape: Tape, layers: L, batch: I[]) => Losses;
+  /** What `evaluate` does. */
+  readonly measure: (items: readonly I[], options: Options<typeof SIGNAL>) => Run<BatchProgress, R>;
+}
 
 export abstract class Task<L, C extends object> {
   /** The options it was created with, a frozen copy. */
@@ -298,46 +144,82 @@ export abstract class Task<L, C extends object> {
    * Trains, step by step. It resumes with the optimizer and the schedule that there are, unless their settings have changed.
    *
    * @param options as they were given; `settings` are the same, checked
-   * @param prepare called when the run starts: where training stands, to be read and moved; returns the number of steps and what makes
-   *   each batch
+   * @param prepare called when the run starts: where training stands, to be read and moved
+   * @param source what to validate on
    * @param map the progress of a step as the task reports it
    */
-  protected train<P>(
+  protected train<P, R extends object>(
     options: OptimizerOptions,
-    {
-      clipNorm,
-      clipValue,
-      schedule,
-      signal,
-      checkpoint: saving,
-    }: Omit<Settings<typeof FIT>, 'steps'> & Settings<typeof TASK_FIT>,
-    prepare: (standing: checkpoint.Standing) => { steps: number; next: () => Batch<L> },
-    map: (progress: Progress) => P,
-  ): Run<P, void> {
+    settings: FitSettings,
+    prepare: (standing: checkpoint.Standing) => Course<L>,
+    source: ValidationSource<R> | undefined,
+    map: (progress: TaskProgress<R>) => P,
+  ): Run<P, FitHistory> {
     const wanted = optimizerOptions(options);
     optimizerSettings(wanted);
+    if (!source) {
+      const alone = (Object.keys(VALIDATION) as (keyof ValidationOptions)[]).find((key) => settings[key] !== undefined);
+      if (alone) throw new TypeError(`${alone}: needs validation`);
+    }
     const begin = () => {
       if (this.#busy) throw new Error('fit: this model is being trained already');
-      const standing = this.#standing;
-      standing.optimizer = resumed(this.model, standing.optimizer, wanted);
-      if (schedule && JSON.stringify(schedule) !== JSON.stringify(standing.schedule?.options)) {
-        standing.schedule = new Schedule(schedule);
-      }
-      const { steps, next } = prepare(standing);
+      void this.model;
       this.#busy = true;
-      // `model` throws where it has been disposed between two steps
-      const step = () => {
-        void this.model;
-        return next();
-      };
-      const settings = { ...wanted, steps, clipNorm, clipValue, signal };
-      const run = train(this.model, standing.optimizer, settings, step, standing.schedule);
-      return saving ? checkpointed(run, saving, () => this.save()) : run;
+      return this.#steps(wanted, settings, prepare, source);
     };
     const end = () => {
       this.#busy = false;
     };
-    return Run.of(begin, map, end, signal);
+    return Run.of(begin, map, end, settings.signal);
+  }
+
+  async *#steps<R extends object>(
+    wanted: OptimizerOptions,
+    { clipNorm, clipValue, schedule, signal, checkpoint: saving, ...settings }: FitSettings,
+    prepare: (standing: checkpoint.Standing) => Course<L>,
+    source: ValidationSource<R> | undefined,
+  ): AsyncGenerator<TaskProgress<R>, FitHistory, void> {
+    const standing = this.#standing;
+    const recorder = new Recorder();
+    const validator = source && new Validator(this.model, standing, settings, source, recorder);
+    if (validator) await validator.begin(standing.optimizer?.steps ?? 0);
+    else standing.validation = null;
+    const optimizer = resumed(this.model, standing.optimizer, wanted);
+    standing.optimizer = optimizer;
+    if (schedule && JSON.stringify(schedule) !== JSON.stringify(standing.schedule?.options)) {
+      standing.schedule = new Schedule(schedule);
+    }
+    const { steps, next, epoch } = prepare(standing);
+    // `model` throws where it has been disposed between two steps
+    const step = () => {
+      void this.model;
+      return next();
+    };
+    const all = { ...wanted, steps, clipNorm, clipValue, signal };
+    const made = train(this.model, optimizer, all, step, standing.schedule);
+    const run = validator ? validator.watch(made, optimizer.steps, epoch) : made;
+    for await (const progress of saving ? checkpointed(run, saving, () => this.save()) : run) {
+      recorder.step(progress, epoch());
+      yield { ...progress, epoch: epoch() };
+    }
+    return recorder.history;
+  }
+
+  /** Trains on examples, epoch by epoch, and validates on others, or on a share of them. */
+  protected learn<E, I extends Item, R extends object>(
+    examples: readonly E[],
+    options: EpochOptions<E>,
+    settings: Settings<typeof FIT_EXAMPLES>,
+    { fields, encode, loss, measure }: Lesson<L, E, I, R>,
+  ): Run<EpochProgress<R>, FitHistory> {
+    const { validation, signal } = settings;
+    let learned = encodeExamples('examples', examples, fields, encode);
+    let kept: I[] = [];
+    if (typeof validation === 'number') ({ learned, kept } = split(this.model, learned, validation));
+    else if (validation) kept = encodeExamples('validation', validation as readonly E[], fields, encode);
+    const evaluate = () => measure(kept, { signal });
+    const source = kept.length ? { data: fingerprint(kept), evaluate } : undefined;
+    return this.fitExamples(learned, options, settings, loss(learned), source);
   }
 
   /**
@@ -345,24 +227,23 @@ export abstract class Task<L, C extends object> {
    *
    * @param loss of the examples of a batch, the longest first
    */
-  protected fitExamples<I extends Item>(
+  protected fitExamples<I extends Item, R extends object>(
     items: readonly I[],
-    options: EpochOptions,
+    options: OptimizerOptions,
     settings: Settings<typeof FIT_EXAMPLES>,
     loss: (tape: Tape, layers: L, batch: I[]) => Losses,
-  ): Run<EpochProgress, void> {
-    let epochs: Epochs<I> | undefined;
+    source: ValidationSource<R> | undefined,
+  ): Run<EpochProgress<R>, FitHistory> {
     const prepare = (standing: checkpoint.Standing) => {
       const own = new Epochs(this.model, items, settings.batchSize, standing.position as ExamplePosition | null);
       standing.position = own.position;
-      epochs = own;
       const next = () => {
         const batch = own.next();
         return { loss: (tape: Tape, layers: L) => loss(tape, layers, batch), done: () => own.done() };
       };
-      return { steps: own.stepsFor(settings.epochs), next };
+      return { steps: own.stepsFor(settings.epochs), next, epoch: () => own.made };
     };
-    return this.train(options, settings, prepare, (progress) => ({ ...progress, epoch: epochs?.made ?? 0 }));
+    return this.train(options, settings, prepare, source, (progress) => progress);
   }
 
   /** Runs the layers over all items, a batch at a time; gives one result for each, in their order. */
