@@ -18,6 +18,7 @@ const FLOORS = [
   ['train', 'quantized'],
   ['tasks'],
   ['index', 'infer', 'node'],
+  ['worker'],
   ['import', 'export'],
 ];
 

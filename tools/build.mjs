@@ -77,9 +77,15 @@ function asText(bytes) {
   }).join('');
 }
 
-/** The entries as few files, which a process loads three times as fast: the first two share what both need. */
+/** The entries as few files, which a process loads three times as fast: the first three share what they need. */
 async function bundle() {
-  await entries({ index: 'dist/bindings/index.js', tasks: 'dist/bindings/tasks/index.js' }, {}, (code) => code);
+  const shared = { index: 'index.js', tasks: 'tasks/index.js', worker: 'worker/index.js' };
+  const paths = Object.entries(shared).map(([name, path]) => [name, `dist/bindings/${path}`]);
+  await entries(Object.fromEntries(paths), {}, aside);
+  // one file that a page can serve; the relaxed build is sent to it, since workers of bundlers cannot load parts
+  const alone = (code) => code.replace("async () => (await import('./wasm/relaxed.js')).default", 'null');
+  await entries({ 'worker-thread': 'dist/bindings/worker/thread.js' }, {}, alone);
+  await workerText();
   await entries({ quantized: 'dist/bindings/quantized.js' }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
@@ -90,6 +96,34 @@ async function bundle() {
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
   await entries(Object.fromEntries(parts), {}, (code) => code, true);
+}
+
+/** Vite would look for the file of a worker here; users' bundlers do, in what is written. */
+const aside = (code) => code.replaceAll('new Worker(new URL(', 'new Worker(new_URL(');
+const named = {
+  name: 'named',
+  generateBundle(_, output) {
+    for (const chunk of Object.values(output)) {
+      if (chunk.code) chunk.code = chunk.code.replaceAll('new Worker(new_URL(', 'new Worker(new URL(');
+    }
+  },
+};
+
+/** The worker file as text, minified, for pages that cannot load it by its address. */
+async function workerText() {
+  const { build } = await import('vite');
+  const [{ output }] = await build({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    build: {
+      write: false,
+      target: 'es2022',
+      lib: { entry: join(root, 'dist/worker-thread.js'), formats: ['es'] },
+      rollupOptions: { output: { minify: true } },
+    },
+  });
+  writeFileSync(join(root, 'dist/worker-text.js'), `export default ${JSON.stringify(output[0].code)};\n`);
 }
 
 /** The command line as one program, with the packages that it uses; the models are those of tasks.js. */
@@ -116,6 +150,13 @@ async function program() {
   const names = moduleIds.map((id) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1]).filter(Boolean);
   thirdParty([...new Set(names)].sort());
 }
+
+/** The text of the worker file is written once there is one. */
+const workerTextFile = {
+  name: 'worker-text',
+  enforce: 'pre',
+  resolveId: (id) => (id === './text.js' ? { id: './worker-text.js', external: true } : null),
+};
 
 /** Within importers and exporters, gatewise is the files next to them. */
 const OWN = { '../index.js': './index.js', '../errors.js': './index.js', '../tasks/index.js': './tasks.js' };
@@ -189,7 +230,7 @@ async function entries(entry, treeshake, change, importers = false) {
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [importers && ownIndex, compiled(change), loader()],
+    plugins: [importers && ownIndex, workerTextFile, compiled(change), loader(), named],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,
@@ -203,8 +244,12 @@ async function entries(entry, treeshake, change, importers = false) {
         output: {
           sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
-          chunkFileNames: ({ name }) =>
-            name === 'relaxed' ? 'relaxed.js' : importers ? 'import-[name].js' : 'core.js',
+          chunkFileNames: ({ name, moduleIds }) => {
+            if (name === 'relaxed') return 'relaxed.js';
+            if (importers) return 'import-[name].js';
+            const has = (file) => moduleIds.some((id) => id.endsWith(file));
+            return has('/nn/model.js') ? 'core.js' : has('/check.js') ? 'base.js' : 'shared.js';
+          },
         },
       },
     },
@@ -330,6 +375,7 @@ async function main() {
       copyFileSync(join(root, `build/wasm/${build}.wasm`), join(root, `dist/${build}.wasm`));
     }
     writeFileSync(join(root, 'dist/wasm.d.ts'), WASM_TYPES);
+    writeFileSync(join(root, 'dist/worker-thread.d.ts'), 'export declare const PROTOCOL: number;\n');
     await bundle();
   }
   if (!libraryOnly && existsSync(join(root, 'tests/tsconfig.json'))) {

@@ -30,6 +30,7 @@ const ENTRIES = [
     what: 'gatewise/quantized: layers with integer weights',
     code: "export * from 'gatewise/quantized';",
   },
+  { id: 'worker', what: 'gatewise/worker, without the worker file', code: "export * from 'gatewise/worker';" },
   {
     id: 'tasks',
     what: 'gatewise/tasks: all tasks, with their layers',
@@ -67,6 +68,7 @@ async function bundle(code) {
         { find: /^gatewise$/, replacement: join(root, 'dist/index.js') },
         { find: 'gatewise/tasks', replacement: join(root, 'dist/tasks.js') },
         { find: 'gatewise/infer', replacement: join(root, 'dist/infer.js') },
+        { find: 'gatewise/worker', replacement: join(root, 'dist/worker.js') },
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
       ],
     },

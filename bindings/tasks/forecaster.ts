@@ -100,6 +100,11 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     super(made);
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'Forecaster' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

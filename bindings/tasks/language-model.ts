@@ -99,6 +99,11 @@ export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
     super(made);
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'LanguageModel' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

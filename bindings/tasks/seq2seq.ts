@@ -157,6 +157,11 @@ export class Seq2Seq<
     super(made);
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'Seq2Seq' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

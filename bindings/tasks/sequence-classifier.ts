@@ -124,6 +124,11 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
     this.#places = new Map(made.config.classes.map((name, c) => [name, c]));
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'SequenceClassifier' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

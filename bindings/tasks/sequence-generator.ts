@@ -160,6 +160,11 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
     super(made);
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'SequenceGenerator' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

@@ -73,6 +73,11 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
     super(made);
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'SequenceRegressor' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

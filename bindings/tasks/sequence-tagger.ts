@@ -218,6 +218,11 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
     super(made);
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'SequenceTagger' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

@@ -135,6 +135,11 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
     super(made);
   }
 
+  /** Its name, also where a bundler has shortened that of the class. */
+  static get taskName() {
+    return 'Transcriber' as const;
+  }
+
   /**
    * A model with fresh weights.
    *

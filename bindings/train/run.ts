@@ -2,6 +2,8 @@
 export interface Work<Progress, Result> {
   next(): Promise<IteratorResult<Progress, Result>>;
   return(): Promise<unknown>;
+  /** The same as `next` until it is done, where nobody looks at the progress. */
+  all?(): Promise<Result>;
 }
 
 /**
@@ -71,6 +73,7 @@ export class Run<Progress, Result> implements PromiseLike<Result>, AsyncIterable
       this.#started = true;
       this.#settle(
         (async () => {
+          if (this.#work.all) return this.#work.all();
           while (true) {
             const next = await this.#work.next();
             if (next.done) return next.value;

@@ -11,9 +11,16 @@ const TYPES: Record<string, string> = {
   css: 'text/css',
 };
 
-/** @param sources what scripts may come from besides the folder: an import map stands in the page itself */
-export function serve(folder: string, sources: readonly string[] = []): Promise<{ url: string; close: () => void }> {
-  const policy = `default-src 'self' data:; script-src ${["'self'", "'wasm-unsafe-eval'", ...sources].join(' ')}`;
+/**
+ * @param sources what scripts may come from besides the folder: an import map stands in the page itself
+ * @param options more of the policy; whether the page is isolated from other origins, as shared memory needs
+ */
+export function serve(
+  folder: string,
+  sources: readonly string[] = [],
+  { more = '', isolated = false } = {},
+): Promise<{ url: string; close: () => void }> {
+  const policy = `default-src 'self' data:; script-src ${["'self'", "'wasm-unsafe-eval'", ...sources].join(' ')}${more}`;
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     const path = join(folder, pathname === '/' ? 'index.html' : pathname);
@@ -21,6 +28,9 @@ export function serve(folder: string, sources: readonly string[] = []): Promise<
     response.writeHead(200, {
       'content-type': TYPES[path.split('.').pop() ?? ''] ?? 'application/octet-stream',
       'content-security-policy': policy,
+      ...(isolated
+        ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }
+        : {}),
     });
     response.end(readFileSync(path));
   });

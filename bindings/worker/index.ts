@@ -1,0 +1,9 @@
+/**
+ * gatewise/worker: models in workers, so that a page stays responsive while it trains.
+ *
+ * @module gatewise/worker
+ */
+
+export { inWorker } from './in-worker.js';
+export { WorkerError, type WorkerOptions } from './link.js';
+export type { InWorker, RemoteModel, RemoteStream, Tasks } from './types.js';
