@@ -1008,7 +1008,10 @@ class SequenceGenerator(Task):
 
 
 class Forecaster(Task):
-    """Windows of a series to forecasts, both differenced and scaled by `description["data"]["scaling"]`."""
+    """Windows of a series to forecasts, both differenced and scaled by `description["data"]["scaling"]`, then normalized.
+
+    gatewise does not train `linear`, which is solved for.
+    """
 
     task = "forecaster"
     cell = "gru"
@@ -1023,6 +1026,8 @@ class Forecaster(Task):
         "quantiles": None,
         "difference": 0,
         "trend": "none",
+        "normalization": "none",
+        "linear": None,
         "outputDropout": 0.0,
     }
 
@@ -1040,6 +1045,10 @@ class Forecaster(Task):
         self.rnn = Recurrent(c, len(self.variables))
         steps = 1 if self.recursive else c["horizon"]
         self.head = nn.Linear(self.rnn.final_size, len(self.targets) * self.Q * steps)
+        V = len(self.variables)
+        #: Steps that the linear path reads.
+        self.recent: int = min(c["window"], max(1, 512 // V)) if c["linear"] is None else c["linear"]
+        self.linear = nn.Linear(self.recent * V, self.head.out_features) if self.recent else None
         nearest = min(range(self.Q), key=lambda q: abs(self.quantiles[q] - 0.5)) if self.quantiles else 0
         #: Where the point forecast of each target is among the outputs of a step.
         self.points = [v * self.Q + nearest for v in range(len(self.targets))]
@@ -1047,9 +1056,11 @@ class Forecaster(Task):
     def _tensors(self) -> Iterator[tuple[str, nn.Parameter]]:
         yield from self.rnn.tensors("rnn")
         yield from _parameters(self.head, "head")
+        if self.linear is not None:
+            yield from _parameters(self.linear, "linear")
 
     def forward(self, x: Tensor, steps: int | None = None) -> Tensor:
-        """Windows [T,B,variables] to forecasts [B,steps,targets,quantiles], both differenced and scaled."""
+        """Windows [T,B,variables] to forecasts [B,steps,targets,quantiles], both in the units of the model."""
         horizon = self.config["horizon"]
         steps = steps or horizon
         if steps > horizon and not self.recursive:
@@ -1058,12 +1069,16 @@ class Forecaster(Task):
         outputs = []
         while True:
             y = cast(Tensor, self.head(self._dropped(state.h[-1], "outputDropout")))
+            if self.linear is not None:
+                y = y + self.linear(x[-self.recent :].transpose(0, 1).flatten(1))
             if not self.recursive:
                 return y.view(x.shape[1], horizon, len(self.targets), self.Q)[:, :steps]
             outputs.append(y.view(x.shape[1], len(self.targets), self.Q))
             if len(outputs) == steps:
                 return torch.stack(outputs, 1)
-            _, state = self.rnn(y[:, self.points][None], state)
+            read = y[:, self.points][None]
+            x = torch.cat([x, read])
+            _, state = self.rnn(read, state)
 
 
 TASKS: dict[str, type[Task]] = {
@@ -1229,6 +1244,8 @@ def load(path: str | os.PathLike[str]) -> Task:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from error
+    if about["task"] == "forecaster" and "linear.weight" not in tensors:
+        about["config"].setdefault("linear", 0)  # files from before there was one
     module = TASKS[about["task"]](about["config"])
     module.description = about
     parameters = module.tensors()

@@ -3,7 +3,8 @@ import { FormatError, gradcheck, input } from 'gatewise';
 import { Forecaster } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
-import { random } from './support/numbers.js';
+import { leastSquares, objective } from './reference/solve.js';
+import { close, random } from './support/numbers.js';
 import { rejects } from './support/rejects.js';
 
 const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
@@ -38,6 +39,13 @@ for (const method of ['direct', 'recursive'] as const) {
         seed: 2,
       });
       const next = noise(4);
+      model.model.unfreeze('linear');
+      for (const name of ['head.weight', 'linear.weight', 'linear.bias']) {
+        model.model.set(
+          name,
+          Float32Array.from({ length: model.model.parameter(name).size }, () => 0.1 * next()),
+        );
+      }
       const values = Float32Array.from({ length: 5 * 3 * 2 }, next);
       // far from the forecasts, where neither loss has a kink
       const targets = Array.from({ length: 3 }, (_, b) =>
@@ -208,6 +216,10 @@ for (const options of [
   {},
   { method: 'recursive', difference: PERIOD },
   { quantiles: [0.2, 0.5, 0.9], trend: 'linear' },
+  { linear: 0, difference: 3 },
+  { linear: 5, difference: 2 },
+  { normalization: 'last', method: 'recursive' },
+  { normalization: 'standard', linear: 3, difference: 1 },
 ] as const) {
   test(`a stream that has read a window predicts what predict does: ${JSON.stringify(options)}`, async () => {
     using model = await Forecaster.create({ ...SMALL, ...options });
@@ -254,12 +266,157 @@ for (const options of [
   });
 }
 
+test('a stream gives a forecast once it has read what the linear path reads', async () => {
+  for (const [options, nulls] of [
+    [{}, 23],
+    [{ linear: 0 }, 0],
+    [{ linear: 4, difference: 3 }, 6],
+    [{ linear: 4, normalization: 'last' }, 23],
+  ] as const) {
+    using model = await Forecaster.create({ ...SMALL, ...options });
+    await model.fit(SERIES, { ...FIT, to: 100, epochs: 1 });
+    const stream = model.stream();
+    const results = SERIES.slice(0, 30).map((value) => stream.step(value) === null);
+    is(results.indexOf(false), nulls);
+    is(results.lastIndexOf(true), nulls - 1);
+  }
+});
+
 test('a stream says what it lacks', async () => {
   using model = await Forecaster.create({ ...SMALL, difference: PERIOD });
   throws(() => model.stream(), /this model has not been trained/);
   await model.fit(SERIES, { ...FIT, epochs: 1 });
   throws(() => model.stream(undefined, { start: -1 }), /start: .*got -1/);
   throws(() => model.stream(undefined, { from: 3 } as never), /unknown option 'from'/);
+});
+
+/** Rows [x of the linear path, 1] and targets of windows, in double precision. */
+function equations(z: readonly number[], places: readonly number[], window: number, horizon: number) {
+  return {
+    x: Float64Array.from(places.flatMap((i) => [...z.slice(i, i + window), 1])),
+    y: Float64Array.from(places.flatMap((i) => z.slice(i + window, i + window + horizon))),
+  };
+}
+
+test('the linear path is the ridge regression whose penalty predicts the last fifth best', async () => {
+  const [window, horizon] = [4, 3];
+  for (const [seed, spread] of [
+    [3, 2],
+    [4, 0.01],
+  ]) {
+    const series = wave(90, { seed, spread, trend: 0 });
+    using model = await Forecaster.create({ window, horizon, hiddenSize: 4 });
+    await model.fit(series, { epochs: 1, learningRate: 0 });
+    const { level, scale } = model.scaling ?? { level: 0, scale: 1 };
+    const z = series.map((y) => (y - level) / scale);
+    const all = Array.from({ length: 90 - window - horizon + 1 }, (_, i) => i);
+    const end = Math.floor(0.8 * all.length);
+    const solved = (places: readonly number[], penalty: number) => {
+      const { x, y } = equations(z, places, window, horizon);
+      const squares = x.reduce((sum, v, i) => sum + (i % (window + 1) < window ? v * v : 0), 0);
+      const lambda = (penalty * squares) / window;
+      return leastSquares(x, y, [...new Array(window).fill(lambda), 0]);
+    };
+    const wrong = (penalty: number) => {
+      const early = all.filter((i) => i + horizon <= end);
+      const { x, y } = equations(z, all.slice(end), window, horizon);
+      return objective(x, y, solved(early, penalty), new Array(window + 1).fill(0));
+    };
+    const penalties = [1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1];
+    const best = penalties.reduce((a, b) => (wrong(b) < wrong(a) ? b : a));
+    const w = solved(all, best);
+    const want = Float64Array.from(
+      { length: horizon * window },
+      (_, i) => w[(i % window) * horizon + Math.floor(i / window)],
+    );
+    close(model.model.get('linear.weight'), want, 2e-4, `weights, λ ${best}`);
+    const [{ point }] = await model.predict([series]);
+    const last = [...z.slice(-window), 1];
+    const said = Float64Array.from({ length: horizon }, (_, k) =>
+      last.reduce((sum, v, n) => sum + v * w[n * horizon + k], 0),
+    );
+    close(
+      point,
+      said.map((v) => v * scale + level),
+      1e-5,
+      'forecast',
+    );
+  }
+});
+
+test('training starts from the linear path, and leaves it as it is unless it is unfrozen', async () => {
+  const start = async (seed: number, options: object = {}) => {
+    const model = await Forecaster.create({ ...SMALL, seed, ...options });
+    await model.fit(SERIES, { epochs: 1, learningRate: 0 });
+    return model;
+  };
+  for (const options of [{}, { method: 'recursive' }, { quantiles: [0.1, 0.5, 0.9] }]) {
+    using one = await start(1, options);
+    using other = await start(2, options);
+    equal(await one.predict([SERIES]), await other.predict([SERIES]));
+    const before = one.model.get('linear.weight');
+    await one.fit(SERIES, { ...FIT, epochs: 1, optimizer: 'adamw', weightDecay: 0.1 });
+    equal(one.model.get('linear.weight'), before);
+    using loaded = await Forecaster.load(one.save());
+    await loaded.fit(SERIES, { ...FIT, epochs: 1 });
+    equal(loaded.model.get('linear.weight'), before);
+    loaded.model.unfreeze('linear');
+    await loaded.fit(SERIES, { ...FIT, epochs: 1 });
+    ok(loaded.model.get('linear.weight').some((w, i) => w !== before[i]));
+  }
+});
+
+test('quantiles start as those of what the mean leaves of the training data', async () => {
+  const series = wave(400, { spread: 0.5, trend: 0 });
+  for (const method of ['direct', 'recursive'] as const) {
+    using model = await Forecaster.create({ ...SMALL, method, horizon: 2, quantiles: [0.1, 0.3, 0.5, 0.95] });
+    await model.fit(series, { epochs: 1, learningRate: 0 });
+    const { variables, coverage } = { variables: null, ...(await model.evaluate(series, { from: 24 })) };
+    is(variables, null);
+    coverage?.forEach((share, i) => {
+      // of two steps of a recursive forecast, the second has larger errors than those of one step
+      ok(Math.abs(share - [0.1, 0.3, 0.5, 0.95][i]) < (method === 'direct' ? 0.01 : 0.05), `${method}: ${share}`);
+    });
+  }
+});
+
+test('with normalization, forecasts move with the series: last by any constant, standard by any factor too', async () => {
+  for (const [normalization, factor] of [
+    ['last', 1],
+    ['standard', 2.5],
+  ] as const) {
+    for (const method of ['direct', 'recursive'] as const) {
+      using model = await Forecaster.create({ ...SMALL, normalization, method, quantiles: [0.2, 0.5, 0.8] });
+      await model.fit(SERIES, { ...FIT, to: 200, epochs: 2 });
+      const [plain] = await model.predict([SERIES]);
+      const [moved] = await model.predict([SERIES.map((v) => factor * v + 40)]);
+      close(
+        moved.point,
+        plain.point.map((v) => factor * v + 40),
+        2e-5,
+        `${normalization} ${method}`,
+      );
+      close(moved.quantiles?.[2] ?? [], plain.quantiles?.[2].map((v) => factor * v + 40) ?? [1], 2e-5, normalization);
+    }
+  }
+});
+
+test('a file from before there was a linear path has none', async () => {
+  using model = await Forecaster.create({ ...SMALL, linear: 0 });
+  await model.fit(SERIES, { ...FIT, to: 100, epochs: 1 });
+  const text = Buffer.from(model.save()).toString('latin1');
+  const own = ',\\"linear\\":0';
+  ok(text.includes(own));
+  using old = await Forecaster.load(Buffer.from(text.replace(own, ' '.repeat(own.length)), 'latin1'));
+  is(old.config.linear, 0);
+  equal(await old.predict([SERIES]), await model.predict([SERIES]));
+  // and of one that has it, the tensors are required
+  using whole = await Forecaster.create({ ...SMALL, linear: 7 });
+  const cut = Buffer.from(
+    Buffer.from(whole.save()).toString('latin1').replace('"linear.bias"', '"linear.bia2"'),
+    'latin1',
+  );
+  await rejects(Forecaster.load(cut), /linear\.bias/);
 });
 
 test('bad input: each with its message, before anything is changed', async () => {
@@ -280,6 +437,9 @@ test('bad input: each with its message, before anything is changed', async () =>
     [{ quantiles: [0.5, 0.2] }, /^quantiles\[1\]: expected increasing numbers, got 0\.2 after 0\.5/],
     [{ quantiles: [] }, /^quantiles: expected at least one/],
     [{ difference: -1 }, /^difference: expected a whole number/],
+    [{ linear: 5 }, /^linear: expected at most window=4 steps, got 5/],
+    [{ linear: -1 }, /^linear: expected a whole number/],
+    [{ normalization: 'mean' }, /^normalization: expected 'none' or 'last' or 'standard', got 'mean'/],
     [{ trend: 'square' }, /^trend: expected 'none' or 'linear', got 'square'/],
     [{ bidirectional: true }, /unknown option 'bidirectional'/],
   ] as const) {

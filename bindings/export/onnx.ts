@@ -204,16 +204,25 @@ function transcriber({ model }: Any<Transcriber>): Graph {
 function forecaster({ model }: Any<Forecaster>): Graph {
   const g = new Graph('forecaster');
   const { rnn, settings, points } = model.layers;
-  const { method, horizon, targets, quantiles, variables } = settings;
+  const { method, horizon, targets, quantiles, variables, linear } = settings;
   const x = g.input('values', 'float', ['T', 'B', variables.length]);
   const width = targets.length * (quantiles.length || 1);
+  /** The output of the linear path is added: it reads the last steps [linear,B,V], side by side. */
+  const added = (y: string, recent: string) => {
+    const rows = g.node('Reshape', [g.node('Transpose', [recent], { perm: [1, 0, 2] }), g.ints(0, -1)]);
+    return g.node('Add', [y, nn.linear(g, model, 'linear', rows)]);
+  };
+  const latest = (steps: string) => g.node('Slice', [steps, g.ints(-linear), g.ints(2 ** 31 - 1), g.ints(0)]);
+  let recent = linear ? latest(x) : '';
   let at = nn.recurrent(g, model, 'rnn', rnn, x);
   const outputs: string[] = [];
   for (;;) {
-    const y = nn.linear(g, model, 'head', at.h[at.h.length - 1]);
+    const own = nn.linear(g, model, 'head', at.h[at.h.length - 1]);
+    const y = linear ? added(own, recent) : own;
     outputs.push(nn.unsqueeze(g, y, 1));
     if (method === 'direct' || outputs.length === horizon) break;
     const read = nn.unsqueeze(g, g.node('Gather', [y, g.ints(...points)], { axis: 1 }), 0);
+    if (linear) recent = latest(g.node('Concat', [recent, read], { axis: 0 }));
     at = nn.recurrent(g, model, 'rnn', rnn, read, '', at);
   }
   const all =

@@ -1,6 +1,6 @@
 /**
  * What files of format 1 call differently: the one table that turns their descriptions into those of format 2. A rename of an option,
- * or of a word of the data's position, gets a line here.
+ * or of a word of the data's position, gets a line here. Options whose default was another one when a file was saved are in `completed`.
  */
 
 import { hasOwn } from '../check.js';
@@ -40,6 +40,17 @@ export function fromFormat1(description: Json): Json {
     ...(schedule === undefined ? {} : { schedule: within(schedule, 'options', (own) => renamed(own, SCHEDULE)) }),
     ...(position === undefined ? {} : { position: renamed(position, POSITION) }),
   };
+}
+
+/**
+ * The options of a file, with those that were not there when it was saved.
+ *
+ * @param tensors names of the file's tensors
+ */
+export function completed(task: unknown, config: Json, tensors: ReadonlySet<string>): Json {
+  // forecasters had no linear path
+  const before = task === 'forecaster' && config.linear === undefined && !tensors.has('linear.weight');
+  return before ? { ...config, linear: 0 } : config;
 }
 
 function split({ scaling, ...config }: Json): { scaling: unknown; config: Json } {

@@ -4,6 +4,7 @@
  */
 import * as check from '../check.js';
 import { input, read } from '../nn/input.js';
+import { slice } from '../nn/rows.js';
 import type { Options, Settings } from '../options.js';
 import { option, optional, readOptions, required, whole } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
@@ -12,8 +13,9 @@ import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, FIT_EXAMPLES } from './shared/batches.js';
 import { type ForecasterConfig, type ForecastLayers, KIND } from './shared/forecast-layers.js';
+import { solveLinear } from './shared/forecast-linear.js';
 import { type Forecast, type ForecastMetrics, ForecastTally } from './shared/forecast-metrics.js';
-import { fitScaling, restored, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
+import { fitScaling, relativeTo, restored, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -98,6 +100,8 @@ interface Item {
 export class Forecaster<T extends string = never> extends Task<ForecastLayers, ForecasterConfig> {
   private constructor(made: Made<ForecastLayers, ForecasterConfig>) {
     super(made);
+    // what least squares have solved is not trained
+    if (this.model.layers.linear) this.model.freeze('linear');
   }
 
   /** Its name, also where a bundler has shortened that of the class. */
@@ -156,7 +160,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   fit(series: Series, options: ForecasterFitOptions = {}): Run<EpochProgress<ForecasterReport<T>>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
     const { to } = options;
-    const { window, horizon, difference, trend, variables, targets, named } = this.model.layers.settings;
+    const { window, horizon, difference, trend, normalization, variables, targets, named } = this.model.layers.settings;
     const given = seriesOf('series', series, variables);
     if (to !== undefined) check.whole('to', to, 1, given[0].length);
     const whole = given.map((y) => y.subarray(0, to));
@@ -171,29 +175,39 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
         lists[0].length,
       );
     }
-    const { scaling = lists.map((y) => fitScaling(y, difference, trend === 'linear')) } = this.data;
-    this.data = { scaling };
-    const z = this.#scaled(lists, 0);
+    const { data } = this;
+    const scaling = (data.scaling ?? lists.map((y) => fitScaling(y, difference, trend === 'linear'))) as Scaling[];
+    const z = lists.map((y, v) => scaled(y, difference, scaling[v], 0));
     const wanted = targets.map((name) => z[variables.indexOf(name)]);
     const items = Array.from({ length: count }, (_, begin) => ({ length: window, z, begin, known: [], start: 0 }));
-    const loss = (tape: Tape, layers: ForecastLayers, batch: Item[]) => {
-      const truths = batch.map(({ begin }) => {
-        const own = new Float32Array(horizon * targets.length);
-        for (let k = 0; k < horizon; k++)
-          wanted.forEach((list, v) => {
-            own[k * targets.length + v] = list[begin + window + k];
-          });
-        return own;
+    const truth = ({ begin }: Item) => {
+      const own = new Float32Array(horizon * targets.length);
+      wanted.forEach((list, v) => {
+        const { centre, spread } = relativeTo(normalization, list, begin, window);
+        for (let k = 0; k < horizon; k++) own[k * targets.length + v] = (list[begin + window + k] - centre) / spread;
       });
-      return layers.losses(tape, windows(tape, window, batch), truths);
+      return own;
     };
+    const loss = (tape: Tape, layers: ForecastLayers, batch: Item[]) =>
+      layers.losses(tape, this.#windows(tape, window, batch), batch.map(truth));
     const evaluate = () => {
       const { signal } = settings;
       return this.#rolling(whole, readOptions('evaluate', EVALUATE, { from: end - kept, signal }));
     };
     const metric = named ? `variables.${targets[0]}.mae` : 'mae';
     const source = kept ? { data: `${end}-${kept}`, evaluate, metric } : undefined;
-    return this.fitExamples(items, options, settings, loss, source);
+    const run = this.fitExamples(items, options, settings, loss, source);
+    this.data = { scaling };
+    if (!data.scaling) {
+      const enter = (tape: Tape, places: readonly number[]) =>
+        this.#windows(
+          tape,
+          window,
+          places.map((i) => items[i]),
+        );
+      solveLinear(this.model, { count, enter, truth: (i) => truth(items[i]) });
+    }
+    return run;
   }
 
   /** Steps at the end of a series of n that are kept for validation. */
@@ -234,13 +248,14 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       return { length: window, z: this.#scaled(known, start + from), begin: 0, known, start: start + from };
     });
     return this.forEach(items, settings, (tape, layers, batch) =>
-      this.#forecasts(tape, layers.forward(tape, windows(tape, window, batch), steps), batch, steps),
+      this.#forecasts(tape, layers.forward(tape, this.#windows(tape, window, batch), steps), batch, steps),
     );
   }
 
   /**
-   * A stream: after each step, the forecast of the next ones; null for the first `difference` steps. Where `predict` reads a window, a
-   * stream remembers all that it has read.
+   * A stream: after each step, the forecast of the next ones; null for the first steps, while there are fewer than `difference` and what
+   * the linear path reads, or than a window with `normalization`. Where `predict` reads a window, the recurrent layers of a stream
+   * remember all that they have read; with `normalization` they read each window again.
    *
    * @param saved what `save` of a stream returned
    * @param options `start`: the number of the first step, counted from the start of the training series. Required for a new stream with
@@ -253,7 +268,10 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const { start } = readOptions('stream', START, options);
     const first = saved ? (start ?? Number.NaN) : this.#start(start);
     const { layers } = this.model;
-    const { cell, difference, variables, horizon } = layers.settings;
+    const { cell, difference, variables, horizon, window, linear, normalization } = layers.settings;
+    const again = normalization !== 'none';
+    /** Values that are kept, next to the one that is read. */
+    const most = difference + Math.max(again ? window : linear, 1) - 1;
     this.#fitted();
     return this.openStream(saved, {
       cell,
@@ -269,17 +287,24 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
         const known = own.map((y, v) => Float64Array.of(...memory.past.slice(v * n, (v + 1) * n), y[0]));
         const begin = memory.next[0] - n;
         const keep = () => {
-          memory.past = known.flatMap((y) => (difference ? [...y.slice(-difference)] : []));
+          memory.past = known.flatMap((y) => (most ? [...y.slice(-most)] : []));
           memory.next = [memory.next[0] + 1];
         };
-        if (n < difference) {
+        const length = n + 1 - difference;
+        if (length < 1) {
           keep();
           return null;
         }
-        const item: Item = { length: 1, z: this.#scaled(known, begin), begin: 0, known, start: begin };
-        const [forecast] = this.model.forward((tape) =>
-          this.#forecasts(tape, layers.forward(tape, windows(tape, 1, [item]), horizon, state), [item], horizon),
-        );
+        const item: Item = { length, z: this.#scaled(known, begin), begin: 0, known, start: begin };
+        const forecast = this.model.forward((tape) => {
+          const x = this.#windows(tape, length, [item]);
+          if (n === most) {
+            const outputs = layers.forward(tape, x, horizon, again ? undefined : state);
+            return this.#forecasts(tape, outputs, [item], horizon)[0];
+          }
+          if (!again) layers.rnn.forward(tape, slice(tape, x, length - 1, length), state);
+          return null;
+        });
         keep();
         return forecast;
       },
@@ -316,7 +341,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       (name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles, season),
     );
     const count = (tape: Tape, layers: ForecastLayers, batch: (typeof items)[number][]) => {
-      const outputs = layers.forward(tape, windows(tape, window, batch), horizon);
+      const outputs = layers.forward(tape, this.#windows(tape, window, batch), horizon);
       this.#byTarget(tape, outputs, batch, horizon).forEach((forecasts, b) =>
         forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast)),
       );
@@ -360,12 +385,12 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
 
   /** [B][targets] forecasts in the units of the series. */
   #byTarget(tape: Tape, outputs: readonly Rows[], items: readonly Item[], steps: number): Forecast[][] {
-    const { variables, targets, quantiles, difference } = this.model.layers.settings;
+    const { variables, targets, quantiles, difference, normalization } = this.model.layers.settings;
     const { points } = this.model.layers;
     const Q = quantiles.length || 1;
     const width = targets.length * Q;
     const numbers = outputs.map((y) => read(tape, y));
-    return items.map(({ known, start }, b) => {
+    return items.map(({ length, z, begin, known, start }, b) => {
       // of step k, target and quantile together c: all steps in one piece, or a piece for each
       const of = (k: number, c: number) => {
         const all = numbers[k] ?? numbers[0];
@@ -375,27 +400,32 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       const steady = (c: (k: number) => number) => Float64Array.from({ length: steps }, (_, k) => c(k));
       return targets.map((name, v) => {
         const i = variables.indexOf(name);
-        const centre = steady((k) => of(k, points[v]));
-        const undo = (z: Float64Array) => restored(z, centre, known[i], difference, this.#fitted()[i], start);
-        if (quantiles.length === 0) return { point: undo(centre) };
+        const { centre, spread } = relativeTo(normalization, z[i], begin, length);
+        const absolute = (c: (k: number) => number) => steady((k) => c(k) * spread + centre);
+        const middle = absolute((k) => of(k, points[v]));
+        const undo = (own: Float64Array) => restored(own, middle, known[i], difference, this.#fitted()[i], start);
+        if (quantiles.length === 0) return { point: undo(middle) };
         // quantiles that cross are sorted: Chernozhukov, Fernández-Val & Galichon 2010, https://doi.org/10.3982/ECTA7880
         const ordered = Array.from({ length: steps }, (_, k) =>
           Float64Array.from(quantiles, (_, q) => of(k, v * Q + q)).sort(),
         );
-        const bands = quantiles.map((_, q) => undo(steady((k) => ordered[k][q])));
+        const bands = quantiles.map((_, q) => undo(absolute((k) => ordered[k][q])));
         return { point: bands[points[v] - v * Q], quantiles: bands };
       });
     });
   }
-}
 
-/** Windows [T,B,V] of z. */
-function windows(tape: Tape, T: number, items: readonly Pick<Item, 'z' | 'begin'>[]): Rows {
-  const [B, F] = [items.length, items[0].z.length];
-  const values = new Float32Array(T * B * F);
-  for (let t = 0; t < T; t++)
+  /** Windows [T,B,V] in the units of the model. */
+  #windows(tape: Tape, T: number, items: readonly Pick<Item, 'z' | 'begin'>[]): Rows {
+    const { normalization } = this.model.layers.settings;
+    const [B, F] = [items.length, items[0].z.length];
+    const values = new Float32Array(T * B * F);
     items.forEach(({ z, begin }, b) => {
-      for (let v = 0; v < F; v++) values[(t * B + b) * F + v] = z[v][begin + t];
+      z.forEach((own, v) => {
+        const { centre, spread } = relativeTo(normalization, own, begin, T);
+        for (let t = 0; t < T; t++) values[(t * B + b) * F + v] = (own[begin + t] - centre) / spread;
+      });
     });
-  return input(tape, values, { T, B, F });
+    return input(tape, values, { T, B, F });
+  }
 }

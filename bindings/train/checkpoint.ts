@@ -6,7 +6,7 @@ import * as check from '../check.js';
 import type { Runtime } from '../core/runtime.js';
 import { FormatError } from '../errors.js';
 import { checking, isRecord, type Json, parseObject, shown } from '../files/json.js';
-import { fromFormat1 } from '../files/renames.js';
+import { completed, fromFormat1 } from '../files/renames.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from '../files/safetensors.js';
 import { ownTensors, renamed, weightsOf } from '../files/weights.js';
 import { type Builder, Outline } from '../nn/builder.js';
@@ -186,7 +186,8 @@ export function open(
     throw new FormatError(`${what}: training stands somewhere, but \`random\` is missing`);
   }
   const training = random === undefined ? null : { random, optimizer, schedule, position, validation };
-  return { description: { format: FORMAT, task, seed, config, data, training }, metadata, tensors };
+  const options = completed(task, config, new Set(tensors.keys()));
+  return { description: { format: FORMAT, task, seed, config: options, data, training }, metadata, tensors };
 }
 
 /** Each layer has a tensor at least; a number alone must not make millions of them. */

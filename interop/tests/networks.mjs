@@ -192,6 +192,8 @@ function* all() {
     ['points', { horizon: 3 }],
     ['quantiles of one', { horizon: 2, targets: ['b'], quantiles: [0.1, 0.4, 0.9], cell: 'lstm', numLayers: 2 }],
     ['recursive', { horizon: 3, method: 'recursive' }],
+    ['recursive, two linear steps', { horizon: 4, method: 'recursive', linear: 2 }],
+    ['without a linear path', { horizon: 3, linear: 0 }],
     ['recursive quantiles', { horizon: 3, method: 'recursive', loss: 'quantile', layerNorm: true, onnx: false }],
   ]) {
     const { onnx, ...own } = options;

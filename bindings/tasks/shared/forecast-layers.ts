@@ -6,7 +6,7 @@ import { Linear } from '../../nn/linear.js';
 import { huberLoss, mseLoss, quantileLoss } from '../../nn/losses.js';
 import { Recurrent } from '../../nn/recurrent/recurrent.js';
 import type { State, StateRows } from '../../nn/recurrent/state.js';
-import { select } from '../../nn/rows.js';
+import { add, concat, select, slice } from '../../nn/rows.js';
 import type { Options, Settings as SettingsOf } from '../../options.js';
 import { listOf, names, oneOf, option, optional, rate, readOptions, real, required, whole } from '../../options.js';
 import type { Loss, Rows, Tape } from '../../tape.js';
@@ -33,6 +33,17 @@ const OWN = {
   difference: option(whole(0), 0),
   /** A straight line that is subtracted first, after differencing. Default `'none'`. */
   trend: option(oneOf('none', 'linear'), 'none'),
+  /**
+   * What each window, and what follows it, is relative to: `'last'` subtracts its last values, `'standard'` its means, and divides by its
+   * standard deviations (Kim et al. 2022, https://openreview.net/forum?id=cGDAkQo1C0p, without weights). Default `'none'`.
+   */
+  normalization: option(oneOf('none', 'last', 'standard'), 'none'),
+  /**
+   * Steps at the end of the window that a linear path reads: its output is added to that of the recurrent layers (the autoregressive
+   * component of LSTNet, arXiv:1703.07015v3). The first `fit` solves for its weights; training then leaves them as they are. 0 is off.
+   * Default: the window, or the steps that have 512 numbers together.
+   */
+  linear: optional(whole(0)),
   /** Share of what the output layer reads that is dropped in training, default 0. */
   outputDropout: option(rate, 0),
 };
@@ -47,7 +58,7 @@ function between0and1(name: string, value: unknown): number {
 export interface ForecasterConfig extends OneWayOptions, Options<typeof OWN> {}
 
 /** The options with every default filled in. */
-interface Settings extends Omit<SettingsOf<typeof SCHEMA>, 'variables' | 'targets' | 'loss' | 'quantiles'> {
+interface Settings extends Omit<SettingsOf<typeof SCHEMA>, 'variables' | 'targets' | 'loss' | 'quantiles' | 'linear'> {
   /** Whether the variables have names. */
   readonly named: boolean;
   readonly variables: readonly string[];
@@ -55,7 +66,13 @@ interface Settings extends Omit<SettingsOf<typeof SCHEMA>, 'variables' | 'target
   readonly loss: 'mse' | 'huber' | 'quantile';
   /** Empty for points. */
   readonly quantiles: readonly number[];
+  /** Steps that the linear path reads, 0 without one. */
+  readonly linear: number;
 }
+
+/** Numbers that the linear path reads by default. */
+const MOST = 512;
+const ZERO = { kind: 'constant', value: 0 } as const;
 
 export class ForecastLayers {
   /** Where the point forecast of each target is among the outputs of a step. */
@@ -66,6 +83,7 @@ export class ForecastLayers {
     readonly settings: Settings,
     readonly rnn: Recurrent,
     readonly head: Linear,
+    readonly linear?: Linear,
   ) {
     const { quantiles, targets } = settings;
     const distance = (q: number) => Math.abs((quantiles[q] ?? 0.5) - 0.5);
@@ -74,7 +92,7 @@ export class ForecastLayers {
   }
 
   /**
-   * Reads windows, or on from a state, which it moves to where they end.
+   * Reads windows; or, of windows that end one step after a state, the last step, and moves the state there.
    *
    * @param x [T,B,V]
    * @returns [1,B,horizon·targets·Q] in one piece, or `steps` pieces [1,B,targets·Q]
@@ -82,14 +100,24 @@ export class ForecastLayers {
   forward(tape: Tape, x: Rows, steps: number, state?: State): Rows[] {
     const { method, outputDropout } = this.settings;
     const outputs: Rows[] = [];
-    let at: StateRows = this.rnn.forward(tape, x, state);
+    let recent = this.steps(tape, x);
+    let at: StateRows = this.rnn.forward(tape, state ? slice(tape, x, x.T - 1, x.T) : x, state);
     for (let k = 0; ; ) {
       const last = at.h[at.h.length - 1];
-      const y = this.head.forward(tape, dropout(tape, this.b.random, last, outputDropout));
+      let y = this.head.forward(tape, dropout(tape, this.b.random, last, outputDropout));
+      if (this.linear) y = add(tape, y, this.linear.forward(tape, concat(tape, recent)));
       outputs.push(y);
       if (method === 'direct' || ++k === steps) return outputs;
-      at = this.rnn.forward(tape, select(tape, y, this.points), at);
+      const next = select(tape, y, this.points);
+      recent = [...recent, next].slice(1);
+      at = this.rnn.forward(tape, next, at);
     }
+  }
+
+  /** The steps that the linear path reads, [1,B,V] each. */
+  steps(tape: Tape, x: Rows): Rows[] {
+    const { linear } = this.settings;
+    return Array.from({ length: linear }, (_, l) => slice(tape, x, x.T - linear + l, x.T - linear + l + 1));
   }
 
   /** @param targets [B][horizon·targets] in the units of the model */
@@ -116,13 +144,19 @@ export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {
   schema: SCHEMA,
   layers: (given) => {
     const settings = checked(given);
-    const { variables, targets, quantiles, method, horizon } = settings;
+    const { variables, targets, quantiles, method, horizon, linear } = settings;
     const stack = stackOf(given, variables.length);
     return (b) => {
       const rnn = new Recurrent(b, 'rnn', stack);
       const outputSize = targets.length * (quantiles.length || 1) * (method === 'recursive' ? 1 : horizon);
-      const head = new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize });
-      return new ForecastLayers(b, settings, rnn, head);
+      if (!linear) {
+        return new ForecastLayers(b, settings, rnn, new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize }));
+      }
+      // training starts from the linear path alone
+      const initializers = { weight: ZERO, bias: ZERO };
+      const head = new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize, initializers });
+      const path = new Linear(b, 'linear', { inputSize: linear * variables.length, outputSize, initializers });
+      return new ForecastLayers(b, settings, rnn, head, path);
     };
   },
   checkData: ({ scaling }, { variables = [ONLY] }) => checkScaling(scaling, variables.length),
@@ -149,7 +183,10 @@ function checked(given: SettingsOf<typeof SCHEMA>): Settings {
     if (i > 0 && q <= quantiles[i - 1])
       throw new RangeError(`quantiles[${i}]: expected increasing numbers, got ${q} after ${quantiles[i - 1]}`);
   });
-  return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles };
+  const { window } = given;
+  const { linear = Math.min(window, Math.max(1, Math.floor(MOST / variables.length))) } = given;
+  if (linear > window) throw new RangeError(`linear: expected at most window=${window} steps, got ${linear}`);
+  return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles, linear };
 }
 
 /** @throws TypeError, RangeError for a file whose scaling is invalid */

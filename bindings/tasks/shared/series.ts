@@ -102,3 +102,26 @@ export function restored(
     return z[k] * scale + rest;
   });
 }
+
+/** What a window is relative to: (z - centre)/spread. */
+export interface Relative {
+  readonly centre: number;
+  readonly spread: number;
+}
+
+const ABSOLUTE: Relative = { centre: 0, spread: 1 };
+/** Added to the variance of a window: that of a constant one is 0. */
+const EPSILON = 1e-5;
+
+/** What the window of one variable is relative to: n steps of z from `begin` on. */
+export function relativeTo(kind: 'none' | 'last' | 'standard', z: Float64Array, begin: number, n: number): Relative {
+  if (kind === 'none') return ABSOLUTE;
+  const end = begin + n;
+  if (kind === 'last') return { centre: z[end - 1], spread: 1 };
+  let sum = 0;
+  for (let t = begin; t < end; t++) sum += z[t];
+  const centre = sum / n;
+  let squares = 0;
+  for (let t = begin; t < end; t++) squares += (z[t] - centre) * (z[t] - centre);
+  return { centre, spread: Math.sqrt(squares / n + EPSILON) };
+}

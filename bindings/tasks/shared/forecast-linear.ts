@@ -1,0 +1,127 @@
+/** The linear path of a forecaster: its weights by ridge regression, with the penalty that predicts the end of the training data best. */
+import { input, read } from '../../nn/input.js';
+import type { Model } from '../../nn/model.js';
+import { concat } from '../../nn/rows.js';
+import { LeastSquares } from '../../nn/solve.js';
+import type { Rows, Tape } from '../../tape.js';
+import type { ForecastLayers } from './forecast-layers.js';
+
+/** What is tried for λ, times the sum of squares of an input. */
+const PENALTIES = [1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1];
+/** The one that is taken where the training data are too short to compare them. */
+const SHORT = 1e-1;
+/** Multiplications that solving may take: of longer series, every n-th window is used. */
+const WORK = 2e9;
+/** Windows that penalties and quantiles are compared on, at most. */
+const SAMPLE = 1024;
+const BATCH = 64;
+
+/** Training windows in the order of time: what a forecast reads, and what came, [horizon·targets]. */
+export interface Windows {
+  readonly count: number;
+  enter(tape: Tape, places: readonly number[]): Rows;
+  truth(place: number): Float32Array;
+}
+
+/** n places, or fewer at equal distances. */
+function spread(from: number, to: number, most: number): number[] {
+  const step = Math.max(1, Math.ceil((to - from) / most));
+  return Array.from({ length: Math.ceil((to - from) / step) }, (_, i) => from + i * step);
+}
+
+/** Solves for the weights of the linear path. The last fifth of the windows chooses the penalty. */
+export function solveLinear(model: Model<ForecastLayers>, windows: Windows): void {
+  const { settings, linear } = model.layers;
+  if (!linear) return;
+  const { horizon, method, targets, quantiles } = settings;
+  const Q = quantiles.length || 1;
+  const N = linear.inputSize + 1;
+  const M = linear.outputSize / Q;
+  const places = spread(0, windows.count, Math.max(2 * N, Math.floor(WORK / (N * N))));
+
+  const batches = (all: readonly number[], work: (tape: Tape, x: Rows, batch: readonly number[]) => void) => {
+    for (let at = 0; at < all.length; at += BATCH) {
+      const batch = all.slice(at, at + BATCH);
+      model.forward((tape) => work(tape, windows.enter(tape, batch), batch));
+    }
+  };
+  const squares = new LeastSquares(model.runtime, N, M);
+  try {
+    let size = 0;
+    const addAll = (all: readonly number[]) =>
+      batches(all, (tape, x, batch) => {
+        const B = batch.length;
+        const ones = input(tape, new Float32Array(B).fill(1), { T: 1, B, F: 1 });
+        const features = concat(tape, [...model.layers.steps(tape, x), ones]);
+        for (const v of read(tape, features)) size += v * v;
+        const truths = new Float32Array(B * M);
+        batch.forEach((place, b) => truths.set(windows.truth(place).subarray(0, M), b * M));
+        squares.add(tape, features, input(tape, truths, { T: 1, B, F: M }));
+      });
+    /** With a penalty relative to the mean square of the inputs, apart from the constant. */
+    const set = (penalty: number) => {
+      const lambda = (penalty * Math.max(size - squares.rows, 0)) / (N - 1) || 1;
+      const w = squares.solve(lambda, N - 1);
+      const of = (o: number, n: number) => w[n * M + Math.floor(o / Q)];
+      const at = (i: number) => of(Math.floor(i / (N - 1)), i % (N - 1));
+      model.set(
+        'linear.weight',
+        Float32Array.from({ length: linear.weight.size }, (_, i) => at(i)),
+      );
+      model.set(
+        'linear.bias',
+        Float32Array.from({ length: M * Q }, (_, o) => of(o, N - 1)),
+      );
+    };
+
+    // no value after the beginning of the last fifth has a part in what is tried there
+    const end = Math.floor(0.8 * windows.count);
+    const early = places.filter((place) => place <= end - horizon);
+    let best = { penalty: SHORT, loss: Infinity };
+    addAll(early);
+    if (early.length > 1) {
+      for (const penalty of PENALTIES) {
+        set(penalty);
+        let loss = 0;
+        batches(spread(end, windows.count, SAMPLE), (tape, x, batch) => {
+          const truths = batch.map((place) => windows.truth(place));
+          for (const own of model.layers.losses(tape, x, truths)) loss += own.loss.value * own.weight * batch.length;
+        });
+        if (loss < best.loss) best = { penalty, loss };
+      }
+    }
+    addAll(places.slice(early.length));
+    set(best.penalty);
+  } finally {
+    squares.dispose();
+  }
+  if (quantiles.length === 0) return;
+
+  // each quantile: that of what the mean leaves
+  const rest: number[][] = Array.from({ length: M }, () => []);
+  const width = method === 'recursive' ? targets.length : horizon * targets.length;
+  batches(spread(0, windows.count, SAMPLE), (tape, x, batch) => {
+    const [first] = model.layers.forward(tape, x, 1);
+    const y = read(tape, first);
+    batch.forEach((place, b) => {
+      const truth = windows.truth(place);
+      for (let m = 0; m < width; m++) rest[m].push(truth[m] - y[b * first.F + m * Q]);
+    });
+  });
+  const bias = model.get('linear.bias');
+  rest.forEach((errors, m) => {
+    const sorted = Float64Array.from(errors).sort();
+    quantiles.forEach((q, i) => {
+      bias[m * Q + i] += quantileOf(sorted, q);
+    });
+  });
+  model.set('linear.bias', bias);
+}
+
+/** Quantile q of sorted numbers, between the two nearest (Hyndman & Fan 1996, type 7). */
+export function quantileOf(sorted: Float64Array, q: number): number {
+  const at = q * (sorted.length - 1);
+  const low = Math.floor(at);
+  const high = Math.min(low + 1, sorted.length - 1);
+  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+}
