@@ -366,6 +366,22 @@ test('training starts from the linear path, and leaves it as it is unless it is 
   }
 });
 
+test('with validation, the error never ends above that of the linear path', async () => {
+  using linear = await Forecaster.create({ ...SMALL });
+  await linear.fit(SERIES.slice(0, 320), { epochs: 1, learningRate: 0 });
+  const { mae } = await linear.evaluate(SERIES.slice(0, 400), { from: 320 });
+  for (const learningRate of [0.5, 3e-3]) {
+    using model = await Forecaster.create({ ...SMALL });
+    const { best } = await model.fit(SERIES, { ...FIT, to: 400, epochs: 4, learningRate, validation: 0.2 });
+    const after = await model.evaluate(SERIES.slice(0, 400), { from: 320 });
+    is(best?.value, after.mae);
+    if (learningRate > 0.1) {
+      is(best?.step, 0);
+      is(after.mae, mae);
+    } else ok(after.mae < mae, `${after.mae}, linear ${mae}`);
+  }
+});
+
 test('quantiles start as those of what the mean leaves of the training data', async () => {
   const series = wave(400, { spread: 0.5, trend: 0 });
   for (const method of ['direct', 'recursive'] as const) {
