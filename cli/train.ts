@@ -14,8 +14,8 @@ export const TRAIN = {
   about: `Trains on the files, one after the other, and saves the model. The last part of the text is kept for validation.
 Ctrl-C, SIGTERM and SIGHUP stop after the running step, save, and say how to resume.
 
-With --patience or --validate-every, the model is validated while it trains: MODEL is the best one so far, and the
-model after the last step is saved under the same name with ".last", from which the training resumes.`,
+With --patience or --validate-every, the model is validated while it trains, and MODEL has the best weights at the end.
+A training that was stopped keeps them in MODEL too, and continues from its last step.`,
   flags: {
     steps: { kind: 'whole', low: 1, value: 'N', help: 'number of updates; with --resume, N more', default: '700' },
     out: { kind: 'text', value: 'MODEL', help: 'where the model is saved', default: 'model.safetensors' },
@@ -95,30 +95,16 @@ const REPEATED = ['build', 'clip', 'validation', 'validate-every', 'patience', '
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type StopSignal = keyof typeof SIGNALS;
 
-/** Where the model after the last step is kept while MODEL is the best one: model.last.safetensors. */
-const LAST = /\.last(?=(\.safetensors)?$)/;
-const lastOf = (out: string) => out.replace(/(\.safetensors)?$/, '.last$1');
-
-/** The files that are written: `best` is null where nothing is validated in between. */
-interface Places {
-  readonly best: string | null;
-  readonly last: string;
-}
-
-/** @throws UsageError where a file would be replaced, or cannot be written */
-async function placesOf({ out, resume, force, ...values }: Values): Promise<Places> {
-  const keepsBest = values.patience !== undefined || values['validate-every'] !== undefined;
-  const pair = keepsBest && resume !== undefined && LAST.test(resume) ? resume.replace(LAST, '') : undefined;
-  const model = out ?? pair ?? resume ?? 'model.safetensors';
-  const places = keepsBest ? { best: model, last: lastOf(model) } : { best: null, last: model };
-  const own = [resume, pair].filter((path) => path !== undefined).map((path) => resolve(path));
-  for (const path of [places.best, places.last]) {
-    if (path === null || !(await checkWritable(path)) || force || own.includes(resolve(path))) continue;
+/** Where the model is saved. @throws UsageError where a file would be replaced, or cannot be written */
+async function placeOf({ out, resume, force }: Values): Promise<string> {
+  const path = out ?? resume ?? 'model.safetensors';
+  const own = resume !== undefined && resolve(resume) === resolve(path);
+  if ((await checkWritable(path)) && !force && !own) {
     throw new UsageError(
       `${path}: exists already; --force replaces it, --resume ${quoted(path)} continues it, --out names another file`,
     );
   }
-  return places;
+  return path;
 }
 
 /** The text to learn, and the text to validate on. */
@@ -208,22 +194,29 @@ export async function train(args: readonly string[], { program, builtIn }: Train
   if (!files.length && !builtIn) {
     throw new UsageError(`train: expected a text file to train on, say: ${program} train book.txt`);
   }
-  const { patience = Number.POSITIVE_INFINITY, validation: share = 0.1, steps = 700 } = values;
-  const places = await placesOf(values);
+  const { patience, validation: share = 0.1, steps = 700 } = values;
+  const out = await placeOf(values);
   const text = files.length ? (await Promise.all(files.map(readText))).join('\n') : (builtIn?.read() ?? '');
   const parts = split(text, share);
   const { learned } = parts;
   // one character predicts nothing
   const kept = [...parts.kept.slice(0, 4)].length > 1 ? parts.kept : '';
-  if (places.best !== null && !kept) {
+  const keepsBest = patience !== undefined || values['validate-every'] !== undefined;
+  if (keepsBest && !kept) {
     throw new UsageError(
       '--validation: expected a share of the text with at least two characters, to keep the best model',
     );
   }
   const lm = await createModel(text, values);
   const before = lm.training;
+  const first = before?.steps ?? 0;
   const batchSize = values.batch ?? before?.batchSize ?? 16;
   const window = values.window ?? before?.window ?? 64;
+  const epoch = Math.floor(learned.length / (batchSize * window));
+  const validateEvery = values['validate-every'] ?? Math.max(1, Math.min(epoch, Math.floor(steps / 10)));
+  const sampleEvery = values['sample-every'] ?? Math.max(1, Math.floor(steps / 5));
+  const saveEvery = (values['save-every'] ?? 60) * 1000;
+  const halt = haltOnSignals();
   const options: LanguageModelFitOptions = {
     ...before?.options,
     steps,
@@ -231,106 +224,75 @@ export async function train(args: readonly string[], { program, builtIn }: Train
     window,
     learningRate: values['learning-rate'] ?? before?.options.learningRate ?? 4e-3,
     clipNorm: values.clip ?? 1,
+    signal: halt.aborted,
+    ...(keepsBest ? { validation: kept, validateEvery, patience } : {}),
   };
-  const epoch = Math.floor(learned.length / (batchSize * window));
-  const validateEvery = values['validate-every'] ?? Math.max(1, Math.min(epoch, Math.floor(steps / 10)));
-  const sampleEvery = values['sample-every'] ?? Math.max(1, Math.floor(steps / 5));
-  const saveEvery = (values['save-every'] ?? 60) * 1000;
   const { cell, hiddenSize, numLayers } = lm.config;
   console.log(
     `${cell} ${numLayers}×${hiddenSize}, ${lm.summary().parameters.toLocaleString('en')} parameters, ` +
       `${lm.vocabulary.size} characters, ${text.length.toLocaleString('en')} of text, ${lm.runtime.build} build`,
   );
-  const first = before?.steps ?? 0;
   if (first) console.log(`Resuming after step ${first}.`);
 
   /** The command that makes the remaining steps. */
   const resumeCommand = (left: number) => {
     const again = REPEATED.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, String(values[name])]));
-    const out = places.best !== null && lastOf(places.best) !== places.last ? ['--out', places.best] : [];
-    const words = ['train', ...files, '--resume', places.last, ...out, '--steps', String(left), ...again];
+    const words = ['train', ...files, '--resume', out, '--steps', String(left), ...again];
     return `  ${program} ${words.map(quoted).join(' ')}`;
   };
 
-  /** The best validation loss so far, its step, and the validations since then. */
-  const best = { loss: Number.POSITIVE_INFINITY, step: first, since: 0 };
   const terminal = new Terminal();
-  const halt = haltOnSignals();
-  let step = first;
-
-  /** Validates, and keeps the model if it is the best one so far. A signal ends it early. */
-  const validate = async (keep: string): Promise<void> => {
-    const report = await lm.evaluate(kept, { signal: halt.aborted }).catch((error) => {
-      if (!halt.aborted.aborted) throw error;
-    });
-    if (!report) return;
-    const better = report.loss < best.loss;
-    best.since = better ? 0 : best.since + 1;
-    if (better) {
-      await writeWhole(keep, lm.save());
-      Object.assign(best, { loss: report.loss, step });
-    }
-    terminal.log(
-      `validation after step ${step}: ${report.bits.toFixed(3)} bits/char${better ? ', the best so far' : ''}`,
-    );
-  };
-
+  const run = lm.fit(learned, options);
   let failure: Error | null = null;
+  let ended = false;
   try {
-    // what was best before counts: a training that is resumed does not replace it with something worse
-    if (places.best !== null && values.resume !== undefined && (await checkWritable(places.best))) {
-      const old = await loadLanguageModel(places.best);
-      Object.assign(best, { loss: (await old.evaluate(kept)).loss, step: old.training?.steps ?? 0 });
-      old.dispose();
-    }
     let saved = performance.now();
-    for await (const p of lm.fit(learned, options)) {
-      step = p.step;
-      terminal.update(step - first, steps, lineOf(p));
-      if (sampleEvery && step % sampleEvery === 0 && step < p.steps) {
-        terminal.log(`\nstep ${step}: ${await sampleOf(lm, learned, 160, step)}\n`);
+    for await (const p of run) {
+      terminal.update(p.step - first, p.steps - first, lineOf(p));
+      if (p.validation) {
+        const { report, best } = p.validation;
+        const which = best ? ', the best so far' : '';
+        terminal.log(`validation after step ${p.step}: ${report.bits.toFixed(3)} bits/char${which}`);
       }
-      if (places.best !== null && (step % validateEvery === 0 || step === p.steps)) {
-        await validate(places.best);
-        if (best.since >= patience) break;
+      if (sampleEvery && p.step % sampleEvery === 0 && p.step < p.steps) {
+        terminal.log(`\nstep ${p.step}: ${await sampleOf(lm, learned, 160, p.step)}\n`);
       }
-      if (halt.signal) break;
-      if (saveEvery && performance.now() - saved >= saveEvery) {
-        await writeWhole(places.last, lm.save()).catch((error) =>
-          terminal.log(`${error.message}; the training continues`),
-        );
+      if (saveEvery && performance.now() - saved >= saveEvery && p.step < p.steps) {
+        await writeWhole(out, lm.save()).catch((error) => terminal.log(`${error.message}; the training continues`));
         saved = performance.now();
       }
     }
+    ended = true;
   } catch (error) {
     // the model is as the last whole step left it
-    failure = error as Error;
-    if (step === first) throw failure;
+    failure = error === halt.aborted.reason ? null : (error as Error);
+    if (failure && (lm.training?.steps ?? 0) === first) throw failure;
   } finally {
     terminal.stop();
   }
-  await writeWhole(places.last, lm.save());
+  const step = lm.training?.steps ?? 0;
+  // those of a run that patience ended are not left
+  const left = ended ? 0 : first + steps - step;
+  // a signal ended the last validation
+  const restored = !ended && left === 0 ? lm.restoreBest() : null;
+  await writeWhole(out, lm.save());
   halt.release();
-  const left = first + steps - step;
-  if (failure || (halt.signal && left > 0)) {
-    console.log(`\nStopped after step ${step}, saved to ${places.last}. To make the remaining ${left} steps:`);
+  if (failure || left > 0) {
+    console.log(`\nStopped after step ${step}, saved to ${out}. To make the remaining ${left} steps:`);
     console.log(resumeCommand(left));
     if (failure) throw failure;
     process.exitCode = halt.signal ? SIGNALS[halt.signal] : 1;
     return;
   }
-  if (best.since >= patience)
-    console.log(`\nStopped after step ${step}: ${best.since} validations without a better one.`);
-  // a signal may have ended the only validation
-  const keeps = places.best !== null && Number.isFinite(best.loss);
-  const out = places.best !== null && keeps ? places.best : places.last;
-  const result = keeps && best.step !== step ? await loadLanguageModel(out) : lm;
+  const history = ended ? await run : null;
+  const best = history?.best?.step ?? restored;
+  if (history?.stopped) console.log(`\nStopped after step ${step}: ${patience} validations without a better one.`);
   if (kept) {
-    const { bits, loss } = await result.evaluate(kept);
-    const which = keeps ? `, the model after step ${best.step}` : '';
+    const { bits, loss } = await lm.evaluate(kept);
+    const which = best === null ? '' : `, the model after step ${best}`;
     console.log(`\nvalidation ${bits.toFixed(2)} bits/char (${loss.toFixed(4)} nats)${which}`);
   }
-  console.log(`\n${await sampleOf(result, learned, 500, 0)}\n`);
+  console.log(`\n${await sampleOf(lm, learned, 500, 0)}\n`);
   console.log(`Saved to ${out}. To generate text, or to resume the training:`);
   console.log(`  ${program} sample ${quoted(out)} --prompt ${quoted(promptFrom(learned))} --temperature 0.7`);
   console.log(resumeCommand(steps));

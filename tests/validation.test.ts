@@ -331,6 +331,21 @@ test('what is wrong is said before the first step', async () => {
   );
 });
 
+test('restoreBest gives the best weights of a run that was interrupted', async () => {
+  using task = await create();
+  is(task.restoreBest(), null);
+  const values: number[] = [];
+  for await (const { validation } of task.fit(learned, long)) {
+    throws(() => task.restoreBest(), /restoreBest: this model is being trained/);
+    if (validation) values.push(validation.value);
+    if (validation && validation.since === 2) break;
+  }
+  const step = task.restoreBest();
+  is((await task.evaluate(others)).loss, Math.min(...values));
+  is(step, 4 * (values.indexOf(Math.min(...values)) + 1));
+  is(task.restoreBest(), null);
+});
+
 test('a run with other data or another metric, or without validation, begins again', async () => {
   using task = await create();
   for await (const { step } of task.fit(learned, long)) if (step === 10) break;

@@ -93,6 +93,16 @@ export function metricsOf(report: object, prefix = ''): Record<string, number> {
   return Object.fromEntries(entries);
 }
 
+/** Restores the best weights so far, and forgets about the validation; returns their step, or null without weights. */
+export function restoreBest(model: Model<unknown>, standing: { validation: ValidationState | null }): number | null {
+  const { weights = null, step = 0 } = standing.validation ?? {};
+  standing.validation = null;
+  if (!weights) return null;
+  model.runtime.write(model.slab, weights);
+  model.changed();
+  return step;
+}
+
 /** Where the data of a validation come from. */
 export interface ValidationSource<R> {
   /** What the data are recognised by when a training is resumed. */
@@ -195,14 +205,10 @@ export class Validator<R extends object> {
 
   /** Restores the best weights; the next run begins with a validation of its own. */
   #end(stopped: boolean): void {
-    const { weights, value, step, metric } = this.#state;
-    const { model, recorder } = this;
-    if (weights) {
-      model.runtime.write(model.slab, weights);
-      model.changed();
-    }
+    const { value, step, metric } = this.#state;
+    const { model, recorder, standing } = this;
     recorder.stopped = stopped;
     recorder.best = value === null ? null : { step, metric, value };
-    this.standing.validation = null;
+    restoreBest(model, standing);
   }
 }

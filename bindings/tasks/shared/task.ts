@@ -14,7 +14,13 @@ import { OPTIMIZER, Optimizer, type OptimizerOptions, settings as optimizerSetti
 import { Run } from '../../train/run.js';
 import { Schedule } from '../../train/schedule.js';
 import { checkpointed, type TASK_FIT, type TaskProgress } from '../../train/task-fit.js';
-import { VALIDATION, type ValidationOptions, type ValidationSource, Validator } from '../../train/validation.js';
+import {
+  restoreBest,
+  VALIDATION,
+  type ValidationOptions,
+  type ValidationSource,
+  Validator,
+} from '../../train/validation.js';
 import {
   type BATCHES,
   type BatchProgress,
@@ -126,6 +132,17 @@ export abstract class Task<L, C extends object> {
     const data = Object.keys(this.data).length ? this.data : undefined;
     const about = { task: this.#task, config: this.config, data };
     return checkpoint.save(this.model, about, weightsOnly ? null : this.#standing);
+  }
+
+  /**
+   * Ends a run with `validation` that was interrupted: restores the best weights so far. The next `fit` begins a new validation.
+   *
+   * @returns the step of these weights; null where no validation was interrupted
+   * @throws Error while the model is being trained
+   */
+  restoreBest(): number | null {
+    if (this.#busy) throw new Error('restoreBest: this model is being trained');
+    return restoreBest(this.model, this.#standing);
   }
 
   /** Gives all memory back. Every later call on the model, its streams and runs throws. */
