@@ -21,6 +21,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'word-breaks': () => import('./word-breaks.js'),
   pronounce: () => import('./pronounce.js'),
   'char-rnn': () => import('./char-rnn.js'),
+  'clone-amp': () => import('./clone-amp.js'),
   rnnoise: () => import('./rnnoise.js'),
 };
 

@@ -93,7 +93,7 @@ async function bundle() {
   await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
   await entries({ node: 'dist/bindings/node.js' }, {}, (code) => code);
   // importers and exporters work on the classes of gatewise itself: one copy of them
-  const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'export/onnx'];
+  const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'import/amp', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
   await entries(Object.fromEntries(parts), {}, (code) => code, true);
 }
