@@ -30,6 +30,21 @@ export const enum Activation {
   identity,
 }
 
+/** Version of the interface of `assembly/functions.ts`. */
+export const FUNCTIONS_ABI = 1;
+
+/** Functions of two numbers, and of one: the formulas are in `assembly/functions.ts`. */
+export const enum PairOf {
+  subtract,
+  multiply,
+  magnitude,
+}
+export const enum MapOf {
+  scale,
+  absolute,
+  gelu,
+}
+
 /** How the outputs of two directions become one. */
 export const enum Merge {
   concat,

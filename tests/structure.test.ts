@@ -17,7 +17,7 @@ const FLOORS = [
   ['files', 'gradcheck'],
   ['train', 'quantized'],
   ['tasks'],
-  ['index', 'infer', 'node'],
+  ['index', 'infer', 'functions', 'node'],
   ['worker'],
   ['import', 'export'],
 ];

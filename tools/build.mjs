@@ -28,7 +28,7 @@ const packageOnly = process.argv.includes('--package');
 const libraryOnly = process.argv.includes('--library');
 
 /** The modules that are in the package, and those of them that an entry also brings with it as text. */
-const PACKAGED = ['simd', 'relaxed', 'infer', 'quantized', 'quantized-relaxed'];
+const PACKAGED = ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'quantized-relaxed'];
 const AS_TEXT = PACKAGED.filter((build) => build !== 'quantized-relaxed');
 
 let said = false;
@@ -77,9 +77,9 @@ function asText(bytes) {
   }).join('');
 }
 
-/** The entries as few files, which a process loads three times as fast: the first three share what they need. */
+/** The entries as few files, which a process loads three times as fast: the first four share what they need. */
 async function bundle() {
-  const shared = { index: 'index.js', tasks: 'tasks/index.js', worker: 'worker/index.js' };
+  const shared = { index: 'index.js', tasks: 'tasks/index.js', functions: 'functions.js', worker: 'worker/index.js' };
   const paths = Object.entries(shared).map(([name, path]) => [name, `dist/bindings/${path}`]);
   await entries(Object.fromEntries(paths), {}, aside);
   // one file that a page can serve; the relaxed build is sent to it, since workers of bundlers cannot load parts
@@ -247,8 +247,10 @@ async function entries(entry, treeshake, change, importers = false) {
           chunkFileNames: ({ name, moduleIds }) => {
             if (name === 'relaxed') return 'relaxed.js';
             if (importers) return 'import-[name].js';
-            const has = (file) => moduleIds.some((id) => id.endsWith(file));
-            return has('/nn/model.js') ? 'core.js' : has('/check.js') ? 'base.js' : 'shared.js';
+            // each part is named after one of its files
+            const parts = { '/nn/model.js': 'core', '/check.js': 'base', '/tape.js': 'rows', '/train/run.js': 'run' };
+            const part = Object.keys(parts).find((file) => moduleIds.some((id) => id.endsWith(file)));
+            return `${parts[part] ?? 'shared'}.js`;
           },
         },
       },
@@ -341,7 +343,8 @@ async function main() {
     for (let target = todo.shift(); target; target = todo.shift()) {
       // bench-simd is assembly/bench.ts, quantized-relaxed assembly/quantized/index.ts, simd the core itself
       const entry =
-        ['bench', 'infer', 'quantized/index'].find((path) => path.startsWith(target.split('-')[0])) ?? 'index';
+        ['bench', 'infer', 'functions', 'quantized/index'].find((path) => path.startsWith(target.split('-')[0])) ??
+        'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
     }
   };
@@ -351,6 +354,10 @@ async function main() {
   mkdirSync(join(root, generated), { recursive: true });
   const text = {
     'core.ts': coreInterface('assembly/index.ts', readFileSync(join(root, 'build/wasm/simd.d.ts'), 'utf8')),
+    'functions-core.ts': coreInterface(
+      'assembly/functions.ts',
+      readFileSync(join(root, 'build/wasm/functions.d.ts'), 'utf8'),
+    ),
     'quantized-core.ts': coreInterface(
       'assembly/quantized/index.ts',
       readFileSync(join(root, 'build/wasm/quantized.d.ts'), 'utf8'),

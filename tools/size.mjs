@@ -26,6 +26,11 @@ const ENTRIES = [
   },
   { id: 'infer', what: 'gatewise/infer: inference only', code: "export * from 'gatewise/infer';" },
   {
+    id: 'functions',
+    what: 'gatewise/functions: functions of rows, with what they need of gatewise',
+    code: "export * from 'gatewise/functions';",
+  },
+  {
     id: 'quantized',
     what: 'gatewise/quantized: layers with integer weights',
     code: "export * from 'gatewise/quantized';",
@@ -69,6 +74,7 @@ async function bundle(code) {
         { find: 'gatewise/tasks', replacement: join(root, 'dist/tasks.js') },
         { find: 'gatewise/infer', replacement: join(root, 'dist/infer.js') },
         { find: 'gatewise/worker', replacement: join(root, 'dist/worker.js') },
+        { find: 'gatewise/functions', replacement: join(root, 'dist/functions.js') },
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
       ],
     },

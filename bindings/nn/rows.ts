@@ -33,8 +33,8 @@ export function activation(tape: Tape, x: Rows, name: 'tanh' | 'sigmoid' | 'relu
   return finish(tape, y);
 }
 
-/** That all rows are of the running pass and have the same T and B. */
-function sameBatch(tape: Tape, rows: readonly Rows[], names: readonly string[]): void {
+/** For authors of layers: that all rows are of the running pass and have the same T and B. */
+export function sameBatch(tape: Tape, rows: readonly Rows[], names: readonly string[]): void {
   for (const [i, name] of names.entries()) checkRows(tape, name, rows[i]);
   const [{ T, B }] = rows;
   rows.forEach((r, i) => {

@@ -1,0 +1,14 @@
+/**
+ * gatewise/functions: functions of rows, for models of your own. It needs `gatewise`, whose rows it works on.
+ *
+ * @module gatewise/functions
+ */
+
+export { linkFunctions } from './core/functions.js';
+export type { Runtime } from './core/train.js';
+export type { Builder, Parameter } from './nn/builder.js';
+export * from './nn/functions.js';
+export type { Initializer } from './nn/initializer.js';
+export * from './nn/own.js';
+export type { Bytes, WasmModule } from './platform.js';
+export type { Loss, Rows, Tape } from './tape.js';
