@@ -173,6 +173,9 @@ export const enum Seq {
   /** dh [B,P], dc [B,H]: gradient of the final state, then (out) of the initial one */
   dh,
   dc,
+  /** [T,B,P], [T,B,H], zeroed: take dy + dh and dc as they enter each step in the backward pass; 0 where nobody reads them */
+  flowH,
+  flowC,
   /** [B,P] or [B,H], the larger: scratch of the cell's own product in the backward pass, where there is one */
   scratch,
   /** dx [T,B,I] accumulated, or 0 */

@@ -10,6 +10,7 @@ import { step, stepBackward } from './cells/index';
 import { gemm } from './gemm';
 import { Seq } from './layout';
 import { normalizeRow, normalizeRowBackward } from './norm';
+import { rowsAdd } from './rows';
 import { simd } from './simd';
 
 /** First row from `row` on whose sequence has not ended before step t, or B. */
@@ -310,6 +311,14 @@ function backwardRows(s: usize, rows: i32, panels: i32, first: usize, row: usize
   const cBytes = <usize>rows * ldc;
   let dy = at.ptr(s, Seq.dy);
   if (dy) dy += row * lddy;
+
+  const flowH = at.ptr(s, Seq.flowH);
+  if (flowH) {
+    rowsAdd(flowH + row * ldh, ldh, dh, ldh, rows, P);
+    if (dy) rowsAdd(flowH + row * ldh, ldh, dy, lddy, rows, P);
+  }
+  const flowC = at.ptr(s, Seq.flowC);
+  if (flowC) rowsAdd(flowC + row * ldc, ldc, dc, ldc, rows, at.i32(s, Seq.H));
 
   const zoneH = at.ptr(s, Seq.zoneHMask);
   const keptH = at.ptr(s, Seq.keptH);

@@ -38,7 +38,7 @@ export { activation, add, concat, expand, select, slice } from './nn/rows.js';
 export { LeastSquares } from './nn/solve.js';
 export type { Bytes, WasmModule } from './platform.js';
 export type { Random, Stream as RandomStream } from './random.js';
-export type { Gradient, Lengths, Loss, Minimised, Rows, Tape, Unique } from './tape.js';
+export type { Gradient, Lengths, Loss, Minimised, Observer, Rows, Seen, Tape, Unique } from './tape.js';
 export { type Batch, type FitOptions, type Progress, train } from './train/fit.js';
 export { Optimizer, type OptimizerOptions, type OptimizerSettings } from './train/optimizer.js';
 export type { Run, Work } from './train/run.js';

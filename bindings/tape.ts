@@ -62,6 +62,22 @@ export interface Gradient {
   readonly values: Float32Array | null;
 }
 
+/** Where gradients of a layer's states are to be written, zeroed and with the layout of the states; 0 where nobody reads them. */
+export interface Seen {
+  readonly flowH: number;
+  readonly flowC: number;
+  /** Called once they are there. */
+  done(): void;
+}
+
+/** For tools: sees the backward pass of recurrent layers. `gatewise/dynamics` has one. */
+export interface Observer {
+  /** Called once the gradient of the outputs of a stack is complete; it may change it. */
+  entering(output: Rows): void;
+  /** Called before the backward pass of a layer in one direction, when its gates are still there: a `Direction`, and its `Call`. */
+  layer(tape: Tape, direction: object, call: object, output: Rows, reverse: boolean): Seen;
+}
+
 /** The tape of the running pass. Passes nest; only the innermost tape takes calls. */
 let running: Tape | null = null;
 
@@ -78,6 +94,7 @@ export class Tape {
     readonly training: boolean,
     /** The random streams of the models that are trained. Layers of other models run as at inference. */
     readonly trained: readonly Random[] = [],
+    readonly observer: Observer | null = null,
   ) {}
 
   /** For authors of layers: the kernels. */

@@ -6,7 +6,7 @@ import * as check from '../check.js';
 import { align, type Runtime } from '../core/runtime.js';
 import { UnsupportedError } from '../errors.js';
 import { Random } from '../random.js';
-import { lossesOf, type Minimised, pass, Tape } from '../tape.js';
+import { lossesOf, type Minimised, type Observer, pass, Tape } from '../tape.js';
 import { Builder, type Parameter } from './builder.js';
 import { initialize } from './initializer.js';
 
@@ -49,6 +49,8 @@ export class Model<L> {
   readonly slabBytes: number;
   /** For authors of optimizers: address of the gradients, which have the same layout; 0 before the first training step. */
   gradients = 0;
+  /** For tools: sees the backward passes of `valueAndGrad`. */
+  observer: Observer | null = null;
   #training = false;
 
   /**
@@ -201,7 +203,7 @@ export class Model<L> {
       model.prepare();
     });
     const streams = models.map(({ random }) => random);
-    const tape = new Tape(this.runtime, true, streams);
+    const tape = new Tape(this.runtime, true, streams, this.observer);
     try {
       for (const model of models) model.#begin(accumulate);
       return pass(tape, () => {

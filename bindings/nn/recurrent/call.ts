@@ -11,7 +11,7 @@
  */
 import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
 import { align } from '../../core/runtime.js';
-import { type Rows, Tape, type Unique } from '../../tape.js';
+import { type Rows, type Seen, Tape, type Unique } from '../../tape.js';
 import { gradientAt, type Parameter } from '../builder.js';
 import type { Direction } from './direction.js';
 import { enter, type Initial, type Slot } from './state.js';
@@ -217,6 +217,8 @@ export interface Incoming {
   /** Of the final state. */
   readonly dh: number;
   readonly dc: number;
+  /** Where an observer wants the gradients of h and c of each step. */
+  readonly seen: Seen | undefined;
 }
 
 /**
@@ -237,7 +239,7 @@ export function backward(
   const { B, forBackward: kept } = call;
   if (!kept) throw new Error('backward: the call was not one of training');
   const { unique } = kept;
-  const { dy, dh, dc } = incoming;
+  const { dy, dh, dc, seen } = incoming;
   let weights = whh?.at ?? 0;
   const bytes = align(4 * (whh?.size ?? 0));
   if (kept.weightMask) {
@@ -262,6 +264,8 @@ export function backward(
   i32[f + Seq.lddy] = ldh;
   i32[f + Seq.dh] = dh;
   i32[f + Seq.dc] = dc;
+  i32[f + Seq.flowH] = seen?.flowH ?? 0;
+  i32[f + Seq.flowC] = seen?.flowC ?? 0;
   i32[f + Seq.scratch] = scratch;
   i32[f + Seq.dmasked] = dmasked;
   i32[f + Seq.keptH] = keptH;

@@ -218,6 +218,9 @@ export class Recurrent implements Stack {
       // the slots of the states are the outputs, except where two are merged or padding has to be zero
       output = directions.length > 1 || x.lengths ? mergeRows(tape, results[0], results[1], MERGES[merge]) : results[0];
     });
+    // the first that the backward pass does here
+    const { observer } = tape;
+    if (tape.training && observer && output.grad) tape.record(() => observer.entering(output));
     return { output, h, c, runs };
   }
 }
@@ -245,7 +248,9 @@ function runDirection(
   const c = call.cT && rows(call.cT, 1);
   if (!wanted) return { output, h, c, call };
   tape.record(() => {
-    backward(direction, tape, call, x, { dy: output.grad, dh: h.grad, dc: c?.grad ?? 0 }, !initial);
+    const seen = tape.observer?.layer(tape, direction, call, output, how.reverse);
+    backward(direction, tape, call, x, { dy: output.grad, dh: h.grad, dc: c?.grad ?? 0, seen }, !initial);
+    seen?.done();
     // the gradients of the final states have become those of the initial ones
     const pass = (from: Rows | undefined, to: Initial) => {
       if (from && to && 'grad' in to && to.grad) core.rowsAdd(to.grad, to.ld, from.grad, from.ld, from.B, from.F);
