@@ -206,7 +206,7 @@ for (const file of ${JSON.stringify(ENTRIES.map((entry) => manifest.exports[entr
     output.trim().split('\n'),
     ENTRIES.map((entry) => {
       const file = manifest.exports[entry.replace('gatewise', '.')].default;
-      return `${file} loads${/tasks|import|export|functions|quantized|worker/.test(file) ? '' : ' and runs'}`;
+      return `${file} loads${/tasks|import|export|functions|quantized|worker|dynamics/.test(file) ? '' : ' and runs'}`;
     }),
   );
 });

@@ -19,7 +19,7 @@ const FLOORS = [
   ['tasks'],
   ['index', 'infer', 'functions', 'node'],
   ['worker'],
-  ['import', 'export'],
+  ['import', 'export', 'dynamics'],
 ];
 
 interface Import {

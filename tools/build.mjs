@@ -96,6 +96,7 @@ async function bundle() {
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'import/amp', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
   await entries(Object.fromEntries(parts), {}, (code) => code, true);
+  await entries({ dynamics: 'dist/bindings/dynamics.js' }, {}, (code) => code, true);
 }
 
 /** Vite would look for the file of a worker here; users' bundlers do, in what is written. */

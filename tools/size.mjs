@@ -37,6 +37,11 @@ const ENTRIES = [
   },
   { id: 'worker', what: 'gatewise/worker, without the worker file', code: "export * from 'gatewise/worker';" },
   {
+    id: 'dynamics',
+    what: 'gatewise/dynamics: gradient flow and its pictures',
+    code: "export * from 'gatewise/dynamics';",
+  },
+  {
     id: 'tasks',
     what: 'gatewise/tasks: all tasks, with their layers',
     code: "export * from 'gatewise/tasks';",
@@ -76,6 +81,7 @@ async function bundle(code) {
         { find: 'gatewise/worker', replacement: join(root, 'dist/worker.js') },
         { find: 'gatewise/functions', replacement: join(root, 'dist/functions.js') },
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
+        { find: 'gatewise/dynamics', replacement: join(root, 'dist/dynamics.js') },
       ],
     },
     build: {

@@ -1,0 +1,16 @@
+/**
+ * gatewise/dynamics: how gradients flow through time, as numbers and as pictures.
+ *
+ * @module gatewise/dynamics
+ */
+
+export {
+  type Flow,
+  type FlowOptions,
+  gradientFlow,
+  type LayerFlow,
+  type StateNorms,
+  type UpdateRatio,
+} from './dynamics/flow.js';
+export { flowMap, type HeatMapOptions, type HeatRow, heatMap, lagMap } from './dynamics/heat-map.js';
+export type { Saturation } from './dynamics/observe.js';
