@@ -15,6 +15,17 @@ import {
   Runtime,
 } from 'gatewise';
 import { type Flow, flowMap, gradientFlow, heatMap, lagMap } from 'gatewise/dynamics';
+import {
+  Forecaster,
+  LanguageModel,
+  Seq2Seq,
+  SequenceClassifier,
+  SequenceGenerator,
+  SequenceRegressor,
+  SequenceTagger,
+  Transcriber,
+  Vocabulary,
+} from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, match, ok, throws } from 'uvu/assert';
 import { Chance } from '../examples/support/chance.js';
@@ -480,6 +491,120 @@ test('steps that continue another call of a layer are one with it', async () => 
   close(parts.layers[0].gradient.h, whole.layers[0].gradient.h, 1e-5, 'gradient');
   close(parts.layers[0].lags.h, whole.layers[0].lags.h, 1e-5, 'lags');
   model.dispose();
+});
+
+test('every task: its first batch, before and during a training, and nothing changes', async () => {
+  const runtime = await Runtime.create();
+  const words = ['good', 'bad', 'fine'];
+  const vectors = (n: number) => Array.from({ length: n }, (_, i) => [i / n, 1 - i / n]);
+  const size = { hiddenSize: 8, seed: 2, runtime };
+  const list = <E>(make: (i: number) => E) => Array.from({ length: 10 }, (_, i) => make(i));
+  const text = 'a rose is a rose is a rose. '.repeat(6);
+  // what `fit` takes, and what it changes
+  const tasks = [
+    {
+      task: await LanguageModel.create({ ...size, vocabulary: Vocabulary.of([text]).tokens, embeddingSize: 4 }),
+      data: text,
+      fit: { batchSize: 2, window: 12, steps: 3 },
+      layers: ['rnn'],
+    },
+    {
+      task: await SequenceClassifier.create({ ...size, classes: ['a', 'b'], inputSize: 2, dropout: 0.2, numLayers: 2 }),
+      data: list((i) => ({ input: vectors(3 + (i % 4)), label: i % 2 ? ('a' as const) : ('b' as const) })),
+      fit: { batchSize: 4, epochs: 1 },
+      layers: ['rnn', 'rnn'],
+    },
+    {
+      task: await SequenceRegressor.create({ ...size, outputSize: 1, inputSize: 2, bidirectional: true }),
+      data: list((i) => ({ input: vectors(3 + (i % 4)), target: [i] })),
+      fit: { batchSize: 4, epochs: 1 },
+      layers: ['rnn', 'rnn'],
+    },
+    {
+      task: await SequenceTagger.create({
+        ...size,
+        classes: ['x', 'y'],
+        vocabulary: words,
+        embeddingSize: 3,
+        crf: true,
+      }),
+      data: list((i) => ({ input: words.slice(0, 1 + (i % 3)), labels: ['x', 'y', 'x'].slice(0, 1 + (i % 3)) })),
+      fit: { batchSize: 4, epochs: 1 },
+      layers: ['rnn'],
+    },
+    {
+      task: await Seq2Seq.create({
+        ...size,
+        source: { vocabulary: [...'abc'], embeddingSize: 3 },
+        target: [...'abc'],
+        embeddingSize: 3,
+        attention: 'dot',
+      }),
+      data: list((i) => ({ source: [...'abc'].slice(0, 1 + (i % 3)), target: [...'cab'].slice(0, 1 + (i % 3)) })),
+      fit: { batchSize: 4, epochs: 1 },
+      layers: ['encoder', 'decoder'],
+    },
+    {
+      task: await SequenceGenerator.create({ ...size, classes: ['up', 'down'], target: { bits: 2 } }),
+      data: list((i) => ({
+        input: i % 2 ? ('up' as const) : ('down' as const),
+        target: list((t) => [(i + t) % 2, 1]).slice(i),
+      })),
+      fit: { batchSize: 4, epochs: 1 },
+      layers: ['decoder'],
+    },
+    {
+      task: await Transcriber.create({ ...size, inputSize: 2, target: 'ab' }),
+      data: list((i) => ({ input: vectors(6 + (i % 3)), target: i % 2 ? 'ab' : 'b' })),
+      fit: { batchSize: 4, epochs: 1 },
+      layers: ['rnn'],
+    },
+    {
+      task: await Forecaster.create({ ...size, window: 6, horizon: 3 }),
+      data: Array.from({ length: 40 }, (_, i) => Math.sin(i)),
+      fit: { batchSize: 4, epochs: 1 },
+      layers: ['rnn'],
+    },
+  ];
+  for (const { task, data, fit, layers } of tasks) {
+    const what = task.constructor.name;
+    const options = { fit } as never;
+    const before = task.save();
+    const flow = gradientFlow(task as never, data as never, options) as Flow;
+    equal(task.save(), before, what);
+    is(flow.updates, null, what);
+    equal(
+      flow.layers.map(({ name }) => name),
+      layers,
+      what,
+    );
+    equal(gradientFlow(task as never, data as never, options) as Flow, flow, what);
+    // also between two steps of a training, whose bits stay
+    const twin = await (task.constructor as unknown as typeof LanguageModel).load(before, { runtime });
+    await twin.fit(data as never, fit as never);
+    const norms: number[] = [];
+    for await (const { gradientNorm } of task.fit(data as never, fit as never)) {
+      norms.push(gradientNorm);
+      const { updates, clipRate } = gradientFlow(
+        task as never,
+        data as never,
+        { fit, gradientNorms: norms } as never,
+      ) as Flow;
+      ok(
+        updates?.some(({ ratio }) => ratio > 0),
+        what,
+      );
+      ok(clipRate >= 0 && clipRate <= 1);
+    }
+    equal(task.save(), twin.save(), what);
+    // a Forecaster starts with a head of zeros: before its first step no gradient passes it
+    const trained = gradientFlow(task as never, data as never, options) as Flow;
+    for (const { gradient, gamma } of trained.layers) ok(gradient.h.some((norm) => norm > 0) && gamma !== null, what);
+  }
+  const [{ task }] = tasks;
+  throws(() => (task as LanguageModel).firstBatch(() => {}), /fit: expected a call of fit/);
+  throws(() => gradientFlow(task as LanguageModel, 'too short'), /text/);
+  runtime.dispose();
 });
 
 /** Attributes of all elements of a kind. */

@@ -99,7 +99,7 @@ export interface FlowOptions extends Options<typeof FLOW> {}
  * const model = new Model(await Runtime.create(), 1, (b) => ({
  *   rnn: new Recurrent(b, 'rnn', {
  *     ...{ cell: 'rnn', activation: 'identity', inputSize: 1, hiddenSize: 4 },
- *     initializers: { recurrent: { kind: 'identity', gain: 0.5 } },
+ *     initializers: { recurrent: { kind: 'identity', scale: 0.5 } },
  *   }),
  *   head: new Linear(b, 'head', { inputSize: 4, outputSize: 1 }),
  * }));
@@ -114,8 +114,47 @@ export interface FlowOptions extends Options<typeof FLOW> {}
 export function gradientFlow<L>(
   model: Model<L>,
   work: (tape: Tape, layers: L) => Minimised,
-  options: FlowOptions = {},
+  options?: FlowOptions,
+): Flow;
+/**
+ * The same for a task: the first batch of a new training on these data. The optimizer is that of the task, if it has been trained.
+ *
+ * @param data what `fit` takes
+ * @param options `fit`: its options, for example `{ batchSize: 8 }`
+ * @throws what `fit` throws
+ */
+export function gradientFlow<T extends Trainable>(
+  task: T,
+  data: Parameters<T['fit']>[0],
+  options?: FlowOptions & { readonly fit?: Parameters<T['fit']>[1] },
+): Flow;
+export function gradientFlow(
+  from: unknown,
+  data: unknown,
+  options: FlowOptions & { readonly fit?: unknown } = {},
 ): Flow {
+  if (!isTask(from)) return flowOf(from as Model<unknown>, data as Work, options);
+  check.options('gradientFlow', options, [...Object.keys(FLOW), 'fit']);
+  const { fit = {}, ...own } = options;
+  const work = from.firstBatch(() => from.fit(data as never, fit as never)) as Work;
+  return flowOf(from.model, work, { ...own, optimizer: own.optimizer ?? from.optimizer ?? undefined });
+}
+
+/** What is asked of a task of `gatewise/tasks`. */
+export interface Trainable {
+  readonly model: Model<unknown>;
+  readonly optimizer: Optimizer | null;
+  fit(data: never, options?: never): unknown;
+  firstBatch(fit: () => unknown): (tape: Tape, layers: never) => Minimised;
+}
+
+type Work = (tape: Tape, layers: unknown) => Minimised;
+
+function isTask(value: unknown): value is Trainable {
+  return typeof (value as Trainable | null)?.firstBatch === 'function';
+}
+
+function flowOf(model: Model<unknown>, work: Work, options: FlowOptions): Flow {
   check.model(model);
   check.callback('work', work);
   const { optimizer, clipNorm, gradientNorms } = readOptions('gradientFlow', FLOW, options);

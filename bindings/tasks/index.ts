@@ -7,10 +7,11 @@
 export type { Runtime } from '../core/train.js';
 export type { Model } from '../nn/model.js';
 export type { Bytes, WasmModule } from '../platform.js';
+export type { Tape } from '../tape.js';
 export { Vocabulary, type VocabularyOptions } from '../text/vocabulary.js';
 export type { Batch, FitOptions, Progress } from '../train/fit.js';
 export type { FitHistory } from '../train/history.js';
-export type { OptimizerOptions } from '../train/optimizer.js';
+export type { Optimizer, OptimizerOptions } from '../train/optimizer.js';
 export type { Run } from '../train/run.js';
 export type { CheckpointOptions, TaskFitOptions, TaskProgress } from '../train/task-fit.js';
 export type { Validation, ValidationOptions } from '../train/validation.js';

@@ -88,6 +88,8 @@ export abstract class Task<L, C extends object> {
   /** What is learned apart from the weights: plain data that the file keeps. */
   protected data: Readonly<Record<string, unknown>>;
   #busy = false;
+  /** While `firstBatch` asks: the first batch of the last `fit`. */
+  #asked: { batch?: () => Batch<L> } | null = null;
   #disposed = false;
 
   protected constructor({ task, config, model, owned, data, ...standing }: Made<L, C>) {
@@ -114,6 +116,35 @@ export abstract class Task<L, C extends object> {
   get training(): { readonly steps: number; readonly options: OptimizerOptions } | null {
     const { optimizer } = this.#standing;
     return optimizer && { steps: optimizer.steps, options: optimizer.options };
+  }
+
+  /** The optimizer at work, with its moments; null before the first step. */
+  get optimizer(): Optimizer | null {
+    return this.#standing.optimizer;
+  }
+
+  /**
+   * What the first step of a new training would minimise, as `model.valueAndGrad` takes it: for `gradcheck`, and for `gatewise/dynamics`.
+   * Nothing is trained, and nothing changes.
+   *
+   * @param fit calls `fit` of this task, synchronously
+   * @throws what `fit` throws; TypeError if it was not called
+   */
+  firstBatch(fit: () => unknown): (tape: Tape, layers: L) => Losses {
+    const { next } = this.model.random;
+    const counters = { ...next };
+    const asked: { batch?: () => Batch<L> } = {};
+    this.#asked = asked;
+    try {
+      fit();
+    } catch (error) {
+      if (error !== asked) throw error;
+    } finally {
+      this.#asked = null;
+      Object.assign(next, counters);
+    }
+    const { batch } = asked;
+    return batch ? (tape, layers) => batch().loss(tape, layers) as Losses : check.fail('fit', 'a call of fit', fit);
   }
 
   /** Where training stands in its data, in the task's own words. */
@@ -177,6 +208,10 @@ export abstract class Task<L, C extends object> {
     if (!source) {
       const alone = (Object.keys(VALIDATION) as (keyof ValidationOptions)[]).find((key) => settings[key] !== undefined);
       if (alone) throw new TypeError(`${alone}: needs validation`);
+    }
+    if (this.#asked) {
+      this.#asked.batch = prepare({ ...checkpoint.FRESH }).next;
+      throw this.#asked; // before anything changes
     }
     const begin = () => {
       if (this.#busy) throw new Error('fit: this model is being trained already');
