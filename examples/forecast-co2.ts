@@ -58,8 +58,8 @@ export const example: Example = {
     for await (const p of model.fit(values, fit)) {
       stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
     }
-    const { mae, naiveMae = Number.NaN, coverage = [] } = await model.evaluate(values, { from, season: YEAR });
-    stage.metric('the same month of last year, mean absolute error', naiveMae, 'ppm');
+    const { mae, baselines, coverage = [] } = await model.evaluate(values, { from, season: YEAR });
+    stage.metric('the same month of last year, mean absolute error', baselines.seasonalNaive.mae, 'ppm');
     const all = seasonalDrift(values, from, Infinity);
     const ten = seasonalDrift(values, from, 10);
     stage.metric('the same with the mean rise of all years before', all, 'ppm');

@@ -64,35 +64,89 @@ for (const method of ['direct', 'recursive'] as const) {
     test(`${method}, ${JSON.stringify(treatment)}: better than the naive forecast on a wave with a trend`, async () => {
       using model = await Forecaster.create({ ...SMALL, method, ...treatment });
       await model.fit(SERIES, { ...FIT, to: 400, epochs: 25 });
-      const { mae, naiveMae, horizon, forecasts } = await model.evaluate(SERIES, { from: 400, season: PERIOD });
+      const { mae, baselines, horizon, forecasts } = await model.evaluate(SERIES, { from: 400, season: PERIOD });
       is(forecasts, 95);
       // the trend alone puts the naive one 0.6 off
-      ok(mae < 0.3 * (naiveMae ?? 0), `${mae}, naive ${naiveMae}`);
-      const { rmse, naive } = horizon;
+      const naive = baselines.seasonalNaive;
+      ok(mae < 0.3 * naive.mae, `${mae}, naive ${naive.mae}`);
+      const { rmse } = horizon;
       is(rmse.length, 6);
-      ok(rmse.every((e, k) => e < (naive?.rmse[k] ?? 0)));
+      ok(rmse.every((e, k) => e < naive.horizon.rmse[k]));
     });
   }
 }
 
-test('the naive forecast and the errors are what they are said to be', async () => {
+/** The steps after `origin` by AR(p), its order by AIC, in double precision: what `evaluate` compares with. */
+function autoregression(
+  y: readonly number[],
+  from: number,
+): { order: number; said: (o: number, H: number) => number[] } {
+  const most = Math.min(Math.floor(10 * Math.log10(from)), Math.floor((from - 2) / 3));
+  const solve = (p: number, first: number) => {
+    const rows = Array.from({ length: from - first }, (_, i) => first + i);
+    const x = Float64Array.from(rows.flatMap((t) => [1, ...Array.from({ length: p }, (_, i) => y[t - 1 - i])]));
+    const Y = Float64Array.from(rows, (t) => y[t]);
+    const w = leastSquares(x, Y, new Array(p + 1).fill(0));
+    return { w, aic: rows.length * Math.log(objective(x, Y, w, new Array(p + 1).fill(0)) / rows.length) + 2 * p };
+  };
+  const all = Array.from({ length: most + 1 }, (_, p) => solve(p, most).aic);
+  const order = all.indexOf(Math.min(...all));
+  const { w } = solve(order, order);
+  const said = (origin: number, H: number) => {
+    const past = y.slice(0, origin);
+    for (let k = 0; k < H; k++) past.push(w.reduce((sum, own, i) => sum + own * (i ? past[past.length - i] : 1), 0));
+    return past.slice(origin);
+  };
+  return { order, said };
+}
+
+test('the simple forecasts and the errors are what they are said to be', async () => {
   using model = await Forecaster.create({ ...SMALL, window: 3, horizon: 5, loss: 'quantile' });
   await model.fit(SERIES, { epochs: 1, to: 100 });
-  const { horizon, mae } = await model.evaluate(SERIES, { from: 200, stride: 7, season: 4, batchSize: 5 });
-  const origins = Array.from({ length: 43 }, (_, i) => 200 + 7 * i);
+  const report = await model.evaluate(SERIES, {
+    from: 200,
+    until: 490,
+    stride: 7,
+    season: 4,
+    batchSize: 5,
+    warn: false,
+  });
+  const { horizon, mae, baselines, forecasts } = report;
+  const origins = Array.from({ length: 42 }, (_, i) => 200 + 7 * i);
+  is(forecasts, 42);
   const mean = (of: (origin: number) => number) => origins.reduce((sum, o) => sum + of(o), 0) / origins.length;
   const all = await model.predict(origins.map((o) => SERIES.slice(0, o)));
   const said = new Map(origins.map((o, i) => [o, all[i]]));
-  const near = (a: number, b: number) => ok(Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(b)), `${a}, expected ${b}`);
+  const near = (a: number, b: number, bound = 1e-6) =>
+    ok(Math.abs(a - b) <= bound * Math.max(1, Math.abs(b)), `${a}, expected ${b}`);
+  const ar = autoregression(SERIES, 200);
+  ok(ar.order > 5, `${ar.order}`);
+  const arSaid = new Map(origins.map((o) => [o, ar.said(o, 5)]));
+  const rules = {
+    naive: (o: number) => SERIES[o - 1],
+    drift: (o: number, k: number) => SERIES[o - 1] + ((k + 1) * (SERIES[o - 1] - SERIES[0])) / (o - 1),
+    seasonalNaive: (o: number, k: number) => SERIES[o + k - (k < 4 ? 4 : 8)],
+    ar: (o: number, k: number) => arSaid.get(o)?.[k] ?? 0,
+  };
+  is(baselines.seasonalNaive.season, 4);
+  is(baselines.ar.order, ar.order);
   for (let k = 0; k < 5; k++) {
     near(
       horizon.mae[k],
       mean((o) => Math.abs((said.get(o)?.point[k] ?? 0) - SERIES[o + k])),
     );
-    near(
-      horizon.naive?.mae[k] ?? 0,
-      mean((o) => Math.abs(SERIES[o + k - (k < 4 ? 4 : 8)] - SERIES[o + k])),
-    );
+    for (const name of ['naive', 'drift', 'seasonalNaive', 'ar'] as const) {
+      const own = baselines[name];
+      const bound = name === 'ar' ? 1e-4 : 1e-12;
+      const errors = (o: number) => rules[name](o, k) - SERIES[o + k];
+      near(
+        own.horizon.mae[k],
+        mean((o) => Math.abs(errors(o))),
+        bound,
+      );
+      near(own.horizon.rmse[k], Math.sqrt(mean((o) => errors(o) ** 2)), bound);
+      near(own.skill[k], 1 - horizon.mae[k] / own.horizon.mae[k], 1e-12);
+    }
     const pinball = (o: number) =>
       [0.1, 0.5, 0.9].reduce((sum, q, i) => {
         const d = SERIES[o + k] - (said.get(o)?.quantiles?.[i][k] ?? 0);
@@ -101,6 +155,52 @@ test('the naive forecast and the errors are what they are said to be', async () 
     near(horizon.pinball?.[k] ?? 0, mean(pinball));
   }
   near(mae, horizon.mae.reduce((a, b) => a + b) / 5);
+  for (const { mae: own, horizon: steps } of Object.values(baselines)) near(own, steps.mae.reduce((a, b) => a + b) / 5);
+});
+
+test('a model that loses is told so, and by whom; the season is found', async () => {
+  const warned: string[] = [];
+  const { warn } = console;
+  console.warn = (text: string) => warned.push(text);
+  try {
+    const series = wave(300, { trend: 0, spread: 0.01 });
+    using poor = await Forecaster.create({ ...SMALL, window: 1, horizon: 4, linear: 0, variables: ['level'] });
+    await poor.fit({ level: series }, { epochs: 1, to: 200, learningRate: 0 });
+    const report = await poor.evaluate({ level: series }, { from: 200 });
+    const { mae, better, baselines } = report.variables.level;
+    is(baselines.seasonalNaive.season, PERIOD);
+    ok(better.length > 1, `${better}`);
+    equal(
+      [...better].sort((a, b) => baselines[a].mae - baselines[b].mae),
+      better,
+    );
+    for (const [name, own] of Object.entries(baselines)) is(better.includes(name as 'ar'), own.mae < mae, name);
+    is(warned.length, 1);
+    ok(warned[0].startsWith('gatewise: level: '), warned[0]);
+    ok(warned[0].includes(`${baselines[better[0]].mae} and ${mae}`), warned[0]);
+    await poor.evaluate({ level: series }, { from: 200, warn: false });
+    is(warned.length, 1);
+    using good = await Forecaster.create({ ...SMALL, horizon: 4, window: 12 });
+    await good.fit(wave(300, { spread: 0.3 }), { epochs: 1, to: 200, learningRate: 0 });
+    const { baselines: others, better: none } = await good.evaluate(wave(300, { spread: 0.3 }), { from: 200 });
+    is(none.length === 0, warned.length === 1);
+    is(none.includes('naive'), false);
+    ok(others.naive.skill.every((s) => s > 0));
+  } finally {
+    console.warn = warn;
+  }
+});
+
+test('simple forecasts of a constant series, and of few values, are exact', async () => {
+  for (const n of [8, 60]) {
+    using model = await Forecaster.create({ window: 2, horizon: 2, hiddenSize: 2 });
+    const series = new Array(n).fill(7);
+    await model.fit(series, { epochs: 1 });
+    const { baselines, mae } = await model.evaluate(series, { from: 4, warn: false });
+    for (const [name, own] of Object.entries(baselines)) ok(own.mae < 1e-6, `${name}: ${own.mae}`);
+    ok(mae < 1e-6);
+    ok(Object.values(baselines).every(({ skill }) => skill.every((s) => !Number.isNaN(s))));
+  }
 });
 
 test('quantiles are in order, and hold about the share of values that they say', async () => {
@@ -171,8 +271,8 @@ test('several variables, of which some are predicted: one that leads another is 
   await model.fit({ lead, follow }, { ...FIT, to: 500, epochs: 25, learningRate: 1e-2 });
   const { variables } = await model.evaluate({ lead, follow }, { from: 500, season: 1 });
   equal(Object.keys(variables), ['follow']);
-  const { mae, naiveMae } = variables.follow;
-  ok(mae < 0.1 * (naiveMae ?? 0), `${mae}, naive ${naiveMae}`);
+  const { mae, baselines } = variables.follow;
+  ok(mae < 0.1 * baselines.naive.mae, `${mae}, naive ${baselines.naive.mae}`);
   const [forecast] = await model.predict([{ lead, follow }]);
   equal(Object.keys(forecast), ['follow']);
   equal(Object.keys(forecast.follow), ['point']);

@@ -3,7 +3,6 @@
  * (direct), or one after the other, each forecast being read like a value that came (recursive). Points, or quantiles.
  */
 import * as check from '../check.js';
-import { input, read } from '../nn/input.js';
 import { slice } from '../nn/rows.js';
 import type { Options, Settings } from '../options.js';
 import { option, optional, readOptions, required, whole } from '../options.js';
@@ -12,10 +11,18 @@ import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, FIT_EXAMPLES } from './shared/batches.js';
+import { fitBaselines } from './shared/forecast-baselines.js';
+import { type ForecastItem, forecastsOf, windowRows } from './shared/forecast-items.js';
 import { type ForecasterConfig, type ForecastLayers, KIND } from './shared/forecast-layers.js';
 import { solveLinear } from './shared/forecast-linear.js';
-import { type Forecast, type ForecastMetrics, ForecastTally } from './shared/forecast-metrics.js';
-import { fitScaling, relativeTo, restored, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
+import {
+  type ComparedMetrics,
+  type Forecast,
+  type ForecastMetrics,
+  ForecastTally,
+  warning,
+} from './shared/forecast-metrics.js';
+import { fitScaling, relativeTo, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -61,10 +68,17 @@ export interface ForecastOptions extends Options<typeof PREDICT> {}
 const ROLLING = {
   /** The step of the series that the first forecast begins with: the end of the training part, say. */
   from: required(whole(0)),
+  /** The last forecast begins before this step. Default: the last one begins `horizon` steps before the end. */
+  until: optional(whole(1)),
   /** Steps between the beginnings of two forecasts, default 1. */
   stride: option(whole(1), 1),
-  /** Period of the seasonal naive forecast to compare with: it repeats the last known season. */
+  /**
+   * Period of the seasonal naive forecast to compare with: it repeats the last known season. Default: the period with which its error is
+   * smallest before `from`.
+   */
   season: optional(whole(1)),
+  /** Whether `console.warn` tells of simple forecasts that are better than the model. Default true. */
+  warn: option(check.flag, true),
 };
 const EVALUATE = { ...BATCHES, ...ROLLING };
 export interface EvaluateForecastOptions extends BatchOptions, Options<typeof ROLLING> {}
@@ -72,21 +86,14 @@ export interface EvaluateForecastOptions extends BatchOptions, Options<typeof RO
 /** A result for each variable by its name, or the result itself for one variable without a name. */
 export type ByVariable<T extends string, R> = [T] extends [never] ? R : Readonly<Record<T, R>>;
 
-/** `forecasts` is their number; the metrics are those of the variable, or by the names of the variables. */
-export type ForecasterReport<T extends string = string> = { readonly forecasts: number } & ([T] extends [never]
-  ? ForecastMetrics
-  : { readonly variables: Readonly<Record<T, ForecastMetrics>> });
-
-/** What a forecast starts from: the windows in the units of the model, and the end of the history, to convert the forecast to the units of the series. */
-interface Item {
-  readonly length: number;
-  /** [variables] in the units of the model; the window begins at `begin`. */
-  readonly z: readonly Float64Array[];
-  readonly begin: number;
-  /** [variables] at least the last `difference` values before the forecast, and the number of their first step. */
-  readonly known: readonly Float64Array[];
-  readonly start: number;
-}
+/**
+ * `forecasts` is their number; the metrics are those of the variable, or by the names of the variables.
+ *
+ * @typeParam M what there is for each variable: validation in `fit` leaves the baselines out
+ */
+export type ForecasterReport<T extends string = string, M extends ForecastMetrics = ComparedMetrics> = {
+  readonly forecasts: number;
+} & ([T] extends [never] ? M : { readonly variables: Readonly<Record<T, M>> });
 
 /**
  * Forecasts a time series.
@@ -157,7 +164,10 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    *
    * @throws before anything changes: RangeError, TypeError for an invalid series; NonFiniteError
    */
-  fit(series: Series, options: ForecasterFitOptions = {}): Run<EpochProgress<ForecasterReport<T>>, FitHistory> {
+  fit(
+    series: Series,
+    options: ForecasterFitOptions = {},
+  ): Run<EpochProgress<ForecasterReport<T, ForecastMetrics>>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
     const { to } = options;
     const { window, horizon, difference, trend, normalization, variables, targets, named } = this.model.layers.settings;
@@ -180,7 +190,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const z = lists.map((y, v) => scaled(y, difference, scaling[v], 0));
     const wanted = targets.map((name) => z[variables.indexOf(name)]);
     const items = Array.from({ length: count }, (_, begin) => ({ length: window, z, begin, known: [], start: 0 }));
-    const truth = ({ begin }: Item) => {
+    const truth = ({ begin }: ForecastItem) => {
       const own = new Float32Array(horizon * targets.length);
       wanted.forEach((list, v) => {
         const { centre, spread } = relativeTo(normalization, list, begin, window);
@@ -188,11 +198,12 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       });
       return own;
     };
-    const loss = (tape: Tape, layers: ForecastLayers, batch: Item[]) =>
-      layers.losses(tape, this.#windows(tape, window, batch), batch.map(truth));
+    const loss = (tape: Tape, layers: ForecastLayers, batch: ForecastItem[]) =>
+      layers.losses(tape, windowRows(tape, layers, batch), batch.map(truth));
     const evaluate = () => {
       const { signal } = settings;
-      return this.#rolling(whole, readOptions('evaluate', EVALUATE, { from: end - kept, signal }));
+      return this.#rolling(whole, readOptions('evaluate', EVALUATE, { from: end - kept, signal }), (t) => t.metrics)
+        .run;
     };
     const metric = named ? `variables.${targets[0]}.mae` : 'mae';
     const source = kept ? { data: `${end}-${kept}`, evaluate, metric } : undefined;
@@ -200,9 +211,9 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     this.data = { scaling };
     if (!data.scaling) {
       const enter = (tape: Tape, places: readonly number[]) =>
-        this.#windows(
+        windowRows(
           tape,
-          window,
+          this.model.layers,
           places.map((i) => items[i]),
         );
       solveLinear(this.model, { count, enter, truth: (i) => truth(items[i]) });
@@ -237,7 +248,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       );
     }
     this.#fitted();
-    const items = encodeAll('histories', histories, 'series', (place, history): Item => {
+    const items = encodeAll('histories', histories, 'series', (place, history): ForecastItem => {
       const given = seriesOf(place, history, variables);
       const n = given[0].length;
       const from = n - window - difference;
@@ -248,7 +259,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       return { length: window, z: this.#scaled(known, start + from), begin: 0, known, start: start + from };
     });
     return this.forEach(items, settings, (tape, layers, batch) =>
-      this.#forecasts(tape, layers.forward(tape, this.#windows(tape, window, batch), steps), batch, steps),
+      this.#forecasts(tape, layers.forward(tape, windowRows(tape, layers, batch), steps), batch, steps),
     );
   }
 
@@ -295,9 +306,9 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
           keep();
           return null;
         }
-        const item: Item = { length, z: this.#scaled(known, begin), begin: 0, known, start: begin };
+        const item: ForecastItem = { length, z: this.#scaled(known, begin), begin: 0, known, start: begin };
         const forecast = this.model.forward((tape) => {
-          const x = this.#windows(tape, length, [item]);
+          const x = windowRows(tape, layers, [item]);
           if (n === most) {
             const outputs = layers.forward(tape, x, horizon, again ? undefined : state);
             return this.#forecasts(tape, outputs, [item], horizon)[0];
@@ -312,46 +323,62 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   }
 
   /**
-   * Rolling forecasts: one from each of many steps, from all that was before, compared with what came.
+   * Rolling forecasts: one from each of many steps, from all that was before, compared with what came. The report has the errors of
+   * simple forecasts of the same steps, which are fitted to what is before `from`.
    *
    * @param series begins where the training series began; the first forecast is of step `from`
    */
   evaluate(series: Series, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
-    return this.#rolling(seriesOf('series', series, this.model.layers.settings.variables), settings);
+    const { variables, targets } = this.model.layers.settings;
+    const lists = seriesOf('series', series, variables);
+    const report = ({ compared }: ForecastTally, name: string) => {
+      if (settings.warn && compared.better.length) console.warn(warning(name, compared));
+      return compared;
+    };
+    const { run, tallies } = this.#rolling(lists, settings, report);
+    targets.forEach((name, v) => {
+      const y = lists[variables.indexOf(name)];
+      tallies[v].baselines = fitBaselines(this.model, y, settings.from, settings.season);
+    });
+    return run;
   }
 
-  #rolling(
+  /** @param report what is said of each target in the end */
+  #rolling<M extends ForecastMetrics>(
     lists: readonly Float64Array[],
     settings: Settings<typeof EVALUATE>,
-  ): Run<BatchProgress, ForecasterReport<T>> {
-    const { from, stride, season } = settings;
+    report: (tally: ForecastTally, name: string) => M,
+  ): { run: Run<BatchProgress, ForecasterReport<T, M>>; tallies: ForecastTally[] } {
+    const { from, until, stride, season } = settings;
     const { window, horizon, difference, variables, targets, quantiles, named } = this.model.layers.settings;
     const N = lists[0].length;
     const first = Math.max(window + difference, season ?? 0);
     if (N < first + horizon) check.fail('series', `at least ${first + horizon} steps for one forecast`, N);
     check.whole('from', from, first, N - horizon);
+    if (until !== undefined) check.whole('until', until, from + 1, N - horizon + 1);
     const z = this.#scaled(lists, 0);
-    const items = Array.from({ length: Math.floor((N - horizon - from) / stride) + 1 }, (_, i) => {
+    const items = Array.from({ length: Math.ceil(((until ?? N - horizon + 1) - from) / stride) }, (_, i) => {
       const origin = from + i * stride;
       const known = lists.map((y) => y.subarray(origin - difference, origin));
       return { length: window, z, begin: origin - window - difference, known, start: origin - difference, origin };
     });
-    const tallies = targets.map(
-      (name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles, season),
-    );
+    const tallies = targets.map((name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles));
+    const scaling = this.#fitted();
     const count = (tape: Tape, layers: ForecastLayers, batch: (typeof items)[number][]) => {
-      const outputs = layers.forward(tape, this.#windows(tape, window, batch), horizon);
-      this.#byTarget(tape, outputs, batch, horizon).forEach((forecasts, b) =>
+      const outputs = layers.forward(tape, windowRows(tape, layers, batch), horizon);
+      forecastsOf(tape, layers, scaling, outputs, batch, horizon).forEach((forecasts, b) =>
         forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast)),
       );
     };
-    return this.measure(items, settings, count, () => {
+    const run = this.measure(items, settings, count, () => {
+      const all = targets.map((name, v) => report(tallies[v], named ? name : ''));
       const metrics: object = named
-        ? { variables: Object.fromEntries(targets.map((name, v) => [name, tallies[v].metrics])) }
-        : tallies[0].metrics;
-      return { forecasts: items.length, ...metrics } as ForecasterReport<T>;
+        ? { variables: Object.fromEntries(targets.map((name, v) => [name, all[v]])) }
+        : all[0];
+      return { forecasts: items.length, ...metrics } as ForecasterReport<T, M>;
     });
+    return { run, tallies };
   }
 
   /** Without a trend, the number of the first step has no effect. */
@@ -375,57 +402,16 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     throw new Error('this model has not been trained: it does not know the scale of its variables. Call fit first');
   }
 
-  #forecasts(tape: Tape, outputs: readonly Rows[], items: readonly Item[], steps: number): ByVariable<T, Forecast>[] {
+  #forecasts(
+    tape: Tape,
+    outputs: readonly Rows[],
+    items: readonly ForecastItem[],
+    steps: number,
+  ): ByVariable<T, Forecast>[] {
     const { named, targets } = this.model.layers.settings;
-    return this.#byTarget(tape, outputs, items, steps).map((own) => {
+    return forecastsOf(tape, this.model.layers, this.#fitted(), outputs, items, steps).map((own) => {
       const all: object = named ? Object.fromEntries(targets.map((name, v) => [name, own[v]])) : own[0];
       return all as ByVariable<T, Forecast>;
     });
-  }
-
-  /** [B][targets] forecasts in the units of the series. */
-  #byTarget(tape: Tape, outputs: readonly Rows[], items: readonly Item[], steps: number): Forecast[][] {
-    const { variables, targets, quantiles, difference, normalization } = this.model.layers.settings;
-    const { points } = this.model.layers;
-    const Q = quantiles.length || 1;
-    const width = targets.length * Q;
-    const numbers = outputs.map((y) => read(tape, y));
-    return items.map(({ length, z, begin, known, start }, b) => {
-      // of step k, target and quantile together c: all steps in one piece, or a piece for each
-      const of = (k: number, c: number) => {
-        const all = numbers[k] ?? numbers[0];
-        const F = all.length / items.length;
-        return all[b * F + (F > width ? k * width : 0) + c];
-      };
-      const steady = (c: (k: number) => number) => Float64Array.from({ length: steps }, (_, k) => c(k));
-      return targets.map((name, v) => {
-        const i = variables.indexOf(name);
-        const { centre, spread } = relativeTo(normalization, z[i], begin, length);
-        const absolute = (c: (k: number) => number) => steady((k) => c(k) * spread + centre);
-        const middle = absolute((k) => of(k, points[v]));
-        const undo = (own: Float64Array) => restored(own, middle, known[i], difference, this.#fitted()[i], start);
-        if (quantiles.length === 0) return { point: undo(middle) };
-        // quantiles that cross are sorted: Chernozhukov, Fernández-Val & Galichon 2010, https://doi.org/10.3982/ECTA7880
-        const ordered = Array.from({ length: steps }, (_, k) =>
-          Float64Array.from(quantiles, (_, q) => of(k, v * Q + q)).sort(),
-        );
-        const bands = quantiles.map((_, q) => undo(absolute((k) => ordered[k][q])));
-        return { point: bands[points[v] - v * Q], quantiles: bands };
-      });
-    });
-  }
-
-  /** Windows [T,B,V] in the units of the model. */
-  #windows(tape: Tape, T: number, items: readonly Pick<Item, 'z' | 'begin'>[]): Rows {
-    const { normalization } = this.model.layers.settings;
-    const [B, F] = [items.length, items[0].z.length];
-    const values = new Float32Array(T * B * F);
-    items.forEach(({ z, begin }, b) => {
-      z.forEach((own, v) => {
-        const { centre, spread } = relativeTo(normalization, own, begin, T);
-        for (let t = 0; t < T; t++) values[(t * B + b) * F + v] = (own[begin + t] - centre) / spread;
-      });
-    });
-    return input(tape, values, { T, B, F });
   }
 }

@@ -35,8 +35,15 @@ export type {
   Written,
 } from './shared/decoding.js';
 export type { AttentionScore, Sources } from './shared/encoder-decoder.js';
+export type { BaselineName } from './shared/forecast-baselines.js';
 export type { ForecasterConfig } from './shared/forecast-layers.js';
-export type { Forecast, ForecastErrors, ForecastMetrics } from './shared/forecast-metrics.js';
+export type {
+  BaselineMetrics,
+  ComparedMetrics,
+  Forecast,
+  ForecastErrors,
+  ForecastMetrics,
+} from './shared/forecast-metrics.js';
 export type { FeatureOptions, InputOptions, Sequence, Vectors } from './shared/inputs.js';
 export type { LanguageModelConfig, NextToken } from './shared/language-layers.js';
 export { type ClassMetrics, editDistance, type Span, spanMetrics, spansOf } from './shared/metrics.js';

@@ -407,7 +407,7 @@ export const mutants = [
   ['bindings/tasks/shared/decoding.ts', 'Int32Array(T * B).fill', 'Int32Array(T / B).fill', 'shifted: * becomes /'],
   ['bindings/tasks/shared/encoder-decoder.ts', ': size + 1 });', ': size });', ': + 1 becomes nothing'],
   ['bindings/tasks/shared/encoder-decoder.ts', 'tokens[t * B + b]', 'tokens[t / B + b]', 'scheduled: * becomes /'],
-  ['bindings/tasks/shared/forecast-metrics.ts', 'season) + 1)] - y', 'season))] - y', 'add: + 1 becomes nothing'],
+  ['bindings/tasks/shared/forecast-baselines.ts', 'period) + 1)]', 'period))]', 'seasonalNaive: + 1 becomes nothing'],
   [
     'bindings/tasks/shared/inputs.ts',
     "(config.kind === 'vectors') return",

@@ -1,4 +1,5 @@
-/** Errors of forecasts, step by step ahead, next to those of the seasonal naive forecast. */
+/** Errors of forecasts, step by step ahead, next to those of simple forecasts. */
+import type { BaselineName, Baselines } from './forecast-baselines.js';
 
 /** Of one variable. */
 export interface Forecast {
@@ -15,17 +16,39 @@ export interface ForecastErrors {
 }
 
 export interface ForecastMetrics {
-  /** Mean absolute error over all steps ahead, and that of the seasonal naive forecast if `season` was given. */
+  /** Mean absolute error over all steps ahead. */
   readonly mae: number;
-  readonly naiveMae?: number;
   /** The errors for each step ahead. */
   readonly horizon: ForecastErrors & {
     /** The pinball loss, the mean over the quantiles. */
     readonly pinball?: Float64Array;
-    readonly naive?: ForecastErrors;
   };
   /** [quantiles] the fraction of the values that are at most the quantile. */
   readonly coverage?: Float64Array;
+}
+
+/** A simple forecast of the same steps. */
+export interface BaselineMetrics {
+  readonly mae: number;
+  readonly horizon: ForecastErrors;
+  /** [horizon] 1 - the model's mean absolute error / that of the baseline: above 0 where the model is better. */
+  readonly skill: Float64Array;
+}
+
+/** The metrics of a model next to those of simple forecasts, which are fitted to the steps before `from`. */
+export interface ComparedMetrics extends ForecastMetrics {
+  readonly baselines: {
+    /** The last value. */
+    readonly naive: BaselineMetrics;
+    /** The last value, and the mean rise from the first one. */
+    readonly drift: BaselineMetrics;
+    /** The value at the same time of the last known season, and its period. */
+    readonly seasonalNaive: BaselineMetrics & { readonly season: number };
+    /** A linear autoregression by least squares, and its order by AIC. */
+    readonly ar: BaselineMetrics & { readonly order: number };
+  };
+  /** The baselines that have a smaller `mae` than the model, the best first. */
+  readonly better: readonly BaselineName[];
 }
 
 const mean = (values: Float64Array) => values.reduce((sum, v) => sum + v, 0) / values.length;
@@ -53,29 +76,34 @@ class Sums {
 /** Compares the forecasts of one variable with what came. */
 export class ForecastTally {
   readonly #errors: Sums;
-  readonly #naive: Sums;
+  readonly #simple: Record<BaselineName, Sums>;
   readonly #pinball: Float64Array;
   readonly #below: Float64Array;
+  #baselines: Baselines | null = null;
   #n = 0;
 
-  /** @param season the period of the naive forecast: the value at the same time of the last known season */
   constructor(
     readonly truth: Float64Array,
     readonly horizon: number,
     readonly quantiles: readonly number[],
-    readonly season: number | undefined,
   ) {
-    this.#errors = new Sums(horizon);
-    this.#naive = new Sums(horizon);
+    const sums = () => new Sums(horizon);
+    this.#errors = sums();
+    this.#simple = { naive: sums(), drift: sums(), seasonalNaive: sums(), ar: sums() };
     this.#pinball = new Float64Array(horizon);
     this.#below = new Float64Array(quantiles.length);
   }
 
+  /** The simple forecasts that the next ones are compared with. */
+  set baselines(baselines: Baselines) {
+    this.#baselines = baselines;
+  }
+
   /** @param origin the step that the forecast begins with */
   add(origin: number, { point, quantiles = [] }: Forecast): void {
-    const { truth, season } = this;
+    const { truth, horizon } = this;
     this.#n++;
-    for (let k = 0; k < this.horizon; k++) {
+    for (let k = 0; k < horizon; k++) {
       const y = truth[origin + k];
       this.#errors.add(k, point[k] - y);
       this.quantiles.forEach((q, i) => {
@@ -83,24 +111,59 @@ export class ForecastTally {
         this.#pinball[k] += (d > 0 ? q * d : (q - 1) * d) / this.quantiles.length;
         if (d <= 0) this.#below[i]++;
       });
-      if (season !== undefined) this.#naive.add(k, truth[origin + k - season * (Math.floor(k / season) + 1)] - y);
+    }
+    if (!this.#baselines) return;
+    for (const [name, rule] of Object.entries(this.#baselines.rules)) {
+      rule(origin, horizon).forEach((said, k) => {
+        this.#simple[name as BaselineName].add(k, said - truth[origin + k]);
+      });
     }
   }
 
   get metrics(): ForecastMetrics {
     const n = this.#n;
     const errors = this.#errors.over(n);
-    const naive = this.season === undefined ? undefined : this.#naive.over(n);
     const some = this.quantiles.length > 0;
     return {
       mae: mean(errors.mae),
-      ...(naive ? { naiveMae: mean(naive.mae) } : {}),
-      horizon: {
-        ...errors,
-        ...(some ? { pinball: this.#pinball.map((sum) => sum / n) } : {}),
-        ...(naive ? { naive } : {}),
-      },
+      horizon: { ...errors, ...(some ? { pinball: this.#pinball.map((sum) => sum / n) } : {}) },
       ...(some ? { coverage: this.#below.map((sum) => sum / n / this.horizon) } : {}),
     };
   }
+
+  /** `season` and `order` are those of the last baselines. */
+  get compared(): ComparedMetrics {
+    const { season = 0, order = 0 } = this.#baselines ?? {};
+    const own = this.metrics;
+    const of = (name: BaselineName): BaselineMetrics => {
+      const horizon = this.#simple[name].over(this.#n);
+      // an error of 0 on both sides is no better and no worse
+      const skill = horizon.mae.map((e, k) => (own.horizon.mae[k] === e ? 0 : 1 - own.horizon.mae[k] / e));
+      return { mae: mean(horizon.mae), horizon, skill };
+    };
+    const baselines = {
+      naive: of('naive'),
+      drift: of('drift'),
+      seasonalNaive: { ...of('seasonalNaive'), season },
+      ar: { ...of('ar'), order },
+    };
+    const names = Object.keys(baselines) as BaselineName[];
+    const better = names.filter((name) => baselines[name].mae < own.mae);
+    return { ...own, baselines, better: better.sort((a, b) => baselines[a].mae - baselines[b].mae) };
+  }
+}
+
+/** What a user is told where a simple forecast is better. */
+export function warning(name: string, { mae, horizon, baselines, better }: ComparedMetrics): string {
+  const [best] = better;
+  const { season, order } = { ...baselines.seasonalNaive, ...baselines.ar };
+  const words = {
+    naive: 'the last value',
+    drift: 'the last value and the mean rise',
+    seasonalNaive: `the last season (${season} steps)`,
+    ar: `a linear autoregression, AR(${order}),`,
+  };
+  const steps = baselines[best].skill.filter((skill) => skill < 0).length;
+  const place = name ? `${name}: ` : '';
+  return `gatewise: ${place}${words[best]} has a smaller mean absolute error than the model, ${baselines[best].mae} and ${mae}, and is better at ${steps} of ${horizon.mae.length} steps ahead`;
 }
