@@ -56,7 +56,10 @@ interface Shape {
   L?: number;
 }
 
-const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1 };
+const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1, mingru: 2, minlstm: 3 };
+
+/** Cells without a product with the state. */
+const SCANNED: readonly CellName[] = ['mingru', 'minlstm'];
 
 /**
  * Operations of a forward pass through a stack.
@@ -66,7 +69,8 @@ const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1 }
  */
 function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape, { distinct = T * B, state = false } = {}): number {
   const later = (L - 1) * T * B * H;
-  return 2 * GATES[cell] * H * (distinct * I + later + L * (state ? T : T - 1) * B * H);
+  const steps = SCANNED.includes(cell) ? 0 : L * (state ? T : T - 1) * B;
+  return 2 * GATES[cell] * H * (distinct * I + later + steps * H);
 }
 
 /** Of a work on one layer. I is named where it is small against H. */
@@ -226,6 +230,7 @@ export const works: Work[] = [
   ...ALL.map((cell) => trainRecurrent(cell, B32)),
   ...ALL.map((cell) => trainRecurrent(cell, B16)),
   trainRecurrent('residual', B16),
+  ...SCANNED.map((cell) => trainRecurrent(cell, B16)),
   ...[1, 2, 3, 4].map((B) => trainRecurrent('lstm', { B, T: 50, I: 64, H: 128 })),
   // I ≪ H, and H that is no multiple of the 16 columns of a panel
   ...ALL.map((cell) => trainRecurrent(cell, { B: 16, T: 64, I: 4, H: 128 })),
@@ -236,6 +241,7 @@ export const works: Work[] = [
   ...[64, 256, 512].flatMap((I, i) =>
     ALL.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I, H: [128, 256, 512][i] })),
   ),
+  ...SCANNED.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I: 512, H: 512 })),
   ...[2, 3, 4, 5, 6, 7, 8].map((B) => inferRecurrent('lstm', { B, T: 100, I: 64, H: 128 })),
   ...ALL.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I: 4, H: 128 })),
   ...ALL.map((cell) => inferRecurrent(cell, { B: 1, T: 100, I: 64, H: 100 })),

@@ -95,8 +95,9 @@ _STACK: dict[str, Any] = {
     "cellClip": 0.0,
     "forgetBias": 0.0,
     "feedback": True,
+    "positive": False,
 }
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "residual": 1}
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "residual": 1, "mingru": 2, "minlstm": 3}
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
@@ -110,7 +111,7 @@ class Recurrent(nn.Module):
 
     Where PyTorch has the cell, `native` is its nn.RNN, nn.LSTM or nn.GRU. Everything else runs as a loop over the
     steps: peepholes, coupled gates, clipped cells, layer normalization, zoneout, variational dropout, weight drop, the
-    residual cell, layers of different widths, the reset gate before the product, other activations.
+    residual cell, minGRU and minLSTM, layers of different widths, the reset gate before the product, other activations.
     """
 
     def __init__(self, config: Config, input_size: int) -> None:
@@ -155,7 +156,7 @@ class Recurrent(nn.Module):
             "coupled",
             "cellClip",
         )
-        activations = {"rnn": ("tanh", "relu"), "gru": ("tanh",), "lstm": ("tanh",), "residual": ()}[self.cell]
+        activations = {"rnn": ("tanh", "relu"), "gru": ("tanh",), "lstm": ("tanh",)}.get(self.cell, ())
         return (
             not any(o[key] for key in plain)
             and len(set(self.widths)) == 1
@@ -188,7 +189,7 @@ class Recurrent(nn.Module):
         shapes: dict[str, tuple[int, ...]] = {}
         if self.native is None:
             G = 3 if o["coupled"] else _GATES[self.cell]
-            fed = self.cell != "residual" or o["feedback"]
+            fed = o["feedback"] if self.cell == "residual" else self.cell not in ("mingru", "minlstm")
             shapes["weight_ih"] = (G * H, inputs)
             if fed:
                 shapes["weight_hh"] = (G * H, P)
@@ -333,6 +334,13 @@ class Recurrent(nn.Module):
             return f(a), c
         if self.cell == "residual":
             return h + torch.tanh(a), c
+        if self.cell in ("mingru", "minlstm"):
+            *logits, n = a.chunk(_GATES[self.cell], 1)
+            if o["positive"]:
+                n = torch.where(n >= 0, n + 0.5, torch.sigmoid(n))
+            # minLSTM: i / (f + i) = sigmoid(ln i - ln f)
+            share = logits[0] if self.cell == "mingru" else F.logsigmoid(logits[1]) - F.logsigmoid(logits[0])
+            return torch.sigmoid(-share) * h + torch.sigmoid(share) * n, c
         gates = list(a.chunk(3 if o["coupled"] else 4, 1))
         peep = [None] * 3 if "weight_peephole" not in w else list(w["weight_peephole"].chunk(2 if o["coupled"] else 3))
 

@@ -228,6 +228,8 @@ test('cells that ONNX lacks are refused by name', async () => {
       { cell: 'residual' },
       /^toOnnx: ONNX has no recurrent operator for cell: 'residual'; it has them for rnn, gru, lstm/,
     ],
+    [{ cell: 'mingru' }, /^toOnnx: ONNX has no recurrent operator for cell: 'mingru'/],
+    [{ cell: 'minlstm' }, /^toOnnx: ONNX has no recurrent operator for cell: 'minlstm'/],
     [{ layerNorm: true }, /operator LSTM has nothing for layerNorm: true/],
     [{ cell: 'gru', layerNorm: true }, /operator GRU has nothing for layerNorm: true/],
     [{ projectionSize: 2 }, /operator LSTM has nothing for projectionSize: 2/],

@@ -308,6 +308,7 @@ test('what cannot be quantized is refused by its name', () => {
   throws(tryIt({ calibrate: { rnn: 1, head: 1, haed: 1 } }), /calibrate: unknown option 'haed'/);
   throws(tryIt({ calibrated: {} }), /unknown option 'calibrated'/);
   throws(recurrent({ cell: 'residual' }), /layers\.rnn\.cell: expected 'rnn' or 'lstm' or 'gru', got 'residual'/);
+  throws(recurrent({ cell: 'mingru' }), /layers\.rnn\.cell: expected 'rnn' or 'lstm' or 'gru', got 'mingru'/);
   for (const [key, value] of Object.entries({
     reset: 'before',
     activation: 'relu',

@@ -33,6 +33,8 @@ const variants: Options[] = [
   { cell: 'lstm', coupled: true, numLayers: 2 },
   { cell: 'gru', reset: 'before' },
   { cell: 'residual', feedback: false },
+  { cell: 'mingru', positive: true },
+  { cell: 'minlstm', positive: true },
 ];
 const I = 7;
 const H = 19;
@@ -333,6 +335,9 @@ test('every option changes what comes out', () => {
     [{ cell: 'gru' }, { cell: 'gru', reset: 'before' }],
     [{ cell: 'gru' }, { cell: 'gru', activation: 'relu' }],
     [{ cell: 'residual' }, { cell: 'residual', feedback: false }],
+    [{ cell: 'mingru' }, { cell: 'minlstm' }],
+    [{ cell: 'mingru' }, { cell: 'mingru', positive: true }],
+    [{ cell: 'minlstm' }, { cell: 'minlstm', positive: true }],
     [{}, { projectionSize: 4 }],
     [{}, { peepholes: true }],
     [{}, { coupled: true }],
@@ -403,6 +408,14 @@ test('options that make no sense are refused, with both named', () => {
       { cell: 'residual', feedback: false, initializers: { recurrent: { kind: 'identity' } } },
       /initializers.recurrent and feedback: false/,
     ],
+    ...(['mingru', 'minlstm'] as const).flatMap((cell): [object, RegExp][] => [
+      [{ cell, weightDrop: 0.2 }, new RegExp(`weightDrop and cell: '${cell}'.*there are no recurrent weights`)],
+      [{ cell, initializers: { recurrent: { kind: 'orthogonal' } } }, /initializers.recurrent and cell: 'min/],
+      [{ cell, zoneoutCell: 0.1 }, /zoneoutCell and cell: 'min/],
+      [{ cell, activation: 'relu' }, /activation: not an option of cell 'min/],
+      [{ cell, positive: 1 }, /positive: expected true or false, got 1/],
+    ]),
+    [{ cell: 'gru', positive: true }, /positive: not an option of cell 'gru'/],
     [{ cell: 'gru', reset: 'before', layerNorm: true }, /layerNorm and reset: 'before'/],
     [
       { cell: 'rnn', bias: false, initializers: { bias: { kind: 'constant', value: 0 } } },

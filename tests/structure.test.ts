@@ -111,7 +111,20 @@ test('the two halves of one thing have the same name', () => {
   const stem = (file: string) => (file.split('/').pop() as string).replace(/^.*\//, '');
   const host = new Set([...bindings.keys()].map(stem));
   // what only kernels use, or what has no file of its own on the other side
-  const inside = ['abi', 'activation', 'at', 'bench', 'concat', 'double', 'gemm', 'layout', 'math', 'sampling', 'simd'];
+  const inside = [
+    'abi',
+    'activation',
+    'at',
+    'bench',
+    'concat',
+    'double',
+    'gemm',
+    'layout',
+    'math',
+    'sampling',
+    'scan',
+    'simd',
+  ];
   const alone = [...inside, 'softmax', 'vector'];
   for (const file of assembly.keys()) {
     if (file.includes('/quantized/') || alone.includes(stem(file))) continue;
@@ -123,7 +136,12 @@ test('generic files name no option of a single cell', () => {
   for (const file of bindings.keys()) {
     if (!/^bindings\/(nn|core|train|files)\//.test(file)) continue;
     const text = readFileSync(new URL(`${file}.ts`, root), 'utf8');
-    ok(!/peephole|\bcoupled|feedback:|resetBefore|cellClip|forgetBias|=== '(rnn|lstm|gru|residual)'/.test(text), file);
+    ok(
+      !/peephole|\bcoupled|feedback:|resetBefore|cellClip|forgetBias|=== '(rnn|lstm|gru|residual|mingru|minlstm)'/.test(
+        text,
+      ),
+      file,
+    );
   }
 });
 

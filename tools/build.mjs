@@ -196,7 +196,9 @@ export const initialize = () => {}, startOf = null, gateStart = null, fanIn = nu
     ...[/\(\{ \.\.\.slot, at: .*? \}\)/, 'slot'],
   ],
   'cells/lstm.js': [/biasOffset: .*?\n/, '', /\[coupled && forgetBias.*(?=\n {4}\],)/s, ''],
-  'cells/residual.js': [/clashes: .*?\n {4}\],\n/s, ''],
+  'cells/residual.js': [/clashes: .*?\n/, ''],
+  'cells/mingru.js': [/clashes: .*?\n/, ''],
+  'cells/minlstm.js': [/clashes: .*?\n/, ''],
   'bindings/tape.js': [
     ...[/ trains\(random\) \{.*?\n {4}\}\n/s, ''],
     ...[/get recorded\(\) \{.*?\n {4}\}\n/s, ''],

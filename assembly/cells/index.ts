@@ -5,6 +5,8 @@
 import { gruStep, gruStepBackward } from './gru';
 import { Cell } from './layout';
 import { lstmStep, lstmStepBackward } from './lstm';
+import { mingruStep, mingruStepBackward } from './mingru';
+import { minlstmStep, minlstmStepBackward } from './minlstm';
 import { residualStep, residualStepBackward } from './residual';
 import { rnnStep, rnnStepBackward } from './rnn';
 
@@ -36,6 +38,10 @@ export function step(
       return gruStep(s, rows, z, u, h0, h1, e);
     case Cell.residual:
       return residualStep(s, rows, z, h0, h1);
+    case Cell.mingru:
+      return mingruStep(s, rows, z, h0, h1);
+    case Cell.minlstm:
+      return minlstmStep(s, rows, z, h0, h1);
   }
 }
 
@@ -69,5 +75,9 @@ export function stepBackward(
       return gruStepBackward(s, rows, z, u, h0, e, dy, dh, du);
     case Cell.residual:
       return residualStepBackward(s, rows, z, dy, dh);
+    case Cell.mingru:
+      return mingruStepBackward(s, rows, z, h0, dy, dh);
+    case Cell.minlstm:
+      return minlstmStepBackward(s, rows, z, h0, dy, dh);
   }
 }

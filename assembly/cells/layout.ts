@@ -8,6 +8,8 @@ export const enum Cell {
   lstm,
   gru,
   residual,
+  mingru,
+  minlstm,
 }
 
 export const enum Rnn {
@@ -20,6 +22,12 @@ export const enum Gru {
   activation,
   /** 1 where the reset gate comes before the product. */
   resetBefore,
+}
+
+/** minGRU and minLSTM. */
+export const enum Minimal {
+  /** 1 where the candidate is g(x) > 0. */
+  positive,
 }
 
 export const enum Lstm {

@@ -55,6 +55,15 @@ export interface LayerOptions {
 /** Two options that cannot be combined, if `wrong`, and the reason. */
 export type Clash = readonly [wrong: unknown, a: string, b: string, why: string];
 
+/** What a cell without recurrent weights refuses. `fed`: the option that takes them away. */
+export function withoutRecurrentWeights(fed: string, { weightDrop, initializers }: LayerOptions): readonly Clash[] {
+  const why = 'there are no recurrent weights';
+  return [
+    [weightDrop, 'weightDrop', fed, why],
+    [initializers.recurrent, 'initializers.recurrent', fed, why],
+  ];
+}
+
 /** @typeParam S the schema of the cell's own options */
 export interface CellDescription<S extends Schema = Schema> {
   readonly code: Cell;

@@ -3,13 +3,15 @@ import { readOptions } from '../options.js';
 import type { CellDescription } from './cell.js';
 import { gru } from './gru.js';
 import { lstm } from './lstm.js';
+import { mingru } from './mingru.js';
+import { minlstm } from './minlstm.js';
 import { residual } from './residual.js';
 import { rnn } from './rnn.js';
 
-export const cells = { rnn, lstm, gru, residual } satisfies Record<string, CellDescription>;
+export const cells = { rnn, lstm, gru, residual, mingru, minlstm } satisfies Record<string, CellDescription>;
 
 /** The options of all cells. Where several cells have one, the last here is to accept what any of them does. */
-export const CELL_OPTIONS = { ...gru.options, ...lstm.options, ...residual.options, ...rnn.options };
+export const CELL_OPTIONS = { ...gru.options, ...lstm.options, ...residual.options, ...mingru.options, ...rnn.options };
 
 export type CellName = keyof typeof cells;
 
@@ -19,4 +21,10 @@ export const CELL_NAMES = Object.keys(cells) as CellName[];
 export function gatesOf(name: CellName): readonly string[] {
   const cell: CellDescription = cells[name];
   return cell.gates(readOptions(name, cell.options, {}));
+}
+
+/** Whether a cell with its default options has recurrent weights. */
+export function hasRecurrentWeights(name: CellName): boolean {
+  const cell: CellDescription = cells[name];
+  return cell.segments(readOptions(name, cell.options, {})).some(({ h }) => h);
 }

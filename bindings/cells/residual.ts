@@ -1,7 +1,7 @@
 import { Cell } from '../../assembly/cells/layout.js';
 import * as check from '../check.js';
 import { option } from '../options.js';
-import type { CellAbout, CellDescription } from './cell.js';
+import { type CellAbout, type CellDescription, withoutRecurrentWeights } from './cell.js';
 
 export const about: CellAbout = {
   title: 'residual recurrence',
@@ -21,14 +21,6 @@ export const residual: CellDescription<typeof OPTIONS> = {
   gates: () => ['h'],
   hasC: false,
   segments: ({ feedback }) => [{ first: 0, gates: 1, x: true, h: feedback ? 'product' : false }],
-  clashes: ({ feedback }, { weightDrop, initializers }) => [
-    [!feedback && weightDrop, 'weightDrop', 'feedback: false', 'there are no recurrent weights'],
-    [
-      !feedback && initializers.recurrent,
-      'initializers.recurrent',
-      'feedback: false',
-      'there are no recurrent weights',
-    ],
-  ],
+  clashes: ({ feedback }, layer) => (feedback ? [] : withoutRecurrentWeights('feedback: false', layer)),
 };
 // </description>

@@ -64,6 +64,10 @@ const STACKS = {
   residual: { cell: 'residual', onnx: false },
   'residual, layer norm': { cell: 'residual', layerNorm: true, bidirectional: true, onnx: false },
   'residual, no feedback': { cell: 'residual', feedback: false, onnx: false },
+  mingru: { cell: 'mingru', numLayers: 2, onnx: false },
+  'mingru, positive': { cell: 'mingru', positive: true, bidirectional: true, onnx: false },
+  minlstm: { cell: 'minlstm', layerNorm: true, initialState: 'learned', onnx: false },
+  'minlstm, positive': { cell: 'minlstm', positive: true, zoneoutHidden: 0.2, onnx: false },
 };
 
 function* all() {

@@ -81,7 +81,14 @@ export const subjects: Readonly<Record<string, Subject>> = {
   },
   labels: {
     Task: any(tasks.SequenceClassifier),
-    options: () => ({ inputSize: 2, hiddenSize: 3, classes: ['x', 'y'], multiLabel: true, bidirectional: true }),
+    options: () => ({
+      inputSize: 2,
+      hiddenSize: 3,
+      cell: 'minlstm',
+      classes: ['x', 'y'],
+      multiLabel: true,
+      bidirectional: true,
+    }),
     data: () => [
       { input: Float32Array.of(1, 2, 3, 4), label: ['x'] },
       { input: Float32Array.of(-1, 2), label: [] },
@@ -104,7 +111,7 @@ export const subjects: Readonly<Record<string, Subject>> = {
   },
   tagger: {
     Task: any(tasks.SequenceTagger),
-    options: () => ({ ...tokens, classes: { pos: ['n', 'v'], entity: ['B', 'I', 'O'] } }),
+    options: () => ({ ...tokens, cell: 'mingru', classes: { pos: ['n', 'v'], entity: ['B', 'I', 'O'] } }),
     data: () => [{ input: 'abc', labels: { pos: ['n', 'v', 'n'], entity: ['B', 'I', 'O'] } }],
     inputs: () => ['abca', 'b'],
     fit: epochs,

@@ -3,6 +3,8 @@ import type { CellName, RecurrentOptions } from 'gatewise';
 import type { Graph, Matrix } from './autodiff.js';
 import { gru } from './gru.js';
 import { lstm } from './lstm.js';
+import { mingru } from './mingru.js';
+import { minlstm } from './minlstm.js';
 import { residual } from './residual.js';
 import { rnn } from './rnn.js';
 
@@ -34,4 +36,4 @@ export interface CellReference {
   readonly longScale?: number;
 }
 
-export const cells: Record<CellName, CellReference> = { rnn, lstm, gru, residual };
+export const cells: Record<CellName, CellReference> = { rnn, lstm, gru, residual, mingru, minlstm };

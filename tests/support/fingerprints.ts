@@ -133,6 +133,9 @@ export const configurations: Readonly<Record<string, Configuration>> = {
   'gru-relu': layers({ recurrent: { cell: 'gru', hiddenSize: 6, activation: 'relu' } }),
   residual: layers({ recurrent: { cell: 'residual', hiddenSize: 10 }, carried: true }),
   'residual-no-feedback': layers({ recurrent: { cell: 'residual', hiddenSize: 7, feedback: false } }),
+  mingru: layers({ recurrent: { cell: 'mingru', hiddenSize: [9, 6] }, carried: true }),
+  'mingru-positive': layers({ recurrent: { cell: 'mingru', hiddenSize: 10, positive: true } }),
+  minlstm: layers({ recurrent: { cell: 'minlstm', hiddenSize: 7, bidirectional: true } }),
 
   // stacks
   'stack-dropout': layers({ recurrent: { cell: 'gru', hiddenSize: 6, numLayers: 3, dropout: 0.25 } }),

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { CELL_NAMES, cells } from 'gatewise';
 import type { CellAbout } from '#dist/bindings/cells/cell.js';
-import { gatesOf } from '#dist/bindings/cells/index.js';
+import { gatesOf, hasRecurrentWeights } from '#dist/bindings/cells/index.js';
 
 const about = new Map<string, CellAbout>();
 for (const name of CELL_NAMES) about.set(name, (await import(`#dist/bindings/cells/${name}.js`)).about);
@@ -15,7 +15,9 @@ export function cellTable(): string {
     const { title, formula, source } = about.get(name) as CellAbout;
     const G = gates.length;
     const rows = G > 1 ? `${G}H` : 'H';
-    const shapes = `\`weight_ih\` [${rows}, I], \`weight_hh\` [${rows}, H], \`bias_ih\`, \`bias_hh\` [${rows}]`;
+    const shapes = hasRecurrentWeights(name)
+      ? `\`weight_ih\` [${rows}, I], \`weight_hh\` [${rows}, H], \`bias_ih\`, \`bias_hh\` [${rows}]`
+      : `\`weight_ih\` [${rows}, I], \`bias_ih\` [${rows}]`;
     const states = hasC ? 'h, c' : 'h';
     return `| \`${name}\` ${title} | ${formula} | ${gates.join(' ')} | ${states} | ${shapes} | ${Object.keys(options).join(', ')} | ${source} |`;
   });

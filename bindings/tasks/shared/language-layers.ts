@@ -1,5 +1,5 @@
 /** What a language model is made of: embedding → recurrent stack → linear. */
-import { CELL_NAMES, gatesOf } from '../../cells/index.js';
+import { CELL_NAMES, gatesOf, hasRecurrentWeights } from '../../cells/index.js';
 import * as check from '../../check.js';
 import { FormatError } from '../../errors.js';
 import { Embedding } from '../../nn/embedding.js';
@@ -110,7 +110,7 @@ function infer({ tensors, metadata }: Checkpoint): Record<string, unknown> {
     );
   }
   const gates = shape[0] / shape[1];
-  const cell = CELL_NAMES.find((name) => gatesOf(name).length === gates);
+  const cell = CELL_NAMES.find((name) => hasRecurrentWeights(name) && gatesOf(name).length === gates);
   if (!cell) throw new FormatError(`rnn.weight_hh_l0: shape [${shape.join(', ')}] does not belong to a known cell`);
   const vocabulary = metadata.vocabulary ?? metadata.vocab;
   return {
