@@ -49,6 +49,12 @@ export function number(name: string, value: unknown, low = -Infinity, high = Inf
 /** The largest number of single precision. */
 const MAX_FLOAT = 3.4028234663852886e38;
 
+/** A finite number of single precision. */
+export function float(name: string, value: unknown): number {
+  if (Math.abs(number(name, value)) <= MAX_FLOAT) return value as number;
+  return fail(name, `a number of single precision, at most ${MAX_FLOAT}`, value);
+}
+
 /**
  * That a list has n numbers of single precision, none of them NaN or infinite.
  *
@@ -99,21 +105,30 @@ export function oneOf<const T extends readonly string[]>(name: string, value: un
   throw typeof value === 'string' ? new RangeError(message + suggest(value, choices)) : new TypeError(message);
 }
 
-/** That a value is what the library makes, of any of its entries: it has this method. */
-export function made(name: string, value: unknown, method: string, expected: string): void {
+/**
+ * That a value is what the library makes, of any of its entries: it has this method.
+ *
+ * @param secret a property that can be read of the object itself only, not of a copy or a proxy, which has no private parts
+ */
+export function made(name: string, value: unknown, method: string, expected: string, secret = method): void {
   if (typeof (value as Record<string, unknown> | null | undefined)?.[method] !== 'function')
     fail(name, expected, value);
+  let whole = false;
+  try {
+    whole = (value as Record<string, unknown>)[secret] !== made;
+  } catch {}
+  if (!whole) fail(name, `${expected} itself, not a copy or a proxy`, value);
 }
 
 /** What layers are built with. */
 export function layer(builder: unknown, name: unknown): void {
-  made('builder', builder, 'parameter', 'the Builder that new Model gives');
+  made('builder', builder, 'parameter', 'the Builder that new Model gives', 'parameters');
   text('name', name);
 }
 
-/** A model of layers, which trains it needs to be able to. */
+/** A model of layers. */
 export function model(value: unknown): void {
-  made('model', value, 'valueAndGrad', 'a Model');
+  made('model', value, 'valueAndGrad', 'a Model', 'random');
 }
 
 export function callback(name: string, value: unknown): void {

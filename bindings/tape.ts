@@ -86,6 +86,7 @@ export class Tape {
   /** Whether this module can train: false in gatewise/infer. */
   static readonly training: boolean = true;
   readonly #steps: (() => void)[] = [];
+  readonly #own = new Set<Rows>();
   readonly #watched: { made: number; take: () => void }[] = [];
 
   constructor(
@@ -118,7 +119,18 @@ export class Tape {
     at = this.runtime.take(T * B * ld),
   ): Rows {
     const grad = gradient && this.training ? this.runtime.takeZeroed(T * B * ld) : 0;
-    return { at, ld, T, B, F, grad, lengths, tape: this, made: this.#steps.length };
+    return this.own({ at, ld, T, B, F, grad, lengths, tape: this, made: this.#steps.length });
+  }
+
+  /** For authors of layers: makes rows valid that a layer has put together itself. Other objects are refused as rows. */
+  own(rows: Rows): Rows {
+    this.#own.add(Object.freeze(rows));
+    return rows;
+  }
+
+  /** Whether rows were made on this tape. */
+  owns(rows: Rows): boolean {
+    return this.#own.has(rows);
   }
 
   /** For authors of layers: the address of a copy of whole numbers. */
@@ -181,7 +193,7 @@ export function pass<T>(tape: Tape, work: (tape: Tape) => T): T {
 
 /** Checks that a tape is that of the running pass. */
 export function checkTape(tape: Tape): void {
-  if (tape === running) return;
+  if (tape && tape === running) return;
   if (!(tape instanceof Tape)) check.fail('tape', 'the tape of a pass', tape);
   throw new Error(
     'tape: its pass is over, or another pass runs inside of it; use the tape that the running pass was given',
@@ -190,9 +202,9 @@ export function checkTape(tape: Tape): void {
 
 /** Checks that rows were made in the running pass, and their features. */
 export function checkRows(tape: Tape, name: string, rows: Rows, F?: number): Rows {
-  if (tape !== running || rows?.tape !== tape) {
+  if (!tape || tape !== running || !tape.owns(rows)) {
     checkTape(tape);
-    if (!(rows?.tape instanceof Tape)) check.fail(name, 'rows', rows);
+    if (!(rows?.tape instanceof Tape && rows.tape.owns(rows))) check.fail(name, 'rows', rows);
     if (rows.tape.runtime !== tape.runtime) throw new RangeError(`${name}: these rows are of another runtime`);
     throw new RangeError(`${name}: these rows are of another pass; rows are valid until the pass that made them ends`);
   }

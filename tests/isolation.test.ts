@@ -31,10 +31,22 @@ import {
   read,
   State,
   saveWeights,
+  slice,
   type Tape,
   train,
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
+import {
+  Forecaster,
+  LanguageModel,
+  Seq2Seq,
+  SequenceClassifier,
+  SequenceGenerator,
+  SequenceRegressor,
+  SequenceTagger,
+  Transcriber,
+  Vocabulary,
+} from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
 import { rejects } from './support/rejects.js';
@@ -598,13 +610,95 @@ test('weights cannot change while gradients are computed, nor can the optimizer 
   }
   a.valueAndGrad(loss);
   equal(a.gradient('l.weight'), gradient);
-  const first = async (work: AsyncGenerator<unknown>) => void (await work.next());
-  await rejects(first(train(b, optimizer, { steps: 1 }, () => ({ loss }))), /optimizer: is of another model/);
+  throws(() => train(b, optimizer, { steps: 1 }, () => ({ loss })), /optimizer: is of another model/);
+  const one = { steps: 1 };
   await rejects(
-    first(train(a, optimizer, { steps: 1 }, () => undefined as never)),
+    train(a, optimizer, one, () => undefined as never),
     /next: what it returns: expected \{ loss \}/,
   );
   runtime.dispose();
+});
+
+test('train trains when it is awaited, and checks what makes its batches', async () => {
+  const runtime = await Runtime.create();
+  const model = new Model(runtime, 1, (b) => new Linear(b, 'l', { inputSize: 1, outputSize: 1 }));
+  const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 0.1 });
+  const loss = (tape: Tape, layer: Linear) =>
+    mseLoss(tape, layer.forward(tape, input(tape, [1], { T: 1, B: 1, F: 1 })), [2]);
+  await train(model, optimizer, { steps: 3 }, () => ({ loss }));
+  is(optimizer.steps, 3);
+  const before = model.get('l.weight');
+  await rejects(
+    train(model, optimizer, {}, () => ({ loss, done: 5 as never })),
+    /^done: expected a function, got 5$/,
+  );
+  throws(
+    () => train(model, optimizer, {}, () => ({ loss }), {} as never),
+    /^running: expected a Schedule or null, got an object$/,
+  );
+  equal(model.get('l.weight'), before);
+  runtime.dispose();
+});
+
+test('rows and states that the library did not make, and states with NaN, are refused', async () => {
+  const runtime = await Runtime.create();
+  const model = new Model(runtime, 1, (b) => ({
+    rnn: new Recurrent(b, 'rnn', { cell: 'lstm', inputSize: 2, hiddenSize: 3 }),
+    table: new Embedding(b, 'table', { vocabularySize: 3, embeddingSize: 2 }),
+  }));
+  const { rnn, table } = model.layers;
+  const shape = { T: 2, B: 1, F: 2 };
+  model.forward((tape) => {
+    const x = input(tape, [1, 2, 3, 4], shape);
+    for (const rows of [{ ...x, T: 1e6 }, { ...x }, Object.create(x)])
+      throws(() => rnn.forward(tape, rows), /^x: expected rows, got/);
+    throws(() => Object.assign(x as { T: number }, { T: 1e6 }), TypeError);
+    rnn.forward(tape, slice(tape, x, 1, 2));
+  });
+  model.valueAndGrad((tape) => {
+    const x = table.forward(tape, [0, 1, 1, 1], { T: 4, B: 1 });
+    throws(() => rnn.forward(tape, { ...x }), /^x: expected rows, got an object$/);
+    return dotLoss(tape, rnn.forward(tape, x).output, new Float32Array(12));
+  });
+  const state = rnn.state();
+  for (const [kind, value] of [
+    ['h', Number.NaN],
+    ['c', Infinity],
+  ] as const) {
+    const bad = state.clone();
+    bad[kind][0][1] = value;
+    const message = new RegExp(`^state\\.${kind}\\[0\\]\\[1\\]: expected a finite number, got ${value}$`);
+    throws(() => rnn.step([1, 2], bad), message);
+    throws(() => model.forward((tape) => rnn.forward(tape, input(tape, [1, 2, 3, 4], shape), bad)), message);
+    ok(Object.is(bad[kind][0][1], value));
+    is(bad[kind][0][0], 0);
+  }
+  throws(() => rnn.step([1, 2], state, new BigInt64Array(3) as never), /^output: expected a Float32Array/);
+  equal([...state.h[0]], [0, 0, 0]);
+  runtime.dispose();
+});
+
+test('constructors that are not for users say what makes their objects', () => {
+  for (const Task of [
+    Forecaster,
+    LanguageModel,
+    Seq2Seq,
+    SequenceClassifier,
+    SequenceGenerator,
+    SequenceRegressor,
+    SequenceTagger,
+    Transcriber,
+  ])
+    for (const given of [[], [null], [{ model: {} }]])
+      throws(
+        () => Reflect.construct(Task, given),
+        new RegExp(`^new ${Task.name}: cannot be called; await ${Task.name}\\.create\\(options\\) makes a model$`),
+      );
+  const vocabulary = new Vocabulary('abc');
+  throws(
+    () => LanguageModel.createSync({ vocabulary: vocabulary as never }),
+    /^vocabulary: expected a text or a list of tokens, got a Vocabulary; its tokens are such a list: vocabulary\.tokens$/,
+  );
 });
 
 test.run();

@@ -527,7 +527,7 @@ for (const build of builds) {
               distinct.push(x.unique?.()?.rows.T);
               return {
                 inputs: {},
-                outputs: { y: rnn.forward(tape, repeats ? x : { ...x, unique: undefined }).output },
+                outputs: { y: rnn.forward(tape, repeats ? x : tape.own({ ...x, unique: undefined })).output },
               };
             },
           ),

@@ -20,7 +20,7 @@ const OPTIONS = {
   /** lstm: c is clamped to ± this number after each step; 0: no clamping. Default 0. */
   cellClip: option(real(0), 0),
   /** lstm: number that is added to the random initial bias of the forget gate. Default 0. */
-  forgetBias: option(real(), 0),
+  forgetBias: option(real(-1e37, 1e37), 0),
 };
 
 const norm: Extra = {

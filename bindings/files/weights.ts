@@ -2,6 +2,7 @@
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
 import type { Model } from '../nn/model.js';
+import { optional, readOptions, recordOf } from '../options.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
 /**
@@ -24,7 +25,7 @@ export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  check.made('model', model, 'set', 'a Model');
+  check.model(model);
   return writeSafetensors(weightsOf(model), metadata);
 }
 
@@ -32,6 +33,8 @@ export function saveWeights(
 export function weightsOf({ runtime, parameters }: Model<unknown>): Map<string, Tensor> {
   return new Map(parameters.map(({ name, shape, at, size }) => [name, { shape, data: runtime.read(at, size) }]));
 }
+
+const LOAD = { rename: optional(recordOf(check.text, 'new names by old ones')) };
 
 /**
  * Overwrites all parameters, or none where something is missing or of another shape. What a file of a task holds of its training
@@ -44,9 +47,10 @@ export function weightsOf({ runtime, parameters }: Model<unknown>): Map<string, 
 export function loadWeights(
   model: Model<unknown>,
   bytes: Uint8Array | ArrayBuffer,
-  { rename = {} }: { rename?: Readonly<Record<string, string>> } = {},
+  options: { rename?: Readonly<Record<string, string>> } = {},
 ): Record<string, string> {
-  check.made('model', model, 'set', 'a Model');
+  check.model(model);
+  const { rename = {} } = readOptions('loadWeights', LOAD, options);
   const { tensors, metadata } = readSafetensors(bytes);
   const { parameters } = model;
   const known = new Set(parameters.map(({ name }) => name));

@@ -92,6 +92,9 @@ export class Network {
     builder: Builder,
     readonly description: NetworkDescription,
   ) {
+    check.made('builder', builder, 'parameter', 'the Builder that new Model gives');
+    const { layers: all } = (description ?? {}) as Partial<NetworkDescription>;
+    if (!Array.isArray(all)) check.fail('description', 'the description of a network', description);
     this.#builder = builder;
     checkDescription(description);
     const layers = new Map<string, Layer>();
@@ -374,6 +377,7 @@ export function createNetwork(
 
 /** A safetensors file of the weights and of the description, for `loadNetwork`. */
 export function saveNetwork(model: Model<Network>): Uint8Array<ArrayBuffer> {
+  if (!(model?.layers instanceof Network)) check.fail('model', 'a model of a Network', model);
   return saveWeights(model, { network: JSON.stringify(model.layers.description) });
 }
 

@@ -209,6 +209,7 @@ export class OnnxRecurrent {
     /** What `run` reads unless it is told otherwise: inputs that are constants of the graph. */
     readonly given: Pick<OnnxInputs, 'sequence_lens' | 'initial_h' | 'initial_c'> = {},
   ) {
+    if (typeof parts !== 'object' || parts === null) check.fail('parts', 'the parts of a node', parts);
     this.#builder = builder;
     this.recurrent = new Recurrent(builder, name, parts.options);
   }

@@ -38,6 +38,10 @@ export function loadStateDict(
   tensors: ReadonlyMap<string, Tensor>,
   options: LoadStateDictOptions = {},
 ): void {
+  check.made('model', model, 'valueAndGrad', 'a Model');
+  check.made('tensors', tensors, 'entries', 'a Map of tensors by name');
+  if (Object.prototype.toString.call(tensors) !== '[object Map]')
+    check.fail('tensors', 'a Map of tensors by name', tensors);
   check.options('loadStateDict', options, ['rename']);
   const rename = renaming(options.rename);
   const given = new Map<string, Tensor>();

@@ -133,14 +133,17 @@ export class Attention {
     keys: Rows | AttentionMemory,
     values?: Rows,
   ): { context: Rows; weights: Rows; output: Rows | undefined } {
-    const { querySize } = this.options;
+    const { querySize, attentionSize } = this.options;
     this.builder.accept(tape, query, querySize, 'query');
     if (typeof keys !== 'object' || keys === null) check.fail('keys', 'rows, or what prepare gives', keys);
     const memory = 'projected' in keys ? keys : this.prepare(tape, keys, values);
     checkRows(tape, 'keys', memory.projected);
     checkRows(tape, 'values', memory.values);
-    const { B } = memory.values;
+    const { T, B } = memory.values;
+    const { projected } = memory;
     if (query.B !== B) check.fail('query', `B=${B} sequences as of the keys`, query.B);
+    if (projected.T !== T || projected.B !== B || projected.F !== (attentionSize ?? querySize))
+      check.fail('keys', 'what prepare gave for keys and values', memory);
     const { context, weights } = attend(tape, {
       score: this.#v ? Score.additive : Score.dot,
       query: this.#query?.forward(tape, query) ?? query,

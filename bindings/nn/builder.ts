@@ -21,7 +21,9 @@ export class Parameter {
     readonly shape: readonly number[],
     readonly start: Start,
   ) {
-    this.size = shape.reduce((n, d) => n * d, 1);
+    check.text('name', name);
+    if (!Array.isArray(shape)) check.fail('shape', 'a list of sizes', shape);
+    this.size = shape.reduce((n: number, d, i) => n * check.whole(`shape[${i}]`, d, 1, Number.MAX_SAFE_INTEGER), 1);
   }
 
   /** For authors of layers: the address of the gradient, which exists where `trained` is true. */

@@ -75,7 +75,7 @@ export function ctcLoss(
   const sizes = Int32Array.from(targets, ({ length }) => length);
   const pairs = Math.max(...sizes) + 1;
   const sizesAt = tape.ints(sizes);
-  const labels = tape.ints(targets.flatMap((target) => Array.from(target)));
+  const labels = tape.ints(targets.flatMap((target, b) => Array.from({ length: sizes[b] }, (_, i) => target[i])));
   const norms = runtime.take(8 * T * B);
   const bytes = align(16 * (1 + (T + 1) * pairs));
   const stride = tape.training ? bytes : 0;
@@ -110,8 +110,8 @@ export function ctcLoss(
  * ```
  */
 export function ctcBestPath(tape: Tape, logits: Rows, options: BestPathOptions = {}): number[][] {
-  const { runtime } = tape;
   const { at, ld, T, B, F: C, lengths } = checkRows(tape, 'logits', logits);
+  const { runtime } = tape;
   const { blank } = readOptions('ctcBestPath', DECODING, options);
   check.whole('blank', blank, 0, C - 1);
   const out = runtime.take(4 * B * T);
@@ -141,8 +141,8 @@ export function ctcBestPath(tape: Tape, logits: Rows, options: BestPathOptions =
  * ```
  */
 export function ctcBeamSearch(tape: Tape, logits: Rows, options: BeamSearchOptions): Labelling[][] {
-  const { runtime } = tape;
   const { at, ld, T, B, F: C, lengths } = checkRows(tape, 'logits', logits);
+  const { runtime } = tape;
   const { blank, beamWidth: W } = readOptions('ctcBeamSearch', BEAM, options);
   check.whole('blank', blank, 0, C - 1);
   const out = runtime.take(4 * W * T, 'beam');

@@ -121,7 +121,7 @@ function lazily(
   // recorded here, so that the order of the sums does not depend on who reads the rows first
   tape.record(() => dense && scatter(dense, ids));
   let unique: (Unique & { ids: number }) | undefined | null = null;
-  return {
+  return tape.own({
     T,
     B,
     F: E,
@@ -142,7 +142,7 @@ function lazily(
       unique = found;
       return found;
     },
-  };
+  });
 }
 
 /** The distinct tokens, where each occurs twice or more on average. Negative tokens are padding. */

@@ -4,20 +4,23 @@ import { align, type Runtime } from '../core/runtime.js';
 import { type Options, option, readOptions, real, required } from '../options.js';
 import type { Random } from '../random.js';
 
+/** Far within the range of single precision, with all that is drawn or added. */
+const MOST = 1e37;
+
 const KINDS = {
   /** Uniform from -bound to bound. */
-  uniform: { bound: required(real()) },
+  uniform: { bound: required(real(-MOST, MOST)) },
   /** Normal with mean 0 and standard deviation `std`. */
-  normal: { std: required(real(0)) },
-  constant: { value: required(real()) },
+  normal: { std: required(real(0, MOST)) },
+  constant: { value: required(real(-MOST, MOST)) },
   /** Uniform within ±√(6 / (inputs + outputs)): Glorot & Bengio 2010. */
   glorot: {},
   /** Normal with standard deviation √(2 / inputs): He et al. 2015, arXiv:1502.01852v1. */
   he: {},
   /** Orthonormal rows, or columns where there are more rows, times `gain`, default 1: Saxe et al. 2014, arXiv:1312.6120v3. */
-  orthogonal: { gain: option(real(), 1) },
+  orthogonal: { gain: option(real(-MOST, MOST), 1) },
   /** `scale`, default 1, on the diagonal: Le, Jaitly & Hinton 2015, arXiv:1504.00941v2. */
-  identity: { scale: option(real(), 1) },
+  identity: { scale: option(real(-MOST, MOST), 1) },
 };
 
 type Kind = keyof typeof KINDS;

@@ -58,7 +58,7 @@ export function enterRows(
   const [step, row] = batchFirst ? [4 * F, 4 * F * T] : [4 * F * B, 4 * F];
   runtime.core.rowsIn(rows.at, rows.ld, staged, step, row, lengths?.at ?? 0, T, B, F);
   // no function of the tape made these rows
-  return gradient && tape.training ? { ...rows, made: rows.made - 1 } : rows;
+  return gradient && tape.training ? tape.own({ ...rows, made: rows.made - 1 }) : rows;
 }
 
 /**

@@ -224,7 +224,7 @@ export function quantileLoss<R extends Reduction = 'mean'>(
     const name = list === options.quantile ? `quantile[${i}]` : 'quantile';
     if (!(check.number(name, q, 0, 1, true) < 1)) check.fail(name, 'a number between 0 and 1', q);
   });
-  const { F } = prediction;
+  const { F } = checkRows(tape, 'prediction', prediction);
   if (F % list.length) {
     check.fail('prediction', `a multiple of ${list.length} features, one per quantile`, F);
   }

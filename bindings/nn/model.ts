@@ -66,7 +66,7 @@ export class Model<L> {
     build: (builder: Builder) => L,
     initialise = true,
   ) {
-    check.made('runtime', runtime, 'alloc', 'a Runtime');
+    check.made('runtime', runtime, 'alloc', 'a Runtime', 'disposed');
     check.whole('seed', seed, 0, Number.MAX_SAFE_INTEGER);
     check.callback('build', build);
     const builder = new Builder(runtime, new Random(seed));

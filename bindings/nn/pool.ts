@@ -25,8 +25,8 @@ import { Linear } from './linear.js';
  * ```
  */
 export function meanPool(tape: Tape, x: Rows): Rows {
-  const { core } = tape;
   const { T, B, F, ld } = checkRows(tape, 'x', x);
+  const { core } = tape;
   const lengths = x.lengths?.at ?? 0;
   const y = tape.rows(1, B, F, x.grad !== 0);
   core.meanForward(y.at, x.at, ld, lengths, T, B, F);
@@ -50,8 +50,8 @@ export function meanPool(tape: Tape, x: Rows): Rows {
  * ```
  */
 export function maxPool(tape: Tape, x: Rows): Rows {
-  const { runtime, core } = tape;
   const { T, B, F, ld } = checkRows(tape, 'x', x);
+  const { runtime, core } = tape;
   const y = tape.rows(1, B, F, x.grad !== 0);
   const steps = runtime.take(B * ld);
   core.maxForward(y.at, steps, x.at, ld, x.lengths?.at ?? 0, T, B, F);
@@ -76,8 +76,8 @@ export function maxPool(tape: Tape, x: Rows): Rows {
  * ```
  */
 export function lastPool(tape: Tape, x: Rows): Rows {
-  const { core } = tape;
   const { T, B, F, ld } = checkRows(tape, 'x', x);
+  const { core } = tape;
   const lengths = x.lengths?.at ?? 0;
   const y = tape.rows(1, B, F, x.grad !== 0);
   core.lastForward(y.at, x.at, ld, lengths, T, B);

@@ -105,8 +105,8 @@ export function concat(tape: Tape, parts: readonly Rows[]): Rows {
  * ```
  */
 export function select(tape: Tape, x: Rows, columns: ArrayLike<number>): Rows {
-  const { core } = tape;
   const { T, B, F } = checkRows(tape, 'x', x);
+  const { core } = tape;
   const N = check.whole('columns.length', columns?.length);
   const at = tape.ints(Int32Array.from(columns, (f, i) => check.whole(`columns[${i}]`, f, 0, F - 1)));
   const y = tape.rows(T, B, N, x.grad !== 0, x.lengths);
@@ -204,5 +204,5 @@ export function slice(tape: Tape, x: Rows, from: number, to: number): Rows {
     const values = x.lengths.values.map((length) => Math.min(Math.max(length - from, 0), T));
     lengths = { at: tape.ints(values), values };
   }
-  return { ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, unique: undefined };
+  return tape.own({ ...x, at: x.at + skip, grad: x.grad && x.grad + skip, T, lengths, unique: undefined });
 }

@@ -65,7 +65,10 @@ export class QuantizedModel {
     make = (core, content) => new QuantizedModel(core, content);
   }
 
-  private constructor(core: QuantizedCore, { dtype, layers, tensors }: Content) {
+  private constructor(core: QuantizedCore, content: Content) {
+    if (!(content?.tensors instanceof Map))
+      throw new TypeError('new QuantizedModel: cannot be called; quantize makes a model');
+    const { dtype, layers, tensors } = content;
     this.dtype = dtype;
     this.#core = core;
     for (const description of layers) {

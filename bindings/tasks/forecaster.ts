@@ -40,6 +40,9 @@ export interface ForecasterOptions<V extends string = string, T extends V = V>
   targets?: readonly T[] | undefined;
 }
 
+/** The largest number of a step. */
+const LAST_STEP = 2 ** 52;
+
 const UPTO = {
   /** Steps of the series to learn from, default all. Later steps have no effect. */
   to: optional(whole(1)),
@@ -55,7 +58,7 @@ export interface ForecasterFitOptions extends Omit<EpochOptions, 'validation'>, 
 
 const START = {
   /** The number of the first step of each history, counted from the start of the training series. Required with `trend: 'linear'`. */
-  start: optional(whole(0)),
+  start: optional(whole(0, LAST_STEP)),
 };
 const PREDICT = {
   ...BATCHES,
@@ -277,7 +280,8 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     options: Options<typeof START> = {},
   ): Stream<number | Readonly<Record<string, number>>, ByVariable<T, Forecast> | null> {
     const { start } = readOptions('stream', START, options);
-    const first = saved ? (start ?? Number.NaN) : this.#start(start);
+    // nothing in a continued stream without it, which may only need it after reset
+    const first = saved && start === undefined ? [] : [this.#start(start)];
     const { layers } = this.model;
     const { cell, difference, variables, horizon, window, linear, normalization } = layers.settings;
     const again = normalization !== 'none';
@@ -286,9 +290,16 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     this.#fitted();
     return this.openStream(saved, {
       cell,
-      start: () => ({ state: layers.rnn.state(1), values: { next: [first], past: [] } }),
+      start: () => ({ state: layers.rnn.state(1), values: { next: first, past: [] } }),
+      check: ({ next, past }) => {
+        const n = past.length / variables.length;
+        check.whole('length of past', n, 0, difference);
+        for (const [i, v] of past.entries()) check.float(`past[${i}]`, v);
+        if (next.length !== 1 && (next.length > 0 || n > 0)) check.fail('next', 'one number', next);
+        if (next.length > 0) check.whole('next', next[0], n, LAST_STEP);
+      },
       step: (values, { state, values: memory }) => {
-        if (Number.isNaN(memory.next[0])) memory.next = [this.#start(start)]; // a continued stream after reset
+        if (memory.next.length === 0) memory.next = [this.#start(start)];
         const given =
           typeof values === 'object' && values !== null
             ? Object.fromEntries(Object.entries(values).map(([name, v]) => [name, [v]]))
@@ -393,7 +404,12 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   #scaled(lists: readonly Float64Array[], start: number): Float64Array[] {
     const { difference } = this.model.layers.settings;
     const scaling = this.#fitted();
-    return lists.map((y, v) => scaled(y, difference, scaling[v], start));
+    return lists.map((y, v) => {
+      const z = scaled(y, difference, scaling[v], start);
+      const name = this.model.layers.settings.variables[v];
+      z.forEach((_, t) => check.float(`${name}[${t + difference}], scaled as in training`, z[t]));
+      return z;
+    });
   }
 
   #fitted(): readonly Scaling[] {

@@ -69,6 +69,7 @@ export interface ClassifierReport<C extends string = string> {
 }
 
 type Weights = 'balanced' | Readonly<Record<string, number>>;
+const WEIGHT: Reader<number> = (name, value) => check.float(name, check.number(name, value, 0, Infinity, true));
 const readWeights: Reader<Weights> = (name, value) => {
   if (value === 'balanced') return value;
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return Object.freeze({ ...value });
@@ -293,8 +294,6 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
     }
     check.options('classWeights', given, classes);
     const weight = (name: string) => (check.hasOwn(given, name) ? given[name] : 1);
-    return Float32Array.from(classes, (name) =>
-      check.number(`classWeights.${check.cut(name)}`, weight(name), 0, Infinity, true),
-    );
+    return Float32Array.from(classes, (name) => WEIGHT(`classWeights.${check.cut(name)}`, weight(name)));
   }
 }

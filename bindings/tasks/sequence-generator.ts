@@ -343,7 +343,7 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
       const place = both ? `${name}.values` : name;
       const values = both ? parts.values : (x as ArrayLike<number>);
       if (typeof values !== 'object' || values?.length !== inputSize) check.fail(place, `${inputSize} numbers`, values);
-      for (let i = 0; i < inputSize; i++) encoded[i] = check.number(`${place}[${i}]`, values[i]);
+      for (let i = 0; i < inputSize; i++) encoded[i] = check.float(`${place}[${i}]`, values[i]);
     }
     if (classes.length > 0) {
       const place = both ? `${name}.classes` : name;

@@ -174,7 +174,7 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
       if (typeof list !== 'object' || list === null || (list as ArrayLike<number>).length !== n)
         check.fail(`${name}.target`, n === 1 ? 'a number' : `${n} numbers`, target);
       const values = Float32Array.from(list as ArrayLike<number>, (y, k) =>
-        check.number(n === 1 ? `${name}.target` : `${name}.target[${k}]`, y),
+        check.float(n === 1 ? `${name}.target` : `${name}.target[${k}]`, y),
       );
       return { length: encoded.length, input: encoded, target: values };
     };

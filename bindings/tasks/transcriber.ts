@@ -4,6 +4,7 @@
  * https://doi.org/10.1145/1143844.1143891).
  */
 
+import * as check from '../check.js';
 import type { Builder } from '../nn/builder.js';
 import { ctcBeamSearch, ctcBestPath, ctcLoss } from '../nn/ctc.js';
 import { dropout } from '../nn/dropout.js';
@@ -239,6 +240,10 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
     return this.openStream(saved, {
       cell,
       start: () => ({ state: layers.rnn.state(1), values: { last: [0] } }),
+      check: ({ last }) => {
+        if (last.length !== 1) check.fail('last', 'one label', last);
+        check.whole('last[0]', last[0], 0, layers.vocabulary.size);
+      },
       step: (sequence: Sequence, { state, values }) => {
         const batch = [layers.input.encode('input', sequence)];
         const path = this.model.forward((tape) => argmaxRows(tape, layers.forward(tape, batch, state)));

@@ -30,10 +30,16 @@ export class Vocabulary {
    * @param name what errors call it
    */
   constructor(source: string | readonly string[], name = 'vocabulary') {
+    check.text('name', name);
     if (typeof source === 'string') {
       if (source === '') throw new RangeError(`${name}: the text is empty`);
       this.tokens = [...new Set(source)].sort((a, b) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number));
     } else {
+      if ((source as unknown) instanceof Vocabulary) {
+        throw new TypeError(
+          `${name}: expected a text or a list of tokens, got a Vocabulary; its tokens are such a list: vocabulary.tokens`,
+        );
+      }
       if (!Array.isArray(source)) check.fail(name, 'a text or a list of tokens', source);
       if (source.length === 0) throw new RangeError(`${name}: the list is empty`);
       this.tokens = source.map((token, i) => check.text(`${name}[${i}]`, token));
@@ -102,13 +108,22 @@ export class Vocabulary {
     return ids;
   }
 
+  /**
+   * The text of tokens.
+   *
+   * @param ids whole numbers from 0 to size - 1
+   * @throws RangeError, TypeError for other numbers
+   */
   decode(ids: ArrayLike<number>): string {
-    return Array.from(ids, (id) => this.tokens[id]).join(this.characters ? '' : ' ');
+    const n = check.whole('ids.length', ids?.length, 0);
+    const tokens: string[] = [];
+    for (let i = 0; i < n; i++) tokens.push(this.tokens[check.whole(`ids[${i}]`, ids[i], 0, this.size - 1)]);
+    return tokens.join(this.characters ? '' : ' ');
   }
 }
 
 function iterable(name: string, value: unknown): void {
   if (typeof value === 'string') return;
-  if (typeof (value as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !== 'function')
-    check.fail(name, 'a list or a text', value);
+  const iterator = (value as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator];
+  if (typeof iterator !== 'function' || ArrayBuffer.isView(value)) check.fail(name, 'a list or a text', value);
 }

@@ -13,15 +13,16 @@ import { type Builder, Outline } from '../nn/builder.js';
 import type { Model } from '../nn/model.js';
 import { State } from '../nn/recurrent/state.js';
 import { type Reader, readOptions, required, whole } from '../options.js';
-import { momentsOf, Optimizer, type OptimizerOptions, settings } from './optimizer.js';
+import { momentsOf, Optimizer, type OptimizerOptions, OWN, settings } from './optimizer.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 import { readValidation, type ValidationState } from './validation.js';
 
 /** The format of the files; renames.ts reads the one before. */
 export const FORMAT = 2;
 
-/** The `gatewise` entry of the metadata. What training resumes from is checked when it is read. */
+/** The `gatewise` entry of the metadata, in the words of format 2. What training resumes from is checked when it is read. */
 export interface Description {
+  /** The format that the file is of. */
   readonly format: number;
   readonly task: string;
   readonly seed: number;
@@ -170,6 +171,7 @@ export function open(
   if (!own) return { description: null, metadata, tensors };
   const what = "the file's description (metadata, `gatewise`)";
   let read = parseObject(what, metadata.gatewise);
+  const { format } = read;
   if (read.format === 1) read = fromFormat1(read);
   if (read.format !== FORMAT) {
     throw new FormatError(`the file is of format ${shown(read.format)}; this version reads formats 1 and ${FORMAT}`);
@@ -182,12 +184,12 @@ export function open(
   if (!isRecord(data)) throw new FormatError(`${what}: data is not an object`);
   checkLayers(config, tensors.size);
   const seed = checking(what, () => check.whole('seed', read.seed, 0, Number.MAX_SAFE_INTEGER));
-  if (random === undefined && (optimizer ?? schedule ?? position ?? validation) !== undefined) {
+  if (random === undefined && [optimizer, schedule, position, validation].some((part) => part !== undefined)) {
     throw new FormatError(`${what}: training stands somewhere, but \`random\` is missing`);
   }
   const training = random === undefined ? null : { random, optimizer, schedule, position, validation };
   const options = completed(task, config, new Set(tensors.keys()));
-  return { description: { format: FORMAT, task, seed, config: options, data, training }, metadata, tensors };
+  return { description: { format: format as number, task, seed, config: options, data, training }, metadata, tensors };
 }
 
 /** Each layer has a tensor at least; a number alone must not make millions of them. */
@@ -243,14 +245,25 @@ export function restore<L>(
   const ours = description ? ownTensors(tensors, new Set(parameters.map(({ name }) => name))) : new Map(tensors);
   const values = match(ours, parameters);
   const training = description?.training ?? null;
+  // format 1 left out the options that were not given
+  const complete = (name: string, given: object, keys: readonly string[]) => {
+    const missing = keys.find((key) => !check.hasOwn(given, key));
+    if (missing !== undefined && description?.format === FORMAT) throw new RangeError(`${name}.${missing}: is missing`);
+  };
   const { random, optimizer, schedule, position, validation } = checking("the file's description", () => {
     const given = <T>(value: unknown, read: (value: unknown) => T) => (value === undefined ? null : read(value));
     return {
       random: given(training?.random, (value) => readOptions('random', RANDOM, value, 'random.')),
-      optimizer: given(training?.optimizer, (value) => readOptions('optimizer', OPTIMIZER, value, 'optimizer.')),
+      optimizer: given(training?.optimizer, (value) => {
+        const own = readOptions('optimizer', OPTIMIZER, value, 'optimizer.');
+        complete('optimizer.options', own.options.given, OWN[own.options.settings.optimizer]);
+        return own;
+      }),
       schedule: given(training?.schedule, (value) => {
         const { options, memory } = readOptions('schedule', SCHEDULE, value, 'schedule.');
-        return new Schedule(options as ScheduleOptions, memory as Schedule['memory']);
+        const resumed = new Schedule(options as ScheduleOptions, memory as Schedule['memory']);
+        complete('schedule.options', options as object, Object.keys(resumed.options));
+        return resumed;
       }),
       position: given(training?.position, (value) => readPosition('position', value)),
       validation: given(training?.validation, (value) => readValidation('validation', value)),

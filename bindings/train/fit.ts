@@ -2,10 +2,10 @@
 import * as check from '../check.js';
 import { NonFiniteError } from '../errors.js';
 import type { Model } from '../nn/model.js';
-import { type Options, option, optional, readOptions, real, whole } from '../options.js';
+import { type Options, option, optional, readOptions, real, type Settings, whole } from '../options.js';
 import type { Minimised, Tape } from '../tape.js';
-import { OPTIMIZER, type Optimizer, type OptimizerOptions } from './optimizer.js';
-import { Breather } from './run.js';
+import { OPTIMIZER, Optimizer, type OptimizerOptions } from './optimizer.js';
+import { Breather, Run } from './run.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 
 const OWN = {
@@ -49,10 +49,11 @@ export interface Batch<L> {
 }
 
 /**
- * Makes the steps of a run, and yields the progress after each. The model changes in whole steps only.
+ * The training loop that tasks use. Await it, or iterate it for the progress after each step. The model changes in whole steps only.
  *
  * @param next gives the batch of a step
- * @throws NonFiniteError for a loss or a gradient that is not finite; that step did not change the model
+ * @param running the schedule of an earlier run, to resume with; null: none. Default: a new one of `options.schedule`
+ * @throws TypeError, RangeError for invalid arguments; NonFiniteError for a loss or a gradient that is not finite; that step did not change the model
  *
  * @example
  * ```js
@@ -66,7 +67,18 @@ export interface Batch<L> {
  * console.log(last.step, last.loss < 1e-4); // 500 true
  * ```
  */
-export async function* train<L>(
+export function train<L>(
+  model: Model<L>,
+  optimizer: Optimizer,
+  options: FitOptions,
+  next: () => Batch<L>,
+  running?: Schedule | null,
+): Run<Progress, void> {
+  return new Run(trainSteps(model, optimizer, options, next, running), options?.signal);
+}
+
+/** The steps of `train`: its arguments are checked when it is called. */
+export function trainSteps<L>(
   model: Model<L>,
   optimizer: Optimizer,
   options: FitOptions,
@@ -74,12 +86,23 @@ export async function* train<L>(
   running?: Schedule | null,
 ): AsyncGenerator<Progress, void, void> {
   check.model(model);
-  check.made('optimizer', optimizer, 'step', 'an Optimizer');
+  Optimizer.check(optimizer);
   check.callback('next', next);
   if (optimizer.model !== model) throw new RangeError('optimizer: is of another model than the one that is trained');
-  const { steps, clipNorm, clipValue, signal } = readOptions('train', FIT, options);
-  const schedule = running === undefined && options.schedule ? new Schedule(options.schedule) : running;
-  const { learningRate: base = optimizer.settings.learningRate } = options;
+  const settings = readOptions('train', FIT, options);
+  if (running !== undefined && running !== null) check.made('running', running, 'rate', 'a Schedule or null');
+  const schedule = running === undefined && settings.schedule ? new Schedule(settings.schedule) : running;
+  const { learningRate = optimizer.settings.learningRate } = options;
+  return loop(model, optimizer, { ...settings, learningRate }, next, schedule ?? null);
+}
+
+async function* loop<L>(
+  model: Model<L>,
+  optimizer: Optimizer,
+  { steps, clipNorm, clipValue, signal, learningRate: base }: Settings<typeof FIT>,
+  next: () => Batch<L>,
+  schedule: Schedule | null,
+): AsyncGenerator<Progress, void, void> {
   const breather = new Breather();
   const began = performance.now();
   const first = optimizer.steps;
@@ -87,6 +110,7 @@ export async function* train<L>(
     signal?.throwIfAborted();
     const batch = next();
     if (typeof batch?.loss !== 'function') check.fail('next: what it returns', '{ loss }, a function', batch);
+    if (batch.done !== undefined) check.callback('done', batch.done);
     const loss = model.valueAndGrad(batch.loss);
     const gradientNorm = clip(model, optimizer.steps + 1, loss, clipNorm, clipValue);
     const learningRate = schedule?.rate(base) ?? base;

@@ -44,7 +44,8 @@ export type OptimizerSettings = { readonly [K in keyof OptimizerOptions]-?: NonN
 export type OptimizerName = OptimizerSettings['optimizer'];
 
 const COMMON = ['optimizer', 'learningRate', 'weightDecay', 'l1'] as const;
-const OWN = {
+/** The options that each of them has. */
+export const OWN = {
   sgd: [...COMMON, 'momentum', 'dampening', 'nesterov'],
   rmsprop: [...COMMON, 'alpha', 'epsilon', 'centered', 'momentum'],
   adam: [...COMMON, 'beta1', 'beta2', 'epsilon', 'amsgrad'],
@@ -119,6 +120,13 @@ export class Optimizer {
     this.moments = Object.fromEntries(
       momentsOf(this.settings).map((name) => [name, model.alloc(model.slabBytes, `optimizer's ${name}`)]),
     );
+  }
+
+  /** Throws for anything but an optimizer itself: a copy or a proxy has no private parts. */
+  static check(value: unknown): void {
+    if (!(typeof value === 'object' && value !== null && #largest in value)) {
+      check.fail('optimizer', 'an Optimizer itself, not a copy or a proxy', value);
+    }
   }
 
   /** The settings of this kind of optimizer. */

@@ -82,7 +82,7 @@ const MEMORY = {
   scale: required(real(0, 1)),
   best: required(best),
   bad: required(count),
-  sum: required(real()),
+  sum: required(check.number),
   count: required(count),
 };
 

@@ -15,6 +15,7 @@ import {
   saveWeights,
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
+import { fromFormat1 } from '#dist/bindings/files/renames.js';
 import { Chance } from './chance.js';
 import { type AnyTask, subjects } from './subjects.js';
 import { alien, Neighbour, same } from './verdict.js';
@@ -270,7 +271,10 @@ function contentOf(
     })
     .sort()
     .join('\n');
-  const { build: _, ...about } = description ?? {};
+  // what format 1 called otherwise is written as format 2 calls it
+  const { build: _, ...about }: Json = description?.format === 1 ? fromFormat1(description) : (description ?? {});
+  // nothing learned is left out
+  if (isRecord(about.data) && Object.keys(about.data).length === 0) delete about.data;
   return { tensors, about: description && about };
 }
 

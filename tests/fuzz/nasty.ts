@@ -13,7 +13,26 @@ function detached(): Float32Array {
 
 const traps = { get: angry, has: angry, ownKeys: angry, getPrototypeOf: angry, getOwnPropertyDescriptor: angry };
 
-export const NASTY: Readonly<Record<string, () => unknown>> = {
+/** The same kind of object with other contents: it did not come from the library. */
+function forged(value: unknown, change: (of: unknown) => unknown): unknown {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return change(value);
+  const copy = Object.create(Object.getPrototypeOf(value));
+  for (const key of Object.keys(value)) copy[key] = change((value as Record<string, unknown>)[key]);
+  return copy;
+}
+
+const larger = (value: unknown) => (typeof value === 'number' ? value + 60 : value);
+
+function holed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(holed);
+  return value instanceof Float32Array ? value.map(() => Number.NaN) : value;
+}
+
+/** By what they are called; they are given the valid value. */
+export const NASTY: Readonly<Record<string, (valid?: unknown) => unknown>> = {
+  'a forged copy': (valid) => forged(valid, (part) => part),
+  'a copy with larger numbers': (valid) => forged(valid, larger),
+  'a copy with NaN': (valid) => forged(valid, holed),
   undefined: () => undefined,
   null: () => null,
   true: () => true,
@@ -37,7 +56,8 @@ export const NASTY: Readonly<Record<string, () => unknown>> = {
   'lone surrogate': () => '\ud800',
   __proto__: () => '__proto__',
   'NUL and ZWJ': () => '\0\u200d',
-  'a megabyte': () => 'x'.repeat(2 ** 20),
+  // of a character that no vocabulary has: to train on it would be work, not a hang
+  'a megabyte': () => 'w'.repeat(2 ** 20),
   object: () => ({}),
   'without prototype': () => Object.create(null),
   'object with __proto__': () => JSON.parse('{"__proto__":{"polluted":1}}'),

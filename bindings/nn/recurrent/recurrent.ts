@@ -139,7 +139,7 @@ export class Recurrent implements Stack {
     }
     const size = B * this.outputSize;
     const output = into === undefined ? new Float32Array(size) : into;
-    if (output?.length !== size || !ArrayBuffer.isView(output)) {
+    if (output?.length !== size || !check.isFloats(output)) {
       throw new RangeError(`output: expected a Float32Array of [B=${B}, P=${this.outputSize}] = ${size} numbers`);
     }
     return this.#builder.forward((tape) => {
@@ -157,7 +157,7 @@ export class Recurrent implements Stack {
     if (!isState(state)) for (const rows of [...state.h, ...state.c]) checkRows(tape, 'state', rows);
     const batch = isState(state) ? state.batch : (state.h[0]?.B ?? B);
     if (batch !== B) throw new RangeError(`state: is of ${batch} sequences, the batch has ${B}`);
-    const features = (s: Float32Array | Rows) => (ArrayBuffer.isView(s) ? s.length / B : s.F);
+    const features = (s: Float32Array | Rows) => (check.isFloats(s) ? s.length / B : (s?.F ?? 0));
     for (const kind of ['h', 'c'] as const) {
       // checked at each step of a stream: no lists are made unless something is wrong
       const list = state[kind];
@@ -166,7 +166,10 @@ export class Recurrent implements Stack {
       const { directions } = this;
       let same = list.length === directions.length;
       for (let i = 0; same && i < list.length; i++) same = features(list[i]) === size(directions[i]);
-      if (same) continue;
+      if (same) {
+        if (isState(state)) state[kind].forEach(checkFinite, kind);
+        continue;
+      }
       const have = Array.from<Float32Array | Rows, number>(list, features);
       throw new RangeError(
         `state: expected ${kind} of [${directions.map(size)}] features, layer by layer, got [${have}]`,
@@ -301,7 +304,7 @@ export function inspect(
   state?: State,
 ): Trace[] {
   check.model(model);
-  check.made('recurrent', recurrent, 'run', 'a Recurrent');
+  check.made('recurrent', recurrent, 'run', 'a Recurrent', 'options');
   if (typeof shape !== 'object' || shape === null) check.fail('shape', 'an object { T, B }', shape);
   if (state !== undefined) checkLists(state);
   const { T, B, lengths } = shape;
@@ -346,6 +349,12 @@ function gatesOf(tape: Tape, direction: Direction, { z, T, B }: Call): Record<st
     }
   }
   return out;
+}
+
+/** That the numbers of a state are finite. @param this the name of the list, `h` or `c` */
+function checkFinite(this: string, values: Float32Array, l: number): void {
+  for (let i = 0; i < values.length; i++)
+    if (!Number.isFinite(values[i])) check.fail(`state.${this}[${l}][${i}]`, 'a finite number', values[i]);
 }
 
 /** That a state has lists of h and c. */

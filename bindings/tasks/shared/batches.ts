@@ -250,7 +250,7 @@ export function encodeAll<T, E>(
   encode: (place: string, item: T) => E,
 ): E[] {
   if (!Array.isArray(list)) check.fail(name, `a list of ${kind}`, list);
-  return list.map((item, i) => encode(`${name}[${i}]`, item));
+  return Array.from(list, (item, i) => encode(`${name}[${i}]`, item));
 }
 
 /** The same for examples: at least one, each an object. */

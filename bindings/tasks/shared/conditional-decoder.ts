@@ -202,7 +202,7 @@ export class ConditionalDecoder {
     });
     const x = input(tape, before, { T, B, F, lengths });
     const y = this.#decode(tape, memory, x, memory.state, lengths);
-    const frames = { ...this.head.forward(tape, y), lengths: lengthsOf(tape, steps, T, B) };
+    const frames = tape.own({ ...this.head.forward(tape, y), lengths: lengthsOf(tape, steps, T, B) });
     const logits = over.forward(tape, y);
     const loss = kind === 'bits' ? bceWithLogitsLoss(tape, frames, after) : mseLoss(tape, frames, after);
     const n = steps.reduce((sum, length) => sum + length, 0);

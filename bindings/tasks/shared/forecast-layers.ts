@@ -8,7 +8,18 @@ import { Recurrent } from '../../nn/recurrent/recurrent.js';
 import type { State, StateRows } from '../../nn/recurrent/state.js';
 import { add, concat, select, slice } from '../../nn/rows.js';
 import type { Options, Settings as SettingsOf } from '../../options.js';
-import { listOf, names, oneOf, option, optional, rate, readOptions, real, required, whole } from '../../options.js';
+import {
+  listOf,
+  names,
+  oneOf,
+  option,
+  optional,
+  type Reader,
+  rate,
+  readOptions,
+  required,
+  whole,
+} from '../../options.js';
 import type { Loss, Rows, Tape } from '../../tape.js';
 import { ONLY } from './series.js';
 import { type OneWayOptions, oneWaySchema, stackOf } from './stack.js';
@@ -194,6 +205,11 @@ function checkScaling(scaling: unknown, variables: number): void {
   if (scaling === undefined) return;
   if (!Array.isArray(scaling) || scaling.length !== variables)
     check.fail('scaling', `the scaling of ${variables} variables`, scaling);
-  const schema = { level: required(real()), slope: required(real()), scale: required(real(0, Infinity, true)) };
+  const scale: Reader<number> = (name, value) => check.number(name, value, 0, Infinity, true);
+  const schema = {
+    level: required<number>(check.number),
+    slope: required<number>(check.number),
+    scale: required(scale),
+  };
   scaling.forEach((own: unknown, v) => readOptions(`scaling[${v}]`, schema, own));
 }

@@ -150,6 +150,7 @@ export class SequenceInput {
   #vectors(name: string, sequence: Sequence): Encoded {
     const F = this.size;
     if (check.isFloats(sequence)) {
+      if (sequence.length === 0) throw new RangeError(`${name}: is empty`);
       if (sequence.length % F)
         throw new RangeError(`${name}: expected vectors of ${F} numbers, got ${sequence.length} numbers`);
       return finite(name, { length: sequence.length / F, ids: [], values: Float32Array.from(sequence) });

@@ -1,6 +1,5 @@
 /** Creating and loading: the kind of a task (its options and layers), and the model that is made of it. */
 import * as check from '../../check.js';
-import { Runtime as Running } from '../../core/runtime.js';
 import { Runtime } from '../../core/train.js';
 import { FormatError } from '../../errors.js';
 import { checking } from '../../files/json.js';
@@ -14,9 +13,10 @@ import { readPosition } from './batches.js';
 
 const LOAD = {
   /** A runtime to share; by default the model starts one of its own. */
-  runtime: optional((name: string, value: unknown) =>
-    value instanceof Running ? (value as Runtime) : check.fail(name, 'a Runtime', value),
-  ),
+  runtime: optional((name: string, value: unknown) => {
+    check.made(name, value, 'alloc', 'a Runtime', 'disposed');
+    return value as Runtime;
+  }),
   /**
    * `'simd'`, the default, gives the same bits on every engine and processor. `'relaxed'` uses fused multiply-add where the processor
    * has it: faster, equal within rounding only.
@@ -86,6 +86,8 @@ interface Plan<L, C> {
   readonly build: (b: Builder) => L;
   readonly from: Settings<typeof LOAD>;
   readonly file: checkpoint.Checkpoint | null;
+  /** Runs what fails where the options are invalid: they may be those of the file. */
+  readonly reading: <T>(work: () => T) => T;
   readonly resumption: checkpoint.Resumption<L>;
 }
 
@@ -96,7 +98,16 @@ function planNew<L, S extends Schema>({ task, schema, layers }: Kind<L, S>, opti
   const settings = readOptions('create', schema, options, '', known);
   const { seed, ...from } = readOptions('create', TASK, options, '', known);
   const config = givenOptions(schema, settings, options as Options<S>);
-  return { task, config, seed, build: layers(settings), from, file: null, resumption: IN_EXAMPLES };
+  return {
+    task,
+    config,
+    seed,
+    build: layers(settings),
+    from,
+    file: null,
+    reading: (work) => work(),
+    resumption: IN_EXAMPLES,
+  };
 }
 
 function planFile<L, S extends Schema>(
@@ -115,7 +126,9 @@ function planFile<L, S extends Schema>(
     );
   }
   const { config: given, seed } = file.description ?? { config: { ...infer?.(file), ...config }, seed: 0 };
-  try {
+  const what = file.description ? "the file's description" : 'the file has no description';
+  const reading = <T>(work: () => T) => (config ? work() : checking(what, work));
+  return reading(() => {
     const settings = readOptions('config', schema, given);
     const { data = {} } = file.description ?? {};
     if (checkData) checkData(data, settings);
@@ -127,23 +140,20 @@ function planFile<L, S extends Schema>(
       build: layers(settings),
       from,
       file,
+      reading,
       resumption,
     };
-  } catch (error) {
-    if (!file.description) throw error;
-    throw new FormatError(`the file's description: ${(error as Error).message}`);
-  }
+  });
 }
 
 function made<L, C>(
-  { task, config, seed, build, file, resumption }: Plan<L, C>,
+  { task, config, seed, build, file, reading, resumption }: Plan<L, C>,
   runtime: Runtime,
   owned: boolean,
 ): Made<L, C> {
   let model: Model<L> | undefined;
   try {
-    if (file?.description) checking("the file's description", () => checkpoint.checkShapes(runtime, build, file));
-    else if (file) checkpoint.checkShapes(runtime, build, file);
+    if (file) reading(() => checkpoint.checkShapes(runtime, build, file));
     model = new Model(runtime, seed, build, !file);
     const standing = file ? checkpoint.restore(model, file, resumption) : { ...checkpoint.FRESH };
     return { task, config, model, owned, data: file?.description?.data ?? {}, ...standing };

@@ -69,7 +69,7 @@ export function spansOf(tags: readonly string[]): Span[] {
   if (!Array.isArray(tags)) check.fail('tags', 'a list of tags', tags);
   const spans: { from: number; to: number; label: string }[] = [];
   tags.forEach((tag, t) => {
-    if (!/^[BI]-/.test(tag)) return;
+    if (!/^[BI]-/.test(check.text(`tags[${t}]`, tag))) return;
     const label = tag.slice(2);
     const last = spans[spans.length - 1];
     if (tag[0] === 'I' && last?.to === t && last.label === label) last.to++;
@@ -83,6 +83,9 @@ export function spanMetrics(
   predicted: readonly (readonly string[])[],
   actual: readonly (readonly string[])[],
 ): ClassMetrics {
+  for (const [name, list] of Object.entries({ predicted, actual }))
+    if (!Array.isArray(list)) check.fail(name, 'a list of lists of tags', list);
+  if (predicted.length !== actual.length) check.fail('predicted', `${actual.length} lists of tags`, predicted.length);
   let right = 0;
   let claimed = 0;
   let support = 0;
@@ -100,7 +103,7 @@ export function spanMetrics(
 /** The smallest number of substitutions, deletions and insertions that turn one sequence into the other (Levenshtein 1966). */
 export function editDistance(a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
   for (const [name, value] of Object.entries({ a, b })) {
-    if (typeof value?.length !== 'number') check.fail(name, 'a list', value);
+    check.whole(`${name}.length`, value?.length, 0);
   }
   let row = Int32Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -21,7 +21,8 @@ export function seriesOf(name: string, series: Series, variables: readonly strin
     const place = bare ? name : `${name}.${variable}`;
     const list = bare ? (series as ArrayLike<number>) : (series as Record<string, ArrayLike<number>>)[variable];
     if (!Array.isArray(list) && !ArrayBuffer.isView(list)) check.fail(place, 'a list of numbers', list);
-    return Float64Array.from(list as ArrayLike<number>, (v, t) => check.number(`${place}[${t}]`, v));
+    const values = list as ArrayLike<number>;
+    return Float64Array.from({ length: values.length }, (_, t) => check.float(`${place}[${t}]`, values[t]));
   });
   const odd = lists.findIndex(({ length }) => length !== lists[0].length);
   if (odd > 0) {

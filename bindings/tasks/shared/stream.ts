@@ -1,10 +1,11 @@
 /** A sequence that is read step by step: one object with all that it depends on. */
-import { hasOwn } from '../../check.js';
+import * as check from '../../check.js';
 import { FormatError } from '../../errors.js';
-import { parseObject, shown } from '../../files/json.js';
+import { checking, parseObject, shown } from '../../files/json.js';
 import { readSafetensors, writeSafetensors } from '../../files/safetensors.js';
 import { stateOf, stateTensors } from '../../files/state.js';
 import type { State } from '../../nn/recurrent/state.js';
+import { listOf, object, readOptions, required } from '../../options.js';
 import { FORMAT } from '../../train/checkpoint.js';
 
 /** What a stream depends on: the state of the recurrent layers, and lists of numbers that a task adds. */
@@ -21,6 +22,8 @@ export interface Source<Input, Output> {
   alive(): void;
   /** The memory of a stream that has read nothing. */
   start(): Memory;
+  /** Checks the values of a file. */
+  check?(values: Memory['values']): void;
   /** Checks the input, then moves the memory. */
   step(input: Input, memory: Memory): Output;
 }
@@ -73,6 +76,9 @@ export class Stream<Input, Output> {
   }
 }
 
+const ABOUT = { format: required(check.whole), stream: required(check.text), cell: required(check.text) };
+const NUMBERS = required(listOf<number>(check.number, 'a list of numbers'));
+
 /**
  * The memory of a stream from what it saved.
  *
@@ -81,7 +87,8 @@ export class Stream<Input, Output> {
 export function loadMemory(source: Source<never, unknown>, bytes: Uint8Array | ArrayBuffer): Memory {
   const { tensors, metadata } = readSafetensors(bytes);
   const { task, cell } = source;
-  const about = parseObject('the description of a stream', metadata.gatewise ?? '');
+  const what = 'the description of a stream';
+  const about = parseObject(what, metadata.gatewise ?? '');
   if (about.stream !== task || about.cell !== cell || about.format !== FORMAT) {
     throw new FormatError(
       `the file is not the state of a stream of this model: expected task '${task}', cell '${cell}' and format ${FORMAT}, got ${shown(about.stream)}, ${shown(about.cell)} and ${shown(about.format)}`,
@@ -97,14 +104,11 @@ export function loadMemory(source: Source<never, unknown>, bytes: Uint8Array | A
       );
     }
   }
-  const values = typeof about.values === 'object' && about.values !== null ? Object.entries(about.values) : [];
-  const valid = values.every(
-    ([name, list]) => hasOwn(fresh.values, name) && Array.isArray(list) && list.every(Number.isFinite),
-  );
-  if (!valid || values.length !== Object.keys(fresh.values).length) {
-    throw new FormatError(
-      `the state's values are not lists of finite numbers named ${Object.keys(fresh.values).join(', ')}`,
-    );
-  }
-  return { state, values: Object.fromEntries(values) };
+  const schema = Object.fromEntries(Object.keys(fresh.values).map((name) => [name, NUMBERS]));
+  return checking(what, () => {
+    const { values } = readOptions(what, { ...ABOUT, values: required(object(schema)) }, about);
+    const memory: Memory = { state, values: { ...values } };
+    source.check?.(memory.values);
+    return memory;
+  });
 }

@@ -4,11 +4,11 @@
  */
 import * as check from '../../check.js';
 import type { Runtime } from '../../core/train.js';
-import type { Model } from '../../nn/model.js';
+import { Model } from '../../nn/model.js';
 import { type Options, option, pick, readOptions, type Settings } from '../../options.js';
 import type { Loss, Tape } from '../../tape.js';
 import * as checkpoint from '../../train/checkpoint.js';
-import { type Batch, type FIT, train } from '../../train/fit.js';
+import { type Batch, type FIT, trainSteps } from '../../train/fit.js';
 import { type FitHistory, Recorder } from '../../train/history.js';
 import { OPTIMIZER, Optimizer, type OptimizerOptions, settings as optimizerSettings } from '../../train/optimizer.js';
 import { Run } from '../../train/run.js';
@@ -92,7 +92,14 @@ export abstract class Task<L, C extends object> {
   #asked: { batch?: () => Batch<L> } | null = null;
   #disposed = false;
 
-  protected constructor({ task, config, model, owned, data, ...standing }: Made<L, C>) {
+  /** For `create` and `load` of the tasks. */
+  protected constructor(made: Made<L, C>) {
+    if (!(made?.model instanceof Model)) {
+      throw new TypeError(
+        `new ${new.target.name}: cannot be called; await ${new.target.name}.create(options) makes a model`,
+      );
+    }
+    const { task, config, model, owned, data, ...standing } = made;
     this.#task = task;
     this.config = config;
     this.#model = model;
@@ -248,7 +255,7 @@ export abstract class Task<L, C extends object> {
       return next();
     };
     const all = { ...wanted, steps, clipNorm, clipValue, signal };
-    const made = train(this.model, optimizer, all, step, standing.schedule);
+    const made = trainSteps(this.model, optimizer, all, step, standing.schedule);
     const run = validator ? validator.watch(made, optimizer.steps, epoch) : made;
     for await (const progress of saving ? checkpointed(run, saving, () => this.save()) : run) {
       recorder.step(progress, epoch());
