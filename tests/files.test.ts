@@ -351,7 +351,16 @@ test('what training resumes from is checked: whatever is wrong is a FormatError'
   refused(set('position.next', 0), /not expected state\.h\.0/);
   refused(set('position.batchSize', 3), /state\.h\.0 is \[2, 5\] and not \[3, 5\]/);
   refused(set('position.stride', 9), /position\.stride/);
-  refused(set('optimizer.options', { optimizer: 'sgd', momentum: 0.5 }), /missing optimizer\.momentum_buffer/);
+  const sgd = {
+    optimizer: 'sgd',
+    learningRate: 1,
+    weightDecay: 0,
+    l1: 0,
+    momentum: 0.5,
+    dampening: 0,
+    nesterov: false,
+  };
+  refused(set('optimizer.options', sgd), /missing optimizer\.momentum_buffer/);
   refused(set('config.hiddenSize', '5'), /hiddenSize/);
   is(runtime.memory().bytesInUse, 0);
 });

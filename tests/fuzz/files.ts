@@ -15,7 +15,7 @@ import {
   saveWeights,
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
-import { fromFormat1 } from '#dist/bindings/files/renames.js';
+import { completed, fromFormat1 } from '#dist/bindings/files/renames.js';
 import { Chance } from './chance.js';
 import { type AnyTask, subjects } from './subjects.js';
 import { alien, Neighbour, same } from './verdict.js';
@@ -273,6 +273,7 @@ function contentOf(
     .join('\n');
   // what format 1 called otherwise is written as format 2 calls it
   const { build: _, ...about }: Json = description?.format === 1 ? fromFormat1(description) : (description ?? {});
+  if (isRecord(about.config)) about.config = completed(about.task, about.config, new Set(Object.keys(header)));
   // nothing learned is left out
   if (isRecord(about.data) && Object.keys(about.data).length === 0) delete about.data;
   return { tensors, about: description && about };
