@@ -108,10 +108,10 @@ export function ownFunction(tape: Tape, inputs: readonly Rows[], own: OwnFunctio
   const made = own.forward(values);
   checkNumbers('what forward returns', made, { T, B, lengths }, F);
   const wanted = inputs.some((x) => x.grad !== 0);
-  const y = { ...enterRows(tape, made, { T, B, lengths }, F, wanted), made: tape.recorded };
+  const y = tape.own({ ...enterRows(tape, made, { T, B, lengths }, F, wanted), made: tape.recorded });
   if (y.grad) {
     tape.record(() => {
-      const gradients = own.backward(copyOf(tape, { ...y, at: y.grad }), values, copyOf(tape, y));
+      const gradients = own.backward(copyOf(tape, tape.own({ ...y, at: y.grad })), values, copyOf(tape, y));
       addGradients(tape, 'what backward returns', inputs, gradients);
     });
   }

@@ -293,7 +293,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       start: () => ({ state: layers.rnn.state(1), values: { next: first, past: [] } }),
       check: ({ next, past }) => {
         const n = past.length / variables.length;
-        check.whole('length of past', n, 0, difference);
+        check.whole('length of past', n, 0, most);
         for (const [i, v] of past.entries()) check.float(`past[${i}]`, v);
         if (next.length !== 1 && (next.length > 0 || n > 0)) check.fail('next', 'one number', next);
         if (next.length > 0) check.whole('next', next[0], n, LAST_STEP);
