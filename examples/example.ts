@@ -15,6 +15,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'answer-questions': () => import('./answer-questions.js'),
   'write-like': () => import('./write-like.js'),
   compose: () => import('./compose.js'),
+  'forecast-benchmark': () => import('./forecast-benchmark.js'),
   'forecast-co2': () => import('./forecast-co2.js'),
   'forecast-weather': () => import('./forecast-weather.js'),
   'caption-shapes': () => import('./caption-shapes.js'),

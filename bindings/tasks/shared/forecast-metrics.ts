@@ -134,23 +134,63 @@ export class ForecastTally {
   /** `season` and `order` are those of the last baselines. */
   get compared(): ComparedMetrics {
     const { season = 0, order = 0 } = this.#baselines ?? {};
-    const own = this.metrics;
-    const of = (name: BaselineName): BaselineMetrics => {
-      const horizon = this.#simple[name].over(this.#n);
-      // an error of 0 on both sides is no better and no worse
-      const skill = horizon.mae.map((e, k) => (own.horizon.mae[k] === e ? 0 : 1 - own.horizon.mae[k] / e));
-      return { mae: mean(horizon.mae), horizon, skill };
-    };
-    const baselines = {
-      naive: of('naive'),
-      drift: of('drift'),
-      seasonalNaive: { ...of('seasonalNaive'), season },
-      ar: { ...of('ar'), order },
-    };
-    const names = Object.keys(baselines) as BaselineName[];
-    const better = names.filter((name) => baselines[name].mae < own.mae);
-    return { ...own, baselines, better: better.sort((a, b) => baselines[a].mae - baselines[b].mae) };
+    return compare(this.metrics, (name) => this.#simple[name].over(this.#n), season, order);
   }
+}
+
+function compare(
+  own: ForecastMetrics,
+  errors: (name: BaselineName) => ForecastErrors,
+  season: number,
+  order: number,
+): ComparedMetrics {
+  const of = (name: BaselineName): BaselineMetrics => {
+    const horizon = errors(name);
+    // an error of 0 on both sides is no better and no worse
+    const skill = horizon.mae.map((e, k) => (own.horizon.mae[k] === e ? 0 : 1 - own.horizon.mae[k] / e));
+    return { mae: mean(horizon.mae), horizon, skill };
+  };
+  const baselines = {
+    naive: of('naive'),
+    drift: of('drift'),
+    seasonalNaive: { ...of('seasonalNaive'), season },
+    ar: { ...of('ar'), order },
+  };
+  const names = Object.keys(baselines) as BaselineName[];
+  const better = names.filter((name) => baselines[name].mae < own.mae);
+  return { ...own, baselines, better: better.sort((a, b) => baselines[a].mae - baselines[b].mae) };
+}
+
+/** The metrics of all forecasts together; `season` and `order` are those of the last part. */
+export function pooled(parts: readonly { forecasts: number; metrics: ComparedMetrics }[]): ComparedMetrics {
+  const all = parts.reduce((sum, { forecasts }) => sum + forecasts, 0);
+  const last = parts[parts.length - 1].metrics;
+  /** The mean over the forecasts of each part, of squares for what is the root of one. */
+  const over = (of: (metrics: ComparedMetrics) => Float64Array, root = false) =>
+    of(last).map((_, i) => {
+      const sum = parts.reduce((total, { forecasts, metrics }) => {
+        const v = of(metrics)[i];
+        return total + forecasts * (root ? v * v : v);
+      }, 0);
+      return root ? Math.sqrt(sum / all) : sum / all;
+    });
+  const errors = (of: (metrics: ComparedMetrics) => ForecastErrors) => ({
+    mae: over((metrics) => of(metrics).mae),
+    rmse: over((metrics) => of(metrics).rmse, true),
+  });
+  const horizon = errors((metrics) => metrics.horizon);
+  const none = new Float64Array();
+  const own: ForecastMetrics = {
+    mae: mean(horizon.mae),
+    horizon: {
+      ...horizon,
+      ...(last.horizon.pinball ? { pinball: over((metrics) => metrics.horizon.pinball ?? none) } : {}),
+    },
+    ...(last.coverage ? { coverage: over((metrics) => metrics.coverage ?? none) } : {}),
+  };
+  const { season } = last.baselines.seasonalNaive;
+  const simple = (name: BaselineName) => errors((metrics) => metrics.baselines[name].horizon);
+  return compare(own, simple, season, last.baselines.ar.order);
 }
 
 /** What a user is told where a simple forecast is better. */
