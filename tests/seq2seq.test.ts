@@ -397,7 +397,7 @@ test('bad examples and options are refused before a step, and change nothing', a
       [() => fit([{ source: 'a' }]), /examples\[0\].target: expected a text or a list of tokens, got undefined/],
       [() => fit([good], { epochs: 0 }), /epochs: .*got 0/],
       [() => fit([good], { batchSize: -1 }), /batchSize: .*got -1/],
-      [() => fit([good], { steps: 5 }), /fit: unknown option 'steps'; did you mean 'epochs'/],
+      [() => fit([good], { passes: 5 }), /fit: unknown option 'passes'; did you mean 'epochs'/],
       [() => fit([good], { teacherForcing: 1.5 }), /teacherForcing: .*got 1.5/],
       [() => fit([good], { teacherForcing: null }), /teacherForcing: expected an object of options, got null/],
       [() => fit([good], { teacherForcing: { from: 1, to: 2, steps: 5 } }), /teacherForcing.to: .*got 2/],

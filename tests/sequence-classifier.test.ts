@@ -470,7 +470,7 @@ test('bad examples and options are refused before a step, and change nothing', a
       [() => fit([good], { batch_size: 1 }), /fit: unknown option 'batch_size'; did you mean 'batchSize'/],
       [() => fit([good], { epochs: 1.5 }), /epochs: .*got 1.5/],
       [() => fit([good], { batchSize: 0 }), /batchSize: .*got 0/],
-      [() => fit([good], { steps: 10 }), /unknown option 'steps'; did you mean 'epochs'/],
+      [() => fit([good], { passes: 10 }), /unknown option 'passes'; did you mean 'epochs'/],
       [() => fit([good], { learningRate: -1 }), /learningRate: .*got -1/],
       [() => fit([good], { classweights: 'balanced' }), /unknown option 'classweights'; did you mean 'classWeights'/],
       [() => fit([good], 5 as never), /fit: expected an object of options, got 5/],

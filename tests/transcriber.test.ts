@@ -243,7 +243,7 @@ test('bad options and examples are refused before a step, and change nothing', a
         fit({ input: 'abc', target: 'xxy' }),
         /examples\[1\]\.target: 3 tokens, of which 1 repeat the one before, need 4 steps; the input has 3/,
       ],
-      [() => task.fit(examplesOf(TEXTS), { steps: 3 } as object), /fit: unknown option 'steps'.*epochs/],
+      [() => task.fit(examplesOf(TEXTS), { passes: 3 } as object), /fit: unknown option 'passes'.*epochs/],
       [() => task.predict(['abc'], { beamWidth: -1 }), /beamWidth: expected a positive whole number/],
       [() => task.predict(['abc'], { maxLength: 3 } as object), /maxLength/],
       [() => task.predict('abc' as never), /inputs: expected a list of sequences/],

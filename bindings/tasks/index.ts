@@ -36,6 +36,7 @@ export type {
   Written,
 } from './shared/decoding.js';
 export type { AttentionScore, Sources } from './shared/encoder-decoder.js';
+export type { Examples } from './shared/flow.js';
 export type { BaselineName } from './shared/forecast-baselines.js';
 export type { ForecasterConfig } from './shared/forecast-layers.js';
 export type {

@@ -17,6 +17,7 @@ import type { EvaluateWritingOptions, GenerateSequenceOptions, WriteOptions, Wri
 import { beamWriting, EVALUATE, matches, readGenerating, readWriting, writing } from './shared/decoding.js';
 import type { AttentionScore, Item, Source, Sources } from './shared/encoder-decoder.js';
 import { ENCODER_DECODER, EncoderDecoder, forced, isOne, scheduled } from './shared/encoder-decoder.js';
+import type { Examples } from './shared/flow.js';
 import { type Encoded, INPUT, type InputOptions, inputOf, inputWidth, type Sequence } from './shared/inputs.js';
 import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
@@ -60,6 +61,8 @@ export interface Seq2SeqExample<S extends Sources = Sources> {
   /** A sequence, or one for each encoder by their names. */
   readonly source: BySource<S, Sequence>;
   readonly target: string | readonly string[];
+  /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
+  readonly weight?: number | undefined;
 }
 
 const readForcing: Reader<number | Options<typeof FORCING>> = (name, value) =>
@@ -195,12 +198,13 @@ export class Seq2Seq<
   }
 
   /**
-   * Trains on examples, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
+   * Trains on examples, shuffled in each epoch: a list, an iterable or async iterable that is read once, or a function that returns one
+   * for each epoch. Called again it resumes, also after `save` and `load`.
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: readonly Seq2SeqExample<S>[],
+    examples: Examples<Seq2SeqExample<S>>,
     options: Seq2SeqFitOptions<S> = {},
   ): Run<EpochProgress<Seq2SeqReport>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
@@ -213,6 +217,7 @@ export class Seq2Seq<
     }
     return this.learn(examples, options, settings, {
       ...this.#examples,
+      size: ({ target }) => target.length + 1,
       loss: () => (tape, layers, batch) => {
         const memory = layers.encode(tape, batch);
         const right = shareOf(teacherForcing, this.training?.steps ?? 0);

@@ -14,6 +14,7 @@ import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
+import type { Examples } from './shared/flow.js';
 import type { Encoded, Sequence } from './shared/inputs.js';
 import { type ClassMetrics, Tally } from './shared/metrics.js';
 import { POOLED, type PooledLayers, type PooledOptions, pooledLayers } from './shared/pooled.js';
@@ -50,6 +51,8 @@ export interface ClassifierExample<M extends boolean = boolean> {
   readonly input: Sequence;
   /** A class; with `multiLabel` a list of classes. */
   readonly label: M extends true ? readonly string[] : string;
+  /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
+  readonly weight?: number | undefined;
 }
 
 /** The most probable class; with `multiLabel` those of at least 1/2. `probabilities` [classes] are in the order of `classes`. */
@@ -158,19 +161,22 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
   }
 
   /**
-   * Trains on examples, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
+   * Trains on examples, shuffled in each epoch: a list, an iterable or async iterable that is read once, or a function that returns one
+   * for each epoch. Called again it resumes, also after `save` and `load`.
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: readonly ClassifierExample<M>[],
+    examples: Examples<ClassifierExample<M>>,
     options: ClassifierFitOptions<C, M> = {},
   ): Run<EpochProgress<ClassifierReport<C>>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
+    let weights: Float32Array | undefined;
     return this.learn(examples, options, settings, {
       ...this.#examples,
+      size: ({ label }) => weights?.[label[0]] ?? 1,
       loss: (items) => {
-        const weights = this.#weights(settings.classWeights, items);
+        weights = this.#weights(settings.classWeights, items);
         return (tape, layers, batch) => this.#loss(tape, layers.forwardAll(tape, batch), batch, weights);
       },
       measure: (items, how) => this.#measure(items, readOptions('evaluate', BATCHES, how)),
@@ -288,6 +294,7 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
     if (given === undefined) return undefined;
     if (multiLabel) throw new RangeError('classWeights and multiLabel cannot be combined');
     if (given === 'balanced') {
+      if (!items.length) throw new TypeError("classWeights: 'balanced' needs a list of examples");
       const counts = new Float32Array(classes.length);
       for (const { label } of items) counts[label[0]]++;
       return counts.map((n) => (n ? items.length / classes.length / n : 0));

@@ -22,6 +22,7 @@ import type {
   Written,
 } from './shared/decoding.js';
 import { beamWriting, EVALUATE, matches, readGenerating, readWriting, writing } from './shared/decoding.js';
+import type { Examples } from './shared/flow.js';
 import type { Vectors } from './shared/inputs.js';
 import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
@@ -61,6 +62,8 @@ export interface GeneratorExample<T extends GeneratorTarget = GeneratorTarget> {
   readonly input: GeneratorInput;
   /** A text or a list of tokens; or vectors or frames [T,F], one after the other or as a list. */
   readonly target: Of<T, string | readonly string[], Vectors, Vectors>;
+  /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
+  readonly weight?: number | undefined;
 }
 
 export interface GeneratedVectors {
@@ -197,18 +200,20 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
   }
 
   /**
-   * Trains on examples, shuffled in each epoch; what is read at each step is right (teacher forcing). Called again it resumes, also
+   * Trains on examples, shuffled in each epoch: a list, an iterable or async iterable that is read once, or a function that returns one
+   * for each epoch; what is read at each step is right (teacher forcing). Called again it resumes, also
    * after `save` and `load`. The loss of vectors and bits is the sum of `loss` and `endLoss` of `evaluate`.
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: readonly GeneratorExample<T>[],
+    examples: Examples<GeneratorExample<T>>,
     options: EpochOptions<GeneratorExample<T>> = {},
   ): Run<EpochProgress<GeneratorReport<T>>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
     return this.learn(examples, options, settings, {
       ...this.#examples,
+      size: ({ length }) => (this.model.layers.written.kind === 'tokens' ? length : length - 1),
       loss: () => (tape, layers, batch) => layers.losses(tape, layers.encode(tape, inputsOf(batch)), targetsOf(batch)),
       measure: (items, how) => this.#measure(items, readOptions('evaluate', EVALUATE, how)),
     });

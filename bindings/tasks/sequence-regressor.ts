@@ -8,6 +8,7 @@ import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
+import type { Examples } from './shared/flow.js';
 import type { Encoded, Sequence } from './shared/inputs.js';
 import { POOLED, type PooledLayers, type PooledOptions, pooledLayers } from './shared/pooled.js';
 import type { Stream } from './shared/stream.js';
@@ -29,6 +30,8 @@ export interface RegressorExample {
   readonly input: Sequence;
   /** `outputSize` numbers; a single one need not be in a list. */
   readonly target: number | ArrayLike<number>;
+  /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
+  readonly weight?: number | undefined;
 }
 
 export interface NumberPrediction {
@@ -102,12 +105,13 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
   }
 
   /**
-   * Trains on examples, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
+   * Trains on examples, shuffled in each epoch: a list, an iterable or async iterable that is read once, or a function that returns one
+   * for each epoch. Called again it resumes, also after `save` and `load`.
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: readonly RegressorExample[],
+    examples: Examples<RegressorExample>,
     options: EpochOptions<RegressorExample> = {},
   ): Run<EpochProgress<RegressorReport>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);

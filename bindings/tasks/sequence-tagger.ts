@@ -19,6 +19,7 @@ import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
+import type { Examples } from './shared/flow.js';
 import type { Encoded, InputConfig, InputOptions, Sequence } from './shared/inputs.js';
 import { INPUT, inputOf, inputWidth, SequenceInput } from './shared/inputs.js';
 import { type ClassMetrics, spanMetrics, Tally } from './shared/metrics.js';
@@ -73,6 +74,8 @@ export interface TaggerExample<C extends Classes = Classes> {
   readonly input: Sequence;
   /** A label for each step; with several sets of classes, by the names of the sets. */
   readonly labels: BySet<C, readonly string[]>;
+  /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
+  readonly weight?: number | undefined;
 }
 
 /** The labels, and their probabilities, step by step. A CRF decides about the whole and has no probabilities of steps. */
@@ -251,17 +254,19 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
   }
 
   /**
-   * Trains on examples, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
+   * Trains on examples, shuffled in each epoch: a list, an iterable or async iterable that is read once, or a function that returns one
+   * for each epoch. Called again it resumes, also after `save` and `load`.
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: readonly TaggerExample<C>[],
+    examples: Examples<TaggerExample<C>>,
     options: EpochOptions<TaggerExample<C>> = {},
   ): Run<EpochProgress<TaggerReport<C>>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
     return this.learn(examples, options, settings, {
       ...this.#examples,
+      size: ({ length }) => length,
       loss: () => (tape, layers, batch) => {
         const logits = layers.forward(tape, inputsOf(batch));
         return layers.losses(tape, logits, batch).map((loss) => ({ loss, weight: 1 }));

@@ -19,6 +19,7 @@ import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
+import type { Examples } from './shared/flow.js';
 import type { Encoded, InputOptions, Sequence } from './shared/inputs.js';
 import { INPUT, inputOf, inputWidth, SequenceInput } from './shared/inputs.js';
 import { editDistance } from './shared/metrics.js';
@@ -42,6 +43,8 @@ export interface TranscriberExample {
   readonly input: Sequence;
   /** At most as long as the input; each token that repeats the one before needs one step more. */
   readonly target: string | readonly string[];
+  /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
+  readonly weight?: number | undefined;
 }
 
 const BEAM = {
@@ -170,12 +173,13 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
   }
 
   /**
-   * Trains on examples, shuffled in each epoch. Called again it resumes, also after `save` and `load`.
+   * Trains on examples, shuffled in each epoch: a list, an iterable or async iterable that is read once, or a function that returns one
+   * for each epoch. Called again it resumes, also after `save` and `load`.
    *
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: readonly TranscriberExample[],
+    examples: Examples<TranscriberExample>,
     options: EpochOptions<TranscriberExample> = {},
   ): Run<EpochProgress<TranscriberReport>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);

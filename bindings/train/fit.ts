@@ -2,15 +2,15 @@
 import * as check from '../check.js';
 import { NonFiniteError } from '../errors.js';
 import type { Model } from '../nn/model.js';
-import { type Options, option, optional, readOptions, real, type Settings, whole } from '../options.js';
+import { type Options, option, optional, readOptions, real, type Settings } from '../options.js';
 import type { Minimised, Tape } from '../tape.js';
 import { OPTIMIZER, Optimizer, type OptimizerOptions } from './optimizer.js';
 import { Breather, Run } from './run.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 
 const OWN = {
-  /** Steps to make, default 1000. */
-  steps: option(whole(1), 1000),
+  /** Steps to make, default 1000; `Infinity`: until the batches or the `signal` end them. */
+  steps: option((name, value) => (value === Infinity ? value : check.whole(name, value)), 1000),
   /** Scales the gradients so that their norm over all parameters is at most this; 0: no limit. Default 1. */
   clipNorm: option(real(0), 1),
   /** Clamps every gradient to ± this, before `clipNorm`; 0: no limit. Default 0. */
@@ -28,7 +28,7 @@ export interface FitOptions extends OptimizerOptions, Options<typeof OWN> {}
 export interface Progress {
   /** Updates of the model so far, earlier runs included. */
   readonly step: number;
-  /** The step at which this run ends. */
+  /** The step at which this run ends; `Infinity` where that is not known. */
   readonly steps: number;
   /** The loss of this step's batch, before the update. */
   readonly loss: number;
@@ -46,12 +46,14 @@ export interface Batch<L> {
   readonly loss: (tape: Tape, layers: L) => Minimised;
   /** Called once the update has been made: what the step leaves for the next one becomes true only now. */
   readonly done?: () => void;
+  /** Whether the run ends with this batch. */
+  readonly last?: boolean;
 }
 
 /**
  * The training loop that tasks use. Await it, or iterate it for the progress after each step. The model changes in whole steps only.
  *
- * @param next gives the batch of a step
+ * @param next gives the batch of a step, or a promise of it
  * @param running the schedule of an earlier run, to resume with; null: none. Default: a new one of `options.schedule`
  * @throws TypeError, RangeError for invalid arguments; NonFiniteError for a loss or a gradient that is not finite; that step did not change the model
  *
@@ -71,7 +73,7 @@ export function train<L>(
   model: Model<L>,
   optimizer: Optimizer,
   options: FitOptions,
-  next: () => Batch<L>,
+  next: () => Batch<L> | Promise<Batch<L>>,
   running?: Schedule | null,
 ): Run<Progress, void> {
   return new Run(trainSteps(model, optimizer, options, next, running), options?.signal);
@@ -82,7 +84,7 @@ export function trainSteps<L>(
   model: Model<L>,
   optimizer: Optimizer,
   options: FitOptions,
-  next: () => Batch<L>,
+  next: () => Batch<L> | Promise<Batch<L>>,
   running?: Schedule | null,
 ): AsyncGenerator<Progress, void, void> {
   check.model(model);
@@ -100,7 +102,7 @@ async function* loop<L>(
   model: Model<L>,
   optimizer: Optimizer,
   { steps, clipNorm, clipValue, signal, learningRate: base }: Settings<typeof FIT>,
-  next: () => Batch<L>,
+  next: () => Batch<L> | Promise<Batch<L>>,
   schedule: Schedule | null,
 ): AsyncGenerator<Progress, void, void> {
   const breather = new Breather();
@@ -108,7 +110,8 @@ async function* loop<L>(
   const first = optimizer.steps;
   for (let made = 1; made <= steps; made++) {
     signal?.throwIfAborted();
-    const batch = next();
+    const given = next();
+    const batch = given instanceof Promise ? await given : given;
     if (typeof batch?.loss !== 'function') check.fail('next: what it returns', '{ loss }, a function', batch);
     if (batch.done !== undefined) check.callback('done', batch.done);
     const loss = model.valueAndGrad(batch.loss);
@@ -118,15 +121,17 @@ async function* loop<L>(
     schedule?.done(loss);
     batch.done?.();
     const secondsElapsed = (performance.now() - began) / 1000;
+    const total = batch.last ? made : steps;
     yield {
       step: first + made,
-      steps: first + steps,
+      steps: first + total,
       loss,
       gradientNorm,
       learningRate,
       secondsElapsed,
-      secondsLeft: (secondsElapsed / made) * (steps - made),
+      secondsLeft: (secondsElapsed / made) * (total - made),
     };
+    if (batch.last) return;
     await breather.breathe();
   }
 }

@@ -34,10 +34,16 @@ const EPOCHS = {
    */
   validation: optional(readValidation),
 
-  /** Epochs to train, default 10; one that was interrupted is finished first and counts. */
-  epochs: option(whole(1), 10),
+  /** Epochs to train, default 10; one that was interrupted is finished first and counts. A generator is read once. */
+  epochs: optional(whole(1)),
+  /** Steps to train at most. Default: all of the epochs; without `epochs`, this alone ends the training. */
+  steps: optional(whole(1)),
   /** Sequences in a step, default 32. */
   batchSize: option(whole(1), 32),
+  /** Whether the examples are in another order in each epoch, default true; `false` keeps the order in which they are given. */
+  shuffle: option(check.flag, true),
+  /** Examples of an iterable that are read ahead and shuffled together, default 1024. A list is shuffled as a whole. */
+  bufferSize: option(whole(1), 1024),
 };
 
 const { steps: _, ...TRAINING } = FIT;
@@ -83,6 +89,8 @@ export interface BatchProgress {
 /** What batches are made of: the length puts similar ones together. */
 export interface Item {
   readonly length: number;
+  /** Of its loss, default 1. */
+  readonly weight?: number;
 }
 
 /** Where training stands in its examples. */
@@ -90,6 +98,8 @@ export interface ExamplePosition {
   /** What the examples are recognised by: their number and lengths. */
   readonly examples: string;
   readonly batchSize: number;
+  /** False where the order is that of the list. */
+  readonly shuffle?: false;
   /** The epoch that runs, its batch that comes next, the first random block of its order. */
   epoch: number;
   batch: number;
@@ -99,6 +109,7 @@ export interface ExamplePosition {
 const POSITION = {
   examples: required(check.text),
   batchSize: required(whole(1)),
+  shuffle: option(check.flag, true),
   epoch: required(COUNT),
   batch: required(COUNT),
   block: required(COUNT),
@@ -107,15 +118,43 @@ const POSITION = {
 /** Checks where a file says that training stands in its examples. */
 export function readPosition(name: string, value: unknown): ExamplePosition {
   const position = readOptions(name, POSITION, value, `${name}.`);
-  const { examples, batchSize, batch } = position;
+  const { shuffle, ...rest } = position;
+  const { examples, batchSize, batch } = rest;
   const [, count] =
     /^(\d{1,10})-[0-9a-f]{1,8}$/.exec(examples) ?? check.fail(`${name}.examples`, 'a number and a hash', examples);
   check.whole(`${name}.batch`, batch, 0, Math.ceil(Number(count) / batchSize));
-  return { ...position };
+  return shuffle ? rest : { ...rest, shuffle };
 }
 
 /** Batches whose examples are sorted by length together. */
 const NEIGHBOURS = 20;
+
+/** The batches of one epoch in the order of the list, longest first in each. */
+function inOrder(items: readonly Item[], batchSize: number): Int32Array[] {
+  const order = Int32Array.from(items, (_, i) => i);
+  return Array.from({ length: Math.ceil(items.length / batchSize) }, (_, b) =>
+    order.subarray(b * batchSize, (b + 1) * batchSize).sort((x, y) => items[y].length - items[x].length),
+  );
+}
+
+/** The batches of some examples, drawn from the random stream of the model unless they keep their order. */
+export function batchesOf<I extends Item>(
+  model: Model<unknown>,
+  items: readonly I[],
+  batchSize: number,
+  shuffle: boolean,
+): I[][] {
+  let batches: Int32Array[] = [];
+  if (!shuffle) batches = inOrder(items, batchSize);
+  else {
+    model.random.use('shuffle', (_, __, block) => {
+      const planned = plan(model, items, batchSize, block);
+      batches = planned.batches;
+      return planned.next;
+    });
+  }
+  return batches.map((batch) => gather(items, batch));
+}
 
 /** The batches of one epoch: indices of examples, longest first in each. */
 function plan(model: Model<unknown>, items: readonly Item[], batchSize: number, block: number) {
@@ -141,14 +180,15 @@ export class Epochs<I extends Item> {
     readonly model: Model<unknown>,
     readonly items: readonly I[],
     batchSize: number,
+    shuffle: boolean,
     at: ExamplePosition | null,
   ) {
     const examples = fingerprint(items);
-    if (at?.examples === examples && at.batchSize === batchSize) {
+    if (at?.examples === examples && at.batchSize === batchSize && (at.shuffle ?? true) === shuffle) {
       this.position = at;
-      this.#batches = plan(model, items, batchSize, at.block).batches;
+      this.#batches = shuffle ? plan(model, items, batchSize, at.block).batches : inOrder(items, batchSize);
     } else {
-      this.position = { examples, batchSize, epoch: 0, batch: 0, block: 0 };
+      this.position = { examples, batchSize, epoch: 0, batch: 0, block: 0, ...(shuffle ? {} : { shuffle }) };
       this.#begin();
     }
   }
@@ -156,6 +196,10 @@ export class Epochs<I extends Item> {
   #begin(): void {
     const { model, position } = this;
     position.batch = 0;
+    if (position.shuffle === false) {
+      this.#batches = inOrder(this.items, position.batchSize);
+      return;
+    }
     model.random.use('shuffle', (_, __, block) => {
       position.block = block;
       const { batches, next } = plan(model, this.items, position.batchSize, block);

@@ -36,6 +36,7 @@ import {
   type SIGNAL,
   split,
 } from './batches.js';
+import { type Examples, Flow } from './flow.js';
 import type { Made } from './kind.js';
 import { loadMemory, type Source, Stream } from './stream.js';
 import { type Summary, summarize } from './summary.js';
@@ -62,7 +63,9 @@ type FitSettings = Omit<Settings<typeof FIT>, 'steps'> & Settings<typeof TASK_FI
 interface Course<L> {
   readonly steps: number;
   /** Makes the next batch. */
-  readonly next: () => Batch<L>;
+  readonly next: () => Batch<L> | Promise<Batch<L>>;
+  /** Called at the end, however it comes. */
+  readonly close?: () => Promise<void>;
   /** Epochs made so far, with a fraction; whole at the end of one. */
   readonly epoch: () => number;
 }
@@ -72,7 +75,9 @@ export interface Lesson<L, E, I extends Item, R> {
   /** What an example is, for errors: `'{ input, label }'`. */
   readonly fields: string;
   readonly encode: (place: string, example: E) => I;
-  /** The loss of a batch, the longest example first. @param items all that are learned from */
+  /** What an example counts in the mean of the loss: its steps, say. Default 1. */
+  readonly size?: (item: I) => number;
+  /** The loss of a batch, the longest example first. @param items all that are learned from; of an iterable none */
   readonly loss: (items: readonly I[]) => (tape: Tape, layers: L, batch: I[]) => Losses;
   /** What `evaluate` does. */
   readonly measure: (items: readonly I[], options: Options<typeof SIGNAL>) => Run<BatchProgress, R>;
@@ -89,7 +94,7 @@ export abstract class Task<L, C extends object> {
   protected data: Readonly<Record<string, unknown>>;
   #busy = false;
   /** While `firstBatch` asks: the first batch of the last `fit`. */
-  #asked: { batch?: () => Batch<L> } | null = null;
+  #asked: { batch?: Course<L>['next'] } | null = null;
   #disposed = false;
 
   /** For `create` and `load` of the tasks. */
@@ -140,7 +145,7 @@ export abstract class Task<L, C extends object> {
   firstBatch(fit: () => unknown): (tape: Tape, layers: L) => Losses {
     const { next } = this.model.random;
     const counters = { ...next };
-    const asked: { batch?: () => Batch<L> } = {};
+    const asked: { batch?: Course<L>['next'] } = {};
     this.#asked = asked;
     try {
       fit();
@@ -151,7 +156,12 @@ export abstract class Task<L, C extends object> {
       Object.assign(next, counters);
     }
     const { batch } = asked;
-    return batch ? (tape, layers) => batch().loss(tape, layers) as Losses : check.fail('fit', 'a call of fit', fit);
+    if (!batch) return check.fail('fit', 'a call of fit', fit);
+    return (tape, layers) => {
+      const first = batch();
+      if (first instanceof Promise) throw new TypeError('fit: expected a list of examples, got an iterable');
+      return first.loss(tape, layers) as Losses;
+    };
   }
 
   /** Where training stands in its data, in the task's own words. */
@@ -248,7 +258,7 @@ export abstract class Task<L, C extends object> {
     if (schedule && JSON.stringify(schedule) !== JSON.stringify(standing.schedule?.options)) {
       standing.schedule = new Schedule(schedule);
     }
-    const { steps, next, epoch } = prepare(standing);
+    const { steps, next, epoch, close } = prepare(standing);
     // `model` throws where it has been disposed between two steps
     const step = () => {
       void this.model;
@@ -257,28 +267,56 @@ export abstract class Task<L, C extends object> {
     const all = { ...wanted, steps, clipNorm, clipValue, signal };
     const made = trainSteps(this.model, optimizer, all, step, standing.schedule);
     const run = validator ? validator.watch(made, optimizer.steps, epoch) : made;
-    for await (const progress of saving ? checkpointed(run, saving, () => this.save()) : run) {
-      recorder.step(progress, epoch());
-      yield { ...progress, epoch: epoch() };
+    try {
+      for await (const progress of saving ? checkpointed(run, saving, () => this.save()) : run) {
+        recorder.step(progress, epoch());
+        yield { ...progress, epoch: epoch() };
+      }
+    } finally {
+      await close?.();
     }
     return recorder.history;
   }
 
   /** Trains on examples, epoch by epoch, and validates on others, or on a share of them. */
   protected learn<E, I extends Item, R extends object>(
-    examples: readonly E[],
+    examples: Examples<E>,
     options: EpochOptions<E>,
     settings: Settings<typeof FIT_EXAMPLES>,
-    { fields, encode, loss, measure }: Lesson<L, E, I, R>,
+    { fields, encode: encodeOne, size, loss, measure }: Lesson<L, E, I, R>,
   ): Run<EpochProgress<R>, FitHistory> {
     const { validation, signal } = settings;
-    let learned = encodeExamples('examples', examples, fields, encode);
+    const encode = weighing(fields, encodeOne);
+    const list = Array.isArray(examples) ? (examples as readonly E[]) : null;
+    let learned = list ? encodeExamples('examples', list, fields, encode) : [];
     let kept: I[] = [];
-    if (typeof validation === 'number') ({ learned, kept } = split(this.model, learned, validation));
-    else if (validation) kept = encodeExamples('validation', validation as readonly E[], fields, encode);
+    if (typeof validation === 'number') {
+      if (!list) throw new TypeError('validation: a share needs a list of examples; expected examples to validate on');
+      ({ learned, kept } = split(this.model, learned, validation));
+    } else if (validation) kept = encodeExamples('validation', validation as readonly E[], fields, encode);
     const evaluate = () => measure(kept, { signal });
     const source = kept.length ? { data: fingerprint(kept), evaluate } : undefined;
-    return this.fitExamples(learned, options, settings, loss(learned), source);
+    const own = weighed(loss(learned), size);
+    if (list) return this.fitExamples(learned, options, settings, own, source);
+    const epochs = passes(settings, examples);
+    const flow = new Flow(this.model, examples, fields, encode, { ...settings, epochs });
+    const next = async () => {
+      const { batch, ...rest } = await flow.next();
+      return { loss: (tape: Tape, layers: L) => own(tape, layers, batch), ...rest };
+    };
+    const course = {
+      steps: settings.steps ?? Infinity,
+      next,
+      epoch: () => flow.made,
+      close: () => flow.close(),
+    };
+    return this.train(
+      options,
+      settings,
+      () => course,
+      source,
+      (progress) => progress,
+    );
   }
 
   /**
@@ -293,14 +331,15 @@ export abstract class Task<L, C extends object> {
     loss: (tape: Tape, layers: L, batch: I[]) => Losses,
     source: ValidationSource<R> | undefined,
   ): Run<EpochProgress<R>, FitHistory> {
+    const { batchSize, shuffle, steps = Infinity } = settings;
     const prepare = (standing: checkpoint.Standing) => {
-      const own = new Epochs(this.model, items, settings.batchSize, standing.position as ExamplePosition | null);
+      const own = new Epochs(this.model, items, batchSize, shuffle, standing.position as ExamplePosition | null);
       standing.position = own.position;
       const next = () => {
         const batch = own.next();
         return { loss: (tape: Tape, layers: L) => loss(tape, layers, batch), done: () => own.done() };
       };
-      return { steps: own.stepsFor(settings.epochs), next, epoch: () => own.made };
+      return { steps: Math.min(steps, own.stepsFor(passes(settings, items))), next, epoch: () => own.made };
     };
     return this.train(options, settings, prepare, source, (progress) => progress);
   }
@@ -341,6 +380,53 @@ export abstract class Task<L, C extends object> {
     source.alive();
     return new Stream(source, saved === undefined ? source.start() : loadMemory(source, saved));
   }
+}
+
+/** How often examples are read. */
+function passes({ epochs, steps }: Settings<typeof FIT_EXAMPLES>, examples: unknown): number {
+  const once = typeof examples !== 'function' && !Array.isArray(examples);
+  if (once && epochs !== undefined && epochs > 1) {
+    throw new RangeError(
+      `epochs: an iterable is read once, got ${epochs}; pass a function that returns one for each epoch`,
+    );
+  }
+  return epochs ?? (once ? 1 : steps === undefined ? 10 : Infinity);
+}
+
+/** Encodes examples with their weights. */
+function weighing<E, I extends Item>(fields: string, encode: (place: string, example: E) => I) {
+  return (place: string, example: E): I => {
+    if (typeof example !== 'object' || example === null) check.fail(place, fields, example);
+    const { weight } = example as { weight?: unknown };
+    const item = encode(place, example);
+    return weight === undefined ? item : { ...item, weight: check.number(`${place}.weight`, weight, 0) };
+  };
+}
+
+/** A loss in which an example counts by its weight: those of a batch with the same weight are computed together. */
+function weighed<L, I extends Item>(
+  loss: (tape: Tape, layers: L, batch: I[]) => Losses,
+  size: (item: I) => number = () => 1,
+) {
+  const sum = (items: readonly I[]) => items.reduce((n, item) => n + size(item), 0);
+  return (tape: Tape, layers: L, batch: I[]): Losses => {
+    const groups = new Map<number, I[]>();
+    for (const item of batch) {
+      const { weight = 1 } = item;
+      const group = groups.get(weight);
+      if (group) group.push(item);
+      else groups.set(weight, [item]);
+    }
+    if (groups.size === 1 && groups.has(1)) return loss(tape, layers, batch);
+    const whole = sum(batch);
+    return [...groups].flatMap(([weight, items]) => {
+      const scale = (weight * sum(items)) / whole;
+      return [loss(tape, layers, items)].flat().map((own) => {
+        const { loss: one, weight: given } = 'loss' in own ? own : { loss: own, weight: 1 };
+        return { loss: one, weight: scale * given };
+      });
+    });
+  };
 }
 
 /** The optimizer at work, if its settings but for the rate are the same; else a new one. */
