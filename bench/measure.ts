@@ -4,8 +4,9 @@
  */
 import type { Build } from './builds.js';
 import { clock, median, round } from './clock.js';
+import type { Loop } from './loops.js';
 import { engine } from './machine.js';
-import { type Loop, peakOf } from './peak.js';
+import { peakOf } from './peak.js';
 
 export interface Row {
   readonly id: string;

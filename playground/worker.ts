@@ -1,0 +1,108 @@
+/** Trains one model, tells the page about it, and answers what the page asks. */
+import { gateView, unitViews, weightViews } from './look.js';
+import type { FromWorker, Point, Settings, ToWorker, ViewName } from './protocol.js';
+import { type Session, sessions } from './sessions.js';
+
+/** Milliseconds between reports of the loss, and of training between validations. */
+const [REPORT, VALIDATE] = [100, 1500];
+
+const send = (message: FromWorker, transfer: Transferable[] = []) => postMessage(message, { transfer });
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+let session: Session | undefined;
+let rate = 0;
+let steps: AsyncIterator<{ loss: number }> | undefined;
+/** Whether the steps were begun with another learning rate. */
+let stale = false;
+/** Steps that may be made before the next pause. */
+let allowed = 0;
+let wake = () => {};
+let points: Point[] = [];
+let [made, seconds] = [0, 0];
+let [reported, validated] = [0, Number.NEGATIVE_INFINITY];
+
+async function train(): Promise<void> {
+  while (session) {
+    if (allowed <= 0) {
+      report();
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      continue;
+    }
+    allowed--;
+    const began = performance.now();
+    if (stale) {
+      stale = false;
+      await steps?.return?.();
+      steps = undefined;
+    }
+    steps ??= session.fit(rate)[Symbol.asyncIterator]();
+    const { value, done } = await steps.next();
+    if (done) {
+      steps = undefined;
+      continue;
+    }
+    seconds += (performance.now() - began) / 1000;
+    made++;
+    points.push([made, seconds, value.loss]);
+    if (made === 1 || performance.now() - reported > REPORT) {
+      report();
+      await pause(0); // messages of the page
+    }
+    if ((seconds - validated) * 1000 > VALIDATE || allowed === 0) await validate(session);
+  }
+}
+
+function report(): void {
+  if (points.length) send({ type: 'progress', points });
+  points = [];
+  reported = performance.now();
+}
+
+async function validate(current: Session): Promise<void> {
+  validated = seconds;
+  const { value, sample } = await current.validate();
+  if (current === session) send({ type: 'validation', step: made, seconds, value, sample });
+}
+
+async function start(settings: Settings, data: string, model?: Uint8Array): Promise<void> {
+  rate = settings.learningRate;
+  const made = await sessions[settings.task](settings, data, model);
+  session = made;
+  const views: ViewName[] = made.text ? ['gates', 'units', 'weights'] : ['weights'];
+  const line = made.text?.held.split('\n').find(({ length }) => length > 30) ?? made.text?.held ?? '';
+  const parameters = made.task.model.parameters.reduce((sum, { size }) => sum + size, 0);
+  const { metric, code, perStep, unit } = made;
+  send({ type: 'ready', parameters, perStep, unit, views, metric, line: line.slice(0, 80), code });
+  await train();
+}
+
+function view(current: Session, name: ViewName, line: string): unknown {
+  if (name === 'gates') return gateView(current, line);
+  return name === 'units' ? unitViews(current) : weightViews(current);
+}
+
+addEventListener('message', async ({ data: message }: MessageEvent<ToWorker>) => {
+  try {
+    if (message.type === 'start') await start(message.settings, message.data, message.model);
+    if (message.type === 'rate') {
+      rate = message.learningRate;
+      stale = true;
+    }
+    if (message.type === 'run') allowed = Number.POSITIVE_INFINITY;
+    if (message.type === 'pause') allowed = 0;
+    if (message.type === 'step') allowed = 1;
+    if (message.type === 'run' || message.type === 'step') wake();
+    if (message.type === 'view' && session) {
+      send({ type: 'answer', id: message.id, value: view(session, message.view, message.line) });
+    }
+    if (message.type === 'save' && session) {
+      const bytes = session.task.save();
+      send({ type: 'answer', id: message.id, value: bytes }, [bytes.buffer]);
+    }
+  } catch (error) {
+    const id = 'id' in message ? { id: message.id } : {};
+    send({ type: 'error', message: error instanceof Error ? error.message : String(error), ...id });
+  }
+});
