@@ -1,6 +1,7 @@
 /** Looks into a model: gates over a line, units and what they follow, histograms of weights. */
 import { inspect } from 'gatewise';
-import type { GateView, UnitView, WeightView } from './protocol.js';
+import { flowMap, lagMap } from 'gatewise/dynamics';
+import type { FlowView, GateView, UnitView, WeightView } from './protocol.js';
 import type { Session } from './sessions.js';
 
 const LONGEST = 80;
@@ -128,4 +129,15 @@ export function weightViews(session: Session): WeightView[] {
     for (const w of values) counts[Math.min(BINS - 1, Math.floor(((w + span) / (2 * span)) * BINS))]++;
     return { name, shape: shape.join(' × '), low: -span, high: span, counts };
   });
+}
+
+const share = (x: number) => `${(100 * x).toFixed(0)} %`;
+
+export function flowView(session: Session): FlowView {
+  const flow = session.flow();
+  const text = flow.layers.map(({ name, layer, reverse, gamma, saturated, dead }) => {
+    const factor = gamma === null ? '' : `factor per step γ = ${gamma.toFixed(3)}; `;
+    return `${name}, layer ${layer + 1}${reverse ? ', backward in time' : ''}: ${factor}${share(saturated)} of the gates saturated, ${share(dead)} of the units dead`;
+  });
+  return { steps: flowMap(flow), lags: lagMap({ [session.cell]: flow }), text };
 }

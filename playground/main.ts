@@ -60,6 +60,9 @@ const loss = new Chart($('loss'), 'seconds of training', 'loss');
 const metric = new Chart($('metric'), 'seconds of training', 'metric');
 let metricChart = metric;
 
+/** The name of a panel in the page. */
+const slug = ({ title }: Panel) => title.toLowerCase().replaceAll(' ', '-');
+
 // --- the form ---
 
 for (const [name, title] of Object.entries(TASKS)) task.append(make('option', { value: name, textContent: title }));
@@ -324,7 +327,7 @@ function tabs(): void {
   const had = list.contains(document.activeElement);
   list.replaceChildren(
     ...shown.map((panel) => {
-      const name = panel.title.toLowerCase();
+      const name = slug(panel);
       const tab = make('button', { type: 'button', role: 'tab', id: `tab-${name}`, textContent: panel.title });
       tab.setAttribute('aria-selected', String(panel === chosen));
       tab.setAttribute('aria-controls', `panel-${name}`);
@@ -342,11 +345,11 @@ function tabs(): void {
   if (had) list.querySelector<HTMLElement>('[aria-selected=true]')?.focus();
   const boxes = $<HTMLElement>('panels');
   for (const panel of panels) {
-    const id = `panel-${panel.title.toLowerCase()}`;
+    const id = `panel-${slug(panel)}`;
     let box = document.getElementById(id);
     if (!box) {
       box = make('div', { id, role: 'tabpanel' });
-      box.setAttribute('aria-labelledby', `tab-${panel.title.toLowerCase()}`);
+      box.setAttribute('aria-labelledby', `tab-${slug(panel)}`);
       boxes.append(box);
     }
     box.hidden = panel !== chosen;
@@ -365,7 +368,7 @@ async function look(): Promise<void> {
   busy = true;
   const panel = chosen;
   try {
-    await panel.draw(document.getElementById(`panel-${panel.title.toLowerCase()}`) as HTMLElement, lanes);
+    await panel.draw(document.getElementById(`panel-${slug(panel)}`) as HTMLElement, lanes);
   } catch (error) {
     if (lanes.length) alertBox.textContent = (error as Error).message;
   } finally {

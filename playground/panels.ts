@@ -280,6 +280,29 @@ const weights: Panel = {
   },
 };
 
+const flow: Panel = {
+  title: 'Gradient flow',
+  shown: (lanes) => lanes.some(({ views }) => views.includes('flow')),
+  async draw(box, lanes) {
+    const { steps, lags, text } = await picked(lanes).view('flow');
+    const picture = (svg: string, alt: string) => {
+      const image = make('img', { src: `data:image/svg+xml,${encodeURIComponent(svg)}`, alt });
+      return make('div', { className: 'scroll', tabIndex: 0, role: 'region', ariaLabel: alt }, image);
+    };
+    box.replaceChildren(
+      make('div', { className: 'controls' }, ...laneChoice(lanes, () => flow.draw(box, lanes))),
+      make('p', {
+        className: 'hint',
+        textContent:
+          'How large the gradient of the loss is at each step of a batch, and how much of it is left after each lag. It vanishes where the factor per step is below 1 and explodes where it is above 1.',
+      }),
+      picture(steps, 'Norm of the gradient of the loss with respect to the state, by step'),
+      picture(lags, 'Norm of the gradient that is left, by lag'),
+      ...text.map((textContent) => make('p', { textContent })),
+    );
+  },
+};
+
 const code: Panel = {
   title: 'Code',
   shown: (lanes) => lanes.length > 0,
@@ -303,5 +326,5 @@ const code: Panel = {
   },
 };
 
-export const PANELS: readonly Panel[] = [samples, gates, units, weights, code];
+export const PANELS: readonly Panel[] = [samples, gates, units, flow, weights, code];
 export { looking };

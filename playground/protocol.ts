@@ -52,7 +52,15 @@ export interface WeightView {
   readonly counts: readonly number[];
 }
 
+/** How gradients flow through time: pictures as SVG, and what they say in words. */
+export interface FlowView {
+  readonly steps: string;
+  readonly lags: string;
+  readonly text: readonly string[];
+}
+
 export interface Views {
+  flow: FlowView;
   gates: GateView;
   units: readonly UnitView[];
   weights: readonly WeightView[];

@@ -1,5 +1,6 @@
 /** What each task of the page trains, how it is measured, and the lines of code that rebuild it. */
 import type { Model, Recurrent } from 'gatewise';
+import { type Flow, gradientFlow } from 'gatewise/dynamics';
 import { Forecaster, LanguageModel, SequenceClassifier, SequenceTagger, Vocabulary } from 'gatewise/tasks';
 import type { Sample, Settings } from './protocol.js';
 
@@ -17,11 +18,14 @@ export interface Session {
   /** What a step reads: how many of what. */
   readonly perStep: number;
   readonly unit: string;
+  /** How gradients flow through a batch. No `fit` may be running. */
+  flow(): Flow;
   /** The name of the validation's metric. */
   readonly metric: string;
   validate(): Promise<{ value: number; sample: Sample }>;
   /** Text to look into, and how it is read: the tokens and their vocabulary. */
   readonly text?: { readonly held: string; readonly vocabulary: readonly string[] };
+  readonly cell: string;
   /** The lines that build and train the same model. */
   readonly code: string;
 }
@@ -72,6 +76,7 @@ async function write(settings: Settings, data: string, model?: Uint8Array): Prom
     fit: (learningRate) => task.fit(learned, { steps: 1e9, batchSize, window, learningRate }),
     perStep: batchSize * window,
     unit: 'characters',
+    flow: () => gradientFlow(task, learned.slice(0, 4 * batchSize * window), { fit: { batchSize, window } }),
     metric: 'bits per character',
     validate: async () => ({
       value: (await task.evaluate(heldOut.slice(0, 1500))).bits,
@@ -81,6 +86,7 @@ async function write(settings: Settings, data: string, model?: Uint8Array): Prom
       },
     }),
     text: { held: heldOut.join(''), vocabulary: task.vocabulary.tokens },
+    cell: settings.cell,
     code: program(
       'LanguageModel',
       `const text = await readFile('text.txt', 'utf8');`,
@@ -129,6 +135,7 @@ async function classify(settings: Settings, data: string, model?: Uint8Array): P
     fit: (learningRate) => task.fit(training, { epochs: 1e6, batchSize, learningRate }),
     perStep: batchSize,
     unit: 'examples',
+    flow: () => gradientFlow(task, training.slice(0, batchSize), { fit: { batchSize } }),
     metric: 'share of correct classes',
     validate: async () => {
       const { accuracy } = await task.evaluate(heldOut);
@@ -141,6 +148,7 @@ async function classify(settings: Settings, data: string, model?: Uint8Array): P
       held: heldOut.map(({ input }) => input).join('\n'),
       vocabulary: [...(task.config.vocabulary ?? [])],
     },
+    cell: settings.cell,
     code: program(
       'SequenceClassifier',
       `const lines = (await readFile('lines.tsv', 'utf8')).trim().split('\\n');
@@ -191,6 +199,7 @@ async function tag(settings: Settings, data: string, model?: Uint8Array): Promis
     fit: (learningRate) => task.fit(training, { epochs: 1e6, batchSize, learningRate }),
     perStep: batchSize,
     unit: 'examples',
+    flow: () => gradientFlow(task, training.slice(0, batchSize), { fit: { batchSize } }),
     metric: 'share of correct labels',
     validate: async () => {
       const { accuracy } = await task.evaluate(heldOut);
@@ -206,6 +215,7 @@ async function tag(settings: Settings, data: string, model?: Uint8Array): Promis
       held: heldOut.map(({ input }) => input).join('\n'),
       vocabulary: [...(task.config.vocabulary ?? [])],
     },
+    cell: settings.cell,
     code: program(
       'SequenceTagger',
       `const words = (await readFile('text.txt', 'utf8')).toLowerCase().match(/\\p{L}+/gu);
@@ -242,6 +252,7 @@ async function forecast(settings: Settings, data: string, model?: Uint8Array): P
     fit: (learningRate) => task.fit(series, { epochs: 1e6, to, batchSize, learningRate }),
     perStep: batchSize,
     unit: 'windows',
+    flow: () => gradientFlow(task, series, { fit: { batchSize, to } }),
     metric: 'mean absolute error',
     validate: async () => {
       const { mae } = await task.evaluate(series, { from: to });
@@ -252,6 +263,7 @@ async function forecast(settings: Settings, data: string, model?: Uint8Array): P
         sample: { kind: 'series', past: past.slice(-4 * horizon), truth: series.slice(-horizon), forecast: [...point] },
       };
     },
+    cell: settings.cell,
     code: program(
       'Forecaster',
       `const series = (await readFile('series.csv', 'utf8')).trim().split('\\n').map(Number);`,

@@ -1,5 +1,5 @@
 /** Trains one model, tells the page about it, and answers what the page asks. */
-import { gateView, unitViews, weightViews } from './look.js';
+import { flowView, gateView, unitViews, weightViews } from './look.js';
 import type { FromWorker, Point, Settings, ToWorker, ViewName } from './protocol.js';
 import { type Session, sessions } from './sessions.js';
 
@@ -17,14 +17,23 @@ let stale = false;
 /** Steps that may be made before the next pause. */
 let allowed = 0;
 let wake = () => {};
+/** Work for which no `fit` may be running. */
+const between: (() => void)[] = [];
 let points: Point[] = [];
 let [made, seconds] = [0, 0];
 let [reported, validated] = [0, Number.NEGATIVE_INFINITY];
 
 async function train(): Promise<void> {
   while (session) {
+    if (stale || between.length) {
+      stale = false;
+      await steps?.return?.();
+      steps = undefined;
+      for (const work of between.splice(0)) work();
+    }
     if (allowed <= 0) {
       report();
+      if (between.length) continue;
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
@@ -32,11 +41,6 @@ async function train(): Promise<void> {
     }
     allowed--;
     const began = performance.now();
-    if (stale) {
-      stale = false;
-      await steps?.return?.();
-      steps = undefined;
-    }
     steps ??= session.fit(rate)[Symbol.asyncIterator]();
     const { value, done } = await steps.next();
     if (done) {
@@ -70,7 +74,7 @@ async function start(settings: Settings, data: string, model?: Uint8Array): Prom
   rate = settings.learningRate;
   const made = await sessions[settings.task](settings, data, model);
   session = made;
-  const views: ViewName[] = made.text ? ['gates', 'units', 'weights'] : ['weights'];
+  const views: ViewName[] = made.text ? ['gates', 'units', 'weights', 'flow'] : ['weights', 'flow'];
   const line = made.text?.held.split('\n').find(({ length }) => length > 30) ?? made.text?.held ?? '';
   const parameters = made.task.model.parameters.reduce((sum, { size }) => sum + size, 0);
   const { metric, code, perStep, unit } = made;
@@ -78,9 +82,21 @@ async function start(settings: Settings, data: string, model?: Uint8Array): Prom
   await train();
 }
 
-function view(current: Session, name: ViewName, line: string): unknown {
-  if (name === 'gates') return gateView(current, line);
-  return name === 'units' ? unitViews(current) : weightViews(current);
+/** What answers a question of the page. */
+function answering(current: Session, { id, view, line }: { id: number; view: ViewName; line: string }): () => void {
+  const views = {
+    gates: () => gateView(current, line),
+    units: () => unitViews(current),
+    weights: () => weightViews(current),
+    flow: () => flowView(current),
+  };
+  return () => {
+    try {
+      send({ type: 'answer', id, value: views[view]() });
+    } catch (error) {
+      send({ type: 'error', id, message: error instanceof Error ? error.message : String(error) });
+    }
+  };
 }
 
 addEventListener('message', async ({ data: message }: MessageEvent<ToWorker>) => {
@@ -95,7 +111,12 @@ addEventListener('message', async ({ data: message }: MessageEvent<ToWorker>) =>
     if (message.type === 'step') allowed = 1;
     if (message.type === 'run' || message.type === 'step') wake();
     if (message.type === 'view' && session) {
-      send({ type: 'answer', id: message.id, value: view(session, message.view, message.line) });
+      const answer = answering(session, message);
+      if (message.view !== 'flow') answer();
+      else {
+        between.push(answer);
+        wake();
+      }
     }
     if (message.type === 'save' && session) {
       const bytes = session.task.save();

@@ -93,7 +93,7 @@ if (hasChromium()) {
         Number(document.querySelector('#figures tbody tr td:nth-child(3)')?.textContent?.replace(/,/g, '')) === n + 2,
       before,
     );
-    for (const name of ['samples', 'gates', 'units', 'weights', 'code', 'benchmark']) {
+    for (const name of ['samples', 'gates', 'units', 'gradient-flow', 'weights', 'code', 'benchmark']) {
       await tab(page, name);
       equal(await faults(page), [], name);
     }
@@ -163,7 +163,7 @@ if (hasChromium()) {
     const page = await open({ width: 375, height: 740 }, 'dark');
     equal(await faults(page), []);
     await trained(page);
-    for (const name of ['samples', 'gates', 'units', 'weights', 'code', 'benchmark']) {
+    for (const name of ['samples', 'gates', 'units', 'gradient-flow', 'weights', 'code', 'benchmark']) {
       await tab(page, name);
       equal(await faults(page), [], name);
     }
