@@ -29,7 +29,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const ENTRIES = Object.keys(manifest.exports)
   .filter((path) => !/\.(wasm|json|js)$|^\.\/(import\/|node$)/.test(path))
   .map((path) => path.replace('.', 'gatewise'));
-const MODULES = ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'quantized-relaxed'];
+const MODULES = ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'quantized-relaxed', 'online'];
 
 /** A module's name as one of JavaScript. */
 const identifier = (name: string) => name.replace('-', '_');
@@ -114,7 +114,10 @@ test('import and require give the same names', () => {
     writeFileSync(join(folder, 'names.cjs'), `console.log(Object.keys(require('${entry}')).sort().join())`);
     const [imported, required] = ['names.mjs', 'names.cjs'].map((file) => run(['--no-warnings', file]));
     is(imported?.code, 0, imported?.output);
-    match(imported?.output ?? '', /Runtime|Forecaster|QuantizedModel|toOnnx|inWorker|softmax|read|load/);
+    match(
+      imported?.output ?? '',
+      /Runtime|Forecaster|QuantizedModel|OnlineLearner|toOnnx|inWorker|softmax|gradientFlow|read|load/,
+    );
     equal(required, imported);
   }
 });
@@ -206,7 +209,7 @@ for (const file of ${JSON.stringify(ENTRIES.map((entry) => manifest.exports[entr
     output.trim().split('\n'),
     ENTRIES.map((entry) => {
       const file = manifest.exports[entry.replace('gatewise', '.')].default;
-      return `${file} loads${/tasks|import|export|functions|quantized|worker|dynamics/.test(file) ? '' : ' and runs'}`;
+      return `${file} loads${/tasks|import|export|functions|quantized|online|worker|dynamics/.test(file) ? '' : ' and runs'}`;
     }),
   );
 });

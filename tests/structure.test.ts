@@ -16,7 +16,7 @@ const FLOORS = [
   ['nn', 'text'],
   ['files', 'gradcheck'],
   ['train', 'quantized'],
-  ['tasks'],
+  ['tasks', 'online'],
   ['index', 'infer', 'functions', 'node'],
   ['worker'],
   ['import', 'export', 'dynamics'],
@@ -127,7 +127,7 @@ test('the two halves of one thing have the same name', () => {
   ];
   const alone = [...inside, 'softmax', 'vector'];
   for (const file of assembly.keys()) {
-    if (file.includes('/quantized/') || alone.includes(stem(file))) continue;
+    if (/\/(quantized|online)\//.test(file) || alone.includes(stem(file))) continue;
     ok(host.has(stem(file)), `${file}: no file of this name in bindings/`);
   }
 });

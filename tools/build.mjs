@@ -28,7 +28,7 @@ const packageOnly = process.argv.includes('--package');
 const libraryOnly = process.argv.includes('--library');
 
 /** The modules that are in the package, and those of them that an entry also brings with it as text. */
-const PACKAGED = ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'quantized-relaxed'];
+const PACKAGED = ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'quantized-relaxed', 'online'];
 const AS_TEXT = PACKAGED.filter((build) => build !== 'quantized-relaxed');
 
 let said = false;
@@ -86,7 +86,7 @@ async function bundle() {
   const alone = (code) => code.replace("async () => (await import('./wasm/relaxed.js')).default", 'null');
   await entries({ 'worker-thread': 'dist/bindings/worker/thread.js' }, {}, alone);
   await workerText();
-  await entries({ quantized: 'dist/bindings/quantized.js' }, {}, (code) => code);
+  for (const name of ['quantized', 'online']) await entries({ [name]: `dist/bindings/${name}.js` }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
@@ -346,8 +346,9 @@ async function main() {
     for (let target = todo.shift(); target; target = todo.shift()) {
       // bench-simd is assembly/bench.ts, quantized-relaxed assembly/quantized/index.ts, simd the core itself
       const entry =
-        ['bench', 'infer', 'functions', 'quantized/index'].find((path) => path.startsWith(target.split('-')[0])) ??
-        'index';
+        ['bench', 'infer', 'functions', 'quantized/index', 'online/index'].find((path) =>
+          path.startsWith(target.split('-')[0]),
+        ) ?? 'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
     }
   };
@@ -361,9 +362,11 @@ async function main() {
       'assembly/functions.ts',
       readFileSync(join(root, 'build/wasm/functions.d.ts'), 'utf8'),
     ),
-    'quantized-core.ts': coreInterface(
-      'assembly/quantized/index.ts',
-      readFileSync(join(root, 'build/wasm/quantized.d.ts'), 'utf8'),
+    ...Object.fromEntries(
+      ['quantized', 'online'].map((name) => [
+        `${name}-core.ts`,
+        coreInterface(`assembly/${name}/index.ts`, readFileSync(join(root, `build/wasm/${name}.d.ts`), 'utf8')),
+      ]),
     ),
     ...Object.fromEntries(
       AS_TEXT.map((build) => [

@@ -37,6 +37,11 @@ const ENTRIES = [
   },
   { id: 'worker', what: 'gatewise/worker, without the worker file', code: "export * from 'gatewise/worker';" },
   {
+    id: 'online',
+    what: 'gatewise/online: learning step by step',
+    code: "export * from 'gatewise/online';",
+  },
+  {
     id: 'dynamics',
     what: 'gatewise/dynamics: gradient flow and its pictures',
     code: "export * from 'gatewise/dynamics';",
@@ -81,6 +86,7 @@ async function bundle(code) {
         { find: 'gatewise/worker', replacement: join(root, 'dist/worker.js') },
         { find: 'gatewise/functions', replacement: join(root, 'dist/functions.js') },
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
+        { find: 'gatewise/online', replacement: join(root, 'dist/online.js') },
         { find: 'gatewise/dynamics', replacement: join(root, 'dist/dynamics.js') },
       ],
     },
@@ -167,7 +173,7 @@ for (const { id, what, code } of ENTRIES) {
   );
 }
 if (values.check) process.exit();
-for (const name of ['simd', 'relaxed', 'infer', 'quantized']) {
+for (const name of ['simd', 'relaxed', 'infer', 'quantized', 'online']) {
   if (!WebAssembly.validate(readFileSync(join(root, `dist/${name}.wasm`)))) continue;
   const ms = compileTime(name);
   print({ id: `compile-${name}`, ms }, `compiling ${name}.wasm takes ${ms.toFixed(1)} ms`);

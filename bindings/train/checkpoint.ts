@@ -13,7 +13,7 @@ import { type Builder, Outline } from '../nn/builder.js';
 import type { Model } from '../nn/model.js';
 import { State } from '../nn/recurrent/state.js';
 import { type Reader, readOptions, required, whole } from '../options.js';
-import { momentsOf, Optimizer, type OptimizerOptions, OWN, settings } from './optimizer.js';
+import { momentsOf, Optimizer, type OptimizerOptions, OWN, SQUARES, settings } from './optimizer.js';
 import { Schedule, type ScheduleOptions } from './schedule.js';
 import { readValidation, type ValidationState } from './validation.js';
 
@@ -76,9 +76,6 @@ const OPTIMIZER = {
   }),
   step: required(COUNT),
 };
-
-/** Moments that are sums of squares. */
-const SQUARES = /^optimizer\.(square_avg|exp_avg_sq|max_exp_avg_sq|sum)\./;
 
 /** What a task says of the place where its training stands. */
 export interface Resumption<L> {

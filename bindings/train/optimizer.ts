@@ -79,6 +79,9 @@ export function momentsOf({ optimizer, momentum, centered, amsgrad }: OptimizerS
   }[optimizer === 'adamw' ? 'adam' : optimizer];
 }
 
+/** Moments that are sums of squares, by their names in files. */
+export const SQUARES = /^optimizer\.(square_avg|exp_avg_sq|max_exp_avg_sq|sum)\./;
+
 /**
  * Changes the parameters of a model along the gradients that `valueAndGrad` computed. The formulas are those of PyTorch 2: SGD
  * (Sutskever et al. 2013), RMSprop (Hinton 2012), Adam (Kingma & Ba 2015, arXiv:1412.6980v9), AdamW (Loshchilov & Hutter 2019,
