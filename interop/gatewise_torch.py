@@ -1036,6 +1036,7 @@ class Forecaster(Task):
         "trend": "none",
         "normalization": "none",
         "linear": None,
+        "missing": "error",
         "outputDropout": 0.0,
     }
 

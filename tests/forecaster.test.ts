@@ -52,11 +52,35 @@ for (const method of ['direct', 'recursive'] as const) {
         Float32Array.from({ length: 6 }, (_, i) => ((b + i) % 2 ? 4 : -4)),
       );
       const { layers } = model.model;
-      const result = gradcheck(model.model, (tape) =>
-        layers.losses(tape, input(tape, values, { T: 5, B: 3, F: 2 }), targets),
+      const check = (wanted: readonly Float32Array[]) => {
+        const result = gradcheck(model.model, (tape) =>
+          layers.losses(tape, input(tape, values, { T: 5, B: 3, F: 2 }), wanted),
+        );
+        ok(result.ok, `worst ${result.worst}`);
+        is(result.parameters.length, 2 * model.model.parameters.length);
+      };
+      check(targets);
+      // some are missing, and all of the second step of a sequence
+      const some = targets.map((own, b) =>
+        own.map((v, i) => ((b + i) % 3 === 0 || (b === 1 && i < 4 && i > 1) ? Number.NaN : v)),
       );
-      ok(result.ok, `worst ${result.worst}`);
-      is(result.parameters.length, 2 * model.model.parameters.length);
+      check(some);
+      // the loss is the mean over those that are not
+      const value = (wanted: readonly Float32Array[]) =>
+        model.model.forward((tape) =>
+          layers
+            .losses(tape, input(tape, values, { T: 5, B: 3, F: 2 }), wanted)
+            .map(({ loss, weight }) => [loss.value, weight]),
+        );
+      const one = (v: number, i: number) =>
+        targets.map((own, b) => own.map((_, j) => (b === 1 && i === j ? v : Number.NaN)));
+      const alone = some.flatMap((own, b) => (b === 1 ? [...own.keys()].filter((i) => !Number.isNaN(own[i])) : []));
+      const expected = alone.map((i) => value(one(some[1][i], i)).reduce((sum, [l, w]) => sum + l * w, 0));
+      const first = some.map((own, b) => own.map((v) => (b === 1 ? v : Number.NaN)));
+      const pieces = value(first);
+      const counts = pieces.map((_, k) => alone.filter((i) => pieces.length === 1 || Math.floor(i / 2) === k).length);
+      const mean = pieces.reduce((sum, [l, w], k) => sum + l * w * counts[k], 0);
+      close([mean], [expected.reduce((a, b) => a + b)], 1e-5, 'loss');
     });
   }
 
@@ -535,6 +559,93 @@ test('a file from before there was a linear path has none', async () => {
   await rejects(Forecaster.load(cut), /linear\.bias/);
 });
 
+test('missing values are read as those before, and have no part in what is compared', async () => {
+  const holes = SERIES.map((v, t) => ((t * 7919) % 11 < 2 && t > 3 ? Number.NaN : v));
+  for (const options of [
+    { difference: 0 },
+    { difference: 3, quantiles: [0.1, 0.5, 0.9] },
+    { method: 'recursive', normalization: 'last' },
+  ] as const) {
+    const { difference = 0 } = { ...options } as { difference?: number };
+    const full = [...holes];
+    for (const [t, v] of full.entries()) if (Number.isNaN(v)) full[t] = full[t - (difference || 1)];
+    const make = () => Forecaster.create({ ...SMALL, window: 8, horizon: 3, missing: 'mask', ...options });
+    using model = await make();
+    await model.fit(holes, { ...FIT, to: 300, epochs: 2, validation: 0.1 });
+    equal(await model.predict([holes]), await model.predict([full]));
+    const [gaps, whole] = [holes, full].map((y) => {
+      const stream = model.stream();
+      return y.slice(0, 60).map((v) => stream.step(v));
+    });
+    equal(gaps, whole);
+    // what is compared, by hand
+    const { horizon, coverage = [], baselines, mae } = await model.evaluate(holes, { from: 350, warn: false });
+    const origins = Array.from({ length: 500 - 3 - 350 + 1 }, (_, i) => 350 + i);
+    const said = await model.predict(origins.map((o) => full.slice(0, o)));
+    const below = new Float64Array(coverage.length);
+    for (let k = 0; k < 3; k++) {
+      const there = origins.map((o, i) => ({ o, i })).filter(({ o }) => !Number.isNaN(holes[o + k]));
+      ok(there.length < 0.9 * origins.length);
+      is(horizon.count[k], there.length);
+      const mean = (of: (o: number, i: number) => number) =>
+        there.reduce((sum, { o, i }) => sum + of(o, i), 0) / there.length;
+      close([horizon.mae[k]], [mean((o, i) => Math.abs(said[i].point[k] - holes[o + k]))], 1e-5, 'error');
+      close([baselines.naive.horizon.mae[k]], [mean((o) => Math.abs(full[o - 1] - holes[o + k]))], 1e-9, 'naive');
+      for (const { o, i } of there) said[i].quantiles?.forEach((q, n) => (below[n] += Number(holes[o + k] <= q[k])));
+    }
+    const all = horizon.count.reduce((a, b) => a + b);
+    close(
+      [...coverage],
+      [...below].map((n) => n / all),
+      1e-12,
+      'coverage',
+    );
+    ok(Number.isFinite(mae));
+    // not the same as learning from what was filled in
+    using other = await make();
+    await other.fit(full, { ...FIT, to: 300, epochs: 2, validation: 0.1 });
+    ok(other.model.get('linear.bias').some((b, i) => b !== model.model.get('linear.bias')[i]));
+  }
+});
+
+test('each step of the linear path is solved for on the windows whose value is known', async () => {
+  const [window, horizon] = [3, 2];
+  for (const absent of [[30, 55], Array.from({ length: 39 }, (_, i) => 3 + 2 * i)]) {
+    const holes = wave(80, { spread: 1, trend: 0 }).map((v, t) => (absent.includes(t) ? Number.NaN : v));
+    using model = await Forecaster.create({ window, horizon, hiddenSize: 3, missing: 'mask' });
+    await model.fit(holes, { epochs: 1, learningRate: 0 });
+    const { level, scale } = model.scaling ?? { level: 0, scale: 1 };
+    const z = holes.map((v, t) => ((Number.isNaN(v) ? holes[t - 1] : v) - level) / scale);
+    const all = Array.from({ length: 80 - window - horizon + 1 }, (_, i) => i);
+    const got = model.model.get('linear.weight');
+    const far = [1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1].map((penalty) => {
+      const errors = [0, 1].flatMap((k) => {
+        const places = all.filter((i) => !absent.includes(i + window + k));
+        is(places.length, 76 - absent.filter((t) => t >= window + k && t < 79 + k).length);
+        const { x, y } = equations(z, places, window, horizon);
+        const squares = x.reduce((sum, v, i) => sum + (i % (window + 1) < window ? v * v : 0), 0);
+        const w = leastSquares(x, y, [...new Array(window).fill((penalty * squares) / window), 0]);
+        return Array.from({ length: window }, (_, n) => Math.abs(got[k * window + n] - w[n * horizon + k]));
+      });
+      return Math.max(...errors);
+    });
+    ok(Math.min(...far) < 2e-4, `${far}`);
+  }
+});
+
+test('a series with a sixth of its values missing is learned', async () => {
+  const holes = SERIES.map((v, t) => ((t * 7919) % 6 === 0 ? Number.NaN : v));
+  using model = await Forecaster.create({ ...SMALL, trend: 'linear', missing: 'mask' });
+  await model.fit(holes, { ...FIT, to: 400, epochs: 10 });
+  const { mae, baselines } = await model.evaluate(holes, { from: 400, warn: false });
+  ok(mae < 0.5 * baselines.naive.mae, `${mae}, naive ${baselines.naive.mae}`);
+  const none = new Array(60).fill(Number.NaN);
+  throws(() => model.fit(none), /^series: expected at least one value that is not NaN, got .*60 × NaN/);
+  throws(() => model.predict([none], { start: 0 }), /^histories\[0\]: expected at least one value/);
+  throws(() => model.stream(undefined, { start: 0 }).step(Number.NaN), /^values: expected at least one value/);
+  throws(() => model.fit([...SERIES, Infinity]), /^series\[500\]: expected a finite number, got Infinity/);
+});
+
 test('bad input: each with its message, before anything is changed', async () => {
   const make = (options: object) => Forecaster.create({ window: 4, horizon: 2, hiddenSize: 4, ...options });
   for (const [options, message] of [
@@ -555,6 +666,7 @@ test('bad input: each with its message, before anything is changed', async () =>
     [{ difference: -1 }, /^difference: expected a whole number/],
     [{ linear: 5 }, /^linear: expected at most window=4 steps, got 5/],
     [{ linear: -1 }, /^linear: expected a whole number/],
+    [{ missing: 'fill' }, /^missing: expected 'error' or 'mask', got 'fill'/],
     [{ normalization: 'mean' }, /^normalization: expected 'none' or 'last' or 'standard', got 'mean'/],
     [{ trend: 'square' }, /^trend: expected 'none' or 'linear', got 'square'/],
     [{ bidirectional: true }, /unknown option 'bidirectional'/],

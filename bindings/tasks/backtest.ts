@@ -70,8 +70,8 @@ export function backtest<const V extends string = never, const T extends V = V>(
   options: BacktestOptions<V, T>,
 ): Run<BatchProgress, ForecasterReport<T>> {
   const { from, until, stride, refit, season, create, fit, signal } = readOptions('backtest', BACKTEST, options);
-  const { horizon = 1, variables } = create;
-  const lists = seriesOf('series', series, variables ?? ['value']);
+  const { horizon = 1, variables = ['value'], missing } = create;
+  const lists = seriesOf('series', series, variables, missing === 'mask');
   const last = lists[0].length - horizon + 1;
   check.whole('from', from, 1, last - 1);
   const end = until === undefined ? last : check.whole('until', until, from + 1, last);
@@ -101,8 +101,7 @@ export function backtest<const V extends string = never, const T extends V = V>(
 /** Reports of stretches of one series as one. */
 function joined(parts: readonly ForecasterReport[]): object {
   const forecasts = parts.reduce((sum, part) => sum + part.forecasts, 0);
-  const of = (metrics: (part: ForecasterReport) => ComparedMetrics) =>
-    pooled(parts.map((part) => ({ forecasts: part.forecasts, metrics: metrics(part) })));
+  const of = (metrics: (part: ForecasterReport) => ComparedMetrics) => pooled(parts.map(metrics));
   const { variables } = parts[0];
   if (!variables) return { forecasts, ...of((part) => part as unknown as ComparedMetrics) };
   const names = Object.keys(variables);
@@ -189,8 +188,8 @@ export function chooseForecaster<const V extends string = never, const T extends
 ): Run<BatchProgress, Choice<V, T>> {
   const settings = readOptions('chooseForecaster', CHOOSE, options);
   const { create, signal, margin } = settings;
-  const { horizon = 1, variables } = create;
-  const given = seriesOf('series', series, variables ?? ['value'])[0].length;
+  const { horizon = 1, variables = ['value'], missing } = create;
+  const given = seriesOf('series', series, variables, missing === 'mask')[0].length;
   const { to = given } = settings;
   check.whole('to', to, 1, given);
   const end = to - Math.round(to * settings.validation);

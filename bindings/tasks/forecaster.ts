@@ -22,7 +22,7 @@ import {
   ForecastTally,
   warning,
 } from './shared/forecast-metrics.js';
-import { fitScaling, relativeTo, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
+import { filled, fitScaling, relativeTo, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -174,12 +174,13 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const settings = readOptions('fit', FIT, options);
     const { to } = options;
     const { window, horizon, difference, trend, normalization, variables, targets, named } = this.model.layers.settings;
-    const given = seriesOf('series', series, variables);
+    const given = this.#read('series', series);
     if (to !== undefined) check.whole('to', to, 1, given[0].length);
     const whole = given.map((y) => y.subarray(0, to));
     const end = whole[0].length;
     const kept = this.#kept(settings.validation, end);
-    const lists = whole.map((y) => y.subarray(0, end - kept));
+    const known = whole.map((y) => y.subarray(0, end - kept));
+    const lists = this.#filled('series', known);
     const count = lists[0].length - difference - window - horizon + 1;
     if (count < 1) {
       check.fail(
@@ -191,13 +192,17 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const { data } = this;
     const scaling = (data.scaling ?? lists.map((y) => fitScaling(y, difference, trend === 'linear'))) as Scaling[];
     const z = lists.map((y, v) => scaled(y, difference, scaling[v], 0));
-    const wanted = targets.map((name) => z[variables.indexOf(name)]);
+    const wanted = targets.map((name) => variables.indexOf(name));
     const items = Array.from({ length: count }, (_, begin) => ({ length: window, z, begin, known: [], start: 0 }));
     const truth = ({ begin }: ForecastItem) => {
       const own = new Float32Array(horizon * targets.length);
-      wanted.forEach((list, v) => {
-        const { centre, spread } = relativeTo(normalization, list, begin, window);
-        for (let k = 0; k < horizon; k++) own[k * targets.length + v] = (list[begin + window + k] - centre) / spread;
+      wanted.forEach((i, v) => {
+        const { centre, spread } = relativeTo(normalization, z[i], begin, window);
+        for (let k = 0; k < horizon; k++) {
+          const t = begin + window + k;
+          const absent = Number.isNaN(known[i][t + difference]);
+          own[k * targets.length + v] = absent ? Number.NaN : (z[i][t] - centre) / spread;
+        }
       });
       return own;
     };
@@ -242,7 +247,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    */
   predict(histories: readonly Series[], options: ForecastOptions = {}): Run<BatchProgress, ByVariable<T, Forecast>[]> {
     const settings = readOptions('predict', PREDICT, options);
-    const { window, horizon, difference, variables, method } = this.model.layers.settings;
+    const { window, horizon, difference, method } = this.model.layers.settings;
     const { steps = horizon } = settings;
     const start = this.#start(settings.start);
     if (steps > horizon && method === 'direct') {
@@ -252,7 +257,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     }
     this.#fitted();
     const items = encodeAll('histories', histories, 'series', (place, history): ForecastItem => {
-      const given = seriesOf(place, history, variables);
+      const given = this.#filled(place, this.#read(place, history));
       const n = given[0].length;
       const from = n - window - difference;
       if (from < 0) {
@@ -304,9 +309,10 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
           typeof values === 'object' && values !== null
             ? Object.fromEntries(Object.entries(values).map(([name, v]) => [name, [v]]))
             : [values];
-        const own = seriesOf('values', given, variables);
+        const own = this.#read('values', given as Series);
         const n = memory.past.length / variables.length;
-        const known = own.map((y, v) => Float64Array.of(...memory.past.slice(v * n, (v + 1) * n), y[0]));
+        const past = own.map((y, v) => Float64Array.of(...memory.past.slice(v * n, (v + 1) * n), y[0]));
+        const known = this.#filled('values', past);
         const begin = memory.next[0] - n;
         const keep = () => {
           memory.past = known.flatMap((y) => (most ? [...y.slice(-most)] : []));
@@ -342,14 +348,15 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   evaluate(series: Series, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
     const { variables, targets } = this.model.layers.settings;
-    const lists = seriesOf('series', series, variables);
+    const lists = this.#read('series', series);
+    const full = this.#filled('series', lists);
     const report = ({ compared }: ForecastTally, name: string) => {
       if (settings.warn && compared.better.length) console.warn(warning(name, compared));
       return compared;
     };
     const { run, tallies } = this.#rolling(lists, settings, report);
     targets.forEach((name, v) => {
-      const y = lists[variables.indexOf(name)];
+      const y = full[variables.indexOf(name)];
       tallies[v].baselines = fitBaselines(this.model, y, settings.from, settings.season);
     });
     return run;
@@ -368,10 +375,11 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     if (N < first + horizon) check.fail('series', `at least ${first + horizon} steps for one forecast`, N);
     check.whole('from', from, first, N - horizon);
     if (until !== undefined) check.whole('until', until, from + 1, N - horizon + 1);
-    const z = this.#scaled(lists, 0);
+    const full = this.#filled('series', lists);
+    const z = this.#scaled(full, 0);
     const items = Array.from({ length: Math.ceil(((until ?? N - horizon + 1) - from) / stride) }, (_, i) => {
       const origin = from + i * stride;
-      const known = lists.map((y) => y.subarray(origin - difference, origin));
+      const known = full.map((y) => y.subarray(origin - difference, origin));
       return { length: window, z, begin: origin - window - difference, known, start: origin - difference, origin };
     });
     const tallies = targets.map((name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles));
@@ -390,6 +398,17 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       return { forecasts: items.length, ...metrics } as ForecasterReport<T, M>;
     });
     return { run, tallies };
+  }
+
+  /** The lists of a series, checked; NaN where values are missing and may be. */
+  #read(name: string, series: Series): Float64Array[] {
+    const { variables, missing } = this.model.layers.settings;
+    return seriesOf(name, series, variables, missing === 'mask');
+  }
+
+  #filled(name: string, lists: readonly Float64Array[]): Float64Array[] {
+    const { difference } = this.model.layers.settings;
+    return lists.map((y) => filled(name, y, difference));
   }
 
   /** Without a trend, the number of the first step has no effect. */

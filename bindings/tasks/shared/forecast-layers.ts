@@ -3,7 +3,7 @@ import * as check from '../../check.js';
 import type { Builder } from '../../nn/builder.js';
 import { dropout } from '../../nn/dropout.js';
 import { Linear } from '../../nn/linear.js';
-import { huberLoss, mseLoss, quantileLoss } from '../../nn/losses.js';
+import { huberLoss, type LossOptions, mseLoss, quantileLoss } from '../../nn/losses.js';
 import { Recurrent } from '../../nn/recurrent/recurrent.js';
 import type { State, StateRows } from '../../nn/recurrent/state.js';
 import { add, concat, select, slice } from '../../nn/rows.js';
@@ -55,6 +55,11 @@ const OWN = {
    * Default: the window, or the steps that have 512 numbers together.
    */
   linear: optional(whole(0)),
+  /**
+   * What NaN in a series is: `'error'`, or with `'mask'` a missing value. Where it is read, the value `difference` steps before takes its
+   * place, or the last one; where it would be predicted, it has no part in losses and metrics. Default `'error'`.
+   */
+  missing: option(oneOf('error', 'mask'), 'error'),
   /** Share of what the output layer reads that is dropped in training, default 0. */
   outputDropout: option(rate, 0),
 };
@@ -131,7 +136,7 @@ export class ForecastLayers {
     return Array.from({ length: linear }, (_, l) => slice(tape, x, x.T - linear + l, x.T - linear + l + 1));
   }
 
-  /** @param targets [B][horizon·targets] in the units of the model */
+  /** @param targets [B][horizon·targets] in the units of the model; NaN where there is no value */
   losses(tape: Tape, x: Rows, targets: readonly Float32Array[]): { loss: Loss; weight: number }[] {
     const { loss, quantiles, horizon } = this.settings;
     const outputs = this.forward(tape, x, horizon);
@@ -139,15 +144,28 @@ export class ForecastLayers {
     return outputs.map((y, k) => {
       const own = new Float32Array(targets.length * n);
       targets.forEach((all, b) => own.set(all.subarray(k * n, (k + 1) * n), b * n));
+      const options = own.some(Number.isNaN) ? masked(own, y.F / n) : {};
       const value =
         loss === 'quantile'
-          ? quantileLoss(tape, y, own, { quantile: quantiles })
+          ? quantileLoss(tape, y, own, { ...options, quantile: quantiles })
           : loss === 'huber'
-            ? huberLoss(tape, y, own)
-            : mseLoss(tape, y, own);
+            ? huberLoss(tape, y, own, options)
+            : mseLoss(tape, y, own, options);
       return { loss: value, weight: 1 / outputs.length };
     });
   }
+}
+
+/** Options of a loss that is the mean over the targets that are not NaN, `spread` outputs each; those become zeros. */
+function masked(targets: Float32Array, spread: number): LossOptions {
+  const count = targets.reduce((n, v) => n + (Number.isNaN(v) ? 0 : spread), 0) || 1;
+  const upstream = Float32Array.from({ length: targets.length * spread }, (_, i) =>
+    Number.isNaN(targets[Math.floor(i / spread)]) ? 0 : 1 / count,
+  );
+  targets.forEach((v, i) => {
+    if (Number.isNaN(v)) targets[i] = 0;
+  });
+  return { reduction: 'none', upstream };
 }
 
 export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {

@@ -16,7 +16,7 @@ const WORK = 2e9;
 const SAMPLE = 1024;
 const BATCH = 64;
 
-/** Training windows in the order of time: what a forecast reads, and what came, [horizon·targets]. */
+/** Training windows in the order of time: what a forecast reads, and what came, [horizon·targets], NaN where there is no value. */
 export interface Windows {
   readonly count: number;
   enter(tape: Tape, places: readonly number[]): Rows;
@@ -29,11 +29,20 @@ function spread(from: number, to: number, most: number): number[] {
   return Array.from({ length: Math.ceil((to - from) / step) }, (_, i) => from + i * step);
 }
 
+/** Sums for some outputs, [outputs] among horizon·targets. */
+interface Part {
+  readonly outputs: readonly number[];
+  readonly sums: LeastSquares;
+  /** Σ of the squares of what the path reads, the constants included. */
+  size: number;
+}
+
 /** Solves for the weights of the linear path. The last fifth of the windows chooses the penalty. */
 export function solveLinear(model: Model<ForecastLayers>, windows: Windows): void {
   const { settings, linear } = model.layers;
   if (!linear) return;
   const { horizon, method, targets, quantiles } = settings;
+  const { runtime } = model;
   const Q = quantiles.length || 1;
   const N = linear.inputSize + 1;
   const M = linear.outputSize / Q;
@@ -45,33 +54,50 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
       model.forward((tape) => work(tape, windows.enter(tape, batch), batch));
     }
   };
-  const squares = new LeastSquares(model.runtime, N, M);
+  const outputs = Array.from({ length: M }, (_, m) => m);
+  // where values are missing, each output has windows of its own
+  const gaps = places.some((place) => windows.truth(place).subarray(0, M).some(Number.isNaN));
+  const parts: Part[] = [];
   try {
-    let size = 0;
+    for (const own of gaps ? outputs.map((m) => [m]) : [outputs]) {
+      parts.push({ outputs: own, sums: new LeastSquares(runtime, N, own.length), size: 0 });
+    }
     const addAll = (all: readonly number[]) =>
       batches(all, (tape, x, batch) => {
-        const B = batch.length;
-        const ones = input(tape, new Float32Array(B).fill(1), { T: 1, B, F: 1 });
+        const ones = input(tape, new Float32Array(batch.length).fill(1), { T: 1, B: batch.length, F: 1 });
         const features = concat(tape, [...model.layers.steps(tape, x), ones]);
-        for (const v of read(tape, features)) size += v * v;
-        const truths = new Float32Array(B * M);
-        batch.forEach((place, b) => truths.set(windows.truth(place).subarray(0, M), b * M));
-        squares.add(tape, features, input(tape, truths, { T: 1, B, F: M }));
+        const values = read(tape, features);
+        const truths = batch.map((place) => windows.truth(place));
+        for (const part of parts) {
+          const known = truths.flatMap((truth, b) => (part.outputs.some((m) => Number.isNaN(truth[m])) ? [] : [b]));
+          const B = known.length;
+          if (B === 0) continue;
+          const rows = gaps
+            ? Float32Array.from({ length: B * N }, (_, i) => values[known[Math.floor(i / N)] * N + (i % N)])
+            : values;
+          const wanted = Float32Array.from(known.flatMap((b) => part.outputs.map((m) => truths[b][m])));
+          for (const v of rows) part.size += v * v;
+          const inputs = gaps ? input(tape, rows, { T: 1, B, F: N }) : features;
+          part.sums.add(tape, inputs, input(tape, wanted, { T: 1, B, F: part.outputs.length }));
+        }
       });
     /** With a penalty relative to the mean square of the inputs, apart from the constant. */
     const set = (penalty: number) => {
-      const lambda = (penalty * Math.max(size - squares.rows, 0)) / (N - 1) || 1;
-      const w = squares.solve(lambda, N - 1);
-      const of = (o: number, n: number) => w[n * M + Math.floor(o / Q)];
-      const at = (i: number) => of(Math.floor(i / (N - 1)), i % (N - 1));
-      model.set(
-        'linear.weight',
-        Float32Array.from({ length: linear.weight.size }, (_, i) => at(i)),
-      );
-      model.set(
-        'linear.bias',
-        Float32Array.from({ length: M * Q }, (_, o) => of(o, N - 1)),
-      );
+      const weight = new Float32Array(linear.weight.size);
+      const bias = new Float32Array(M * Q);
+      for (const { outputs: own, sums, size } of parts) {
+        if (sums.rows === 0) continue;
+        const lambda = (penalty * Math.max(size - sums.rows, 0)) / (N - 1) || 1;
+        const w = sums.solve(lambda, N - 1);
+        own.forEach((m, i) => {
+          for (let o = m * Q; o < (m + 1) * Q; o++) {
+            for (let n = 0; n < N - 1; n++) weight[o * (N - 1) + n] = w[n * own.length + i];
+            bias[o] = w[(N - 1) * own.length + i];
+          }
+        });
+      }
+      model.set('linear.weight', weight);
+      model.set('linear.bias', bias);
     };
 
     // no value after the beginning of the last fifth has a part in what is tried there
@@ -93,7 +119,7 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
     addAll(places.slice(early.length));
     set(best.penalty);
   } finally {
-    squares.dispose();
+    for (const { sums } of parts) sums.dispose();
   }
   if (quantiles.length === 0) return;
 
@@ -105,11 +131,14 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
     const y = read(tape, first);
     batch.forEach((place, b) => {
       const truth = windows.truth(place);
-      for (let m = 0; m < width; m++) rest[m].push(truth[m] - y[b * first.F + m * Q]);
+      for (let m = 0; m < width; m++) {
+        if (!Number.isNaN(truth[m])) rest[m].push(truth[m] - y[b * first.F + m * Q]);
+      }
     });
   });
   const bias = model.get('linear.bias');
   rest.forEach((errors, m) => {
+    if (errors.length === 0) return;
     const sorted = Float64Array.from(errors).sort();
     quantiles.forEach((q, i) => {
       bias[m * Q + i] += quantileOf(sorted, q);

@@ -20,6 +20,8 @@ export interface ForecastMetrics {
   readonly mae: number;
   /** The errors for each step ahead. */
   readonly horizon: ForecastErrors & {
+    /** The number of values that were compared; missing ones are left out. */
+    readonly count: Float64Array;
     /** The pinball loss, the mean over the quantiles. */
     readonly pinball?: Float64Array;
   };
@@ -68,8 +70,11 @@ class Sums {
     this.#square[k] += error * error;
   }
 
-  over(n: number): ForecastErrors {
-    return { mae: this.#absolute.map((sum) => sum / n), rmse: this.#square.map((sum) => Math.sqrt(sum / n)) };
+  over(count: Float64Array): ForecastErrors {
+    return {
+      mae: this.#absolute.map((sum, k) => sum / count[k]),
+      rmse: this.#square.map((sum, k) => Math.sqrt(sum / count[k])),
+    };
   }
 }
 
@@ -79,9 +84,10 @@ export class ForecastTally {
   readonly #simple: Record<BaselineName, Sums>;
   readonly #pinball: Float64Array;
   readonly #below: Float64Array;
+  readonly #count: Float64Array;
   #baselines: Baselines | null = null;
-  #n = 0;
 
+  /** @param truth NaN where there is no value */
   constructor(
     readonly truth: Float64Array,
     readonly horizon: number,
@@ -92,6 +98,7 @@ export class ForecastTally {
     this.#simple = { naive: sums(), drift: sums(), seasonalNaive: sums(), ar: sums() };
     this.#pinball = new Float64Array(horizon);
     this.#below = new Float64Array(quantiles.length);
+    this.#count = new Float64Array(horizon);
   }
 
   /** The simple forecasts that the next ones are compared with. */
@@ -102,9 +109,10 @@ export class ForecastTally {
   /** @param origin the step that the forecast begins with */
   add(origin: number, { point, quantiles = [] }: Forecast): void {
     const { truth, horizon } = this;
-    this.#n++;
     for (let k = 0; k < horizon; k++) {
       const y = truth[origin + k];
+      if (Number.isNaN(y)) continue;
+      this.#count[k]++;
       this.#errors.add(k, point[k] - y);
       this.quantiles.forEach((q, i) => {
         const d = y - quantiles[i][k];
@@ -115,26 +123,28 @@ export class ForecastTally {
     if (!this.#baselines) return;
     for (const [name, rule] of Object.entries(this.#baselines.rules)) {
       rule(origin, horizon).forEach((said, k) => {
-        this.#simple[name as BaselineName].add(k, said - truth[origin + k]);
+        const y = truth[origin + k];
+        if (!Number.isNaN(y)) this.#simple[name as BaselineName].add(k, said - y);
       });
     }
   }
 
   get metrics(): ForecastMetrics {
-    const n = this.#n;
-    const errors = this.#errors.over(n);
+    const count = this.#count.slice();
+    const errors = this.#errors.over(count);
+    const all = count.reduce((sum, n) => sum + n, 0);
     const some = this.quantiles.length > 0;
     return {
       mae: mean(errors.mae),
-      horizon: { ...errors, ...(some ? { pinball: this.#pinball.map((sum) => sum / n) } : {}) },
-      ...(some ? { coverage: this.#below.map((sum) => sum / n / this.horizon) } : {}),
+      horizon: { ...errors, count, ...(some ? { pinball: this.#pinball.map((sum, k) => sum / count[k]) } : {}) },
+      ...(some ? { coverage: this.#below.map((sum) => sum / all) } : {}),
     };
   }
 
   /** `season` and `order` are those of the last baselines. */
   get compared(): ComparedMetrics {
     const { season = 0, order = 0 } = this.#baselines ?? {};
-    return compare(this.metrics, (name) => this.#simple[name].over(this.#n), season, order);
+    return compare(this.metrics, (name) => this.#simple[name].over(this.#count), season, order);
   }
 }
 
@@ -162,17 +172,20 @@ function compare(
 }
 
 /** The metrics of all forecasts together; `season` and `order` are those of the last part. */
-export function pooled(parts: readonly { forecasts: number; metrics: ComparedMetrics }[]): ComparedMetrics {
-  const all = parts.reduce((sum, { forecasts }) => sum + forecasts, 0);
-  const last = parts[parts.length - 1].metrics;
-  /** The mean over the forecasts of each part, of squares for what is the root of one. */
+export function pooled(parts: readonly ComparedMetrics[]): ComparedMetrics {
+  const last = parts[parts.length - 1];
+  const count = last.horizon.count.map((_, k) => parts.reduce((sum, { horizon }) => sum + horizon.count[k], 0));
+  const totals = parts.map(({ horizon }) => horizon.count.reduce((sum, n) => sum + n, 0));
+  const all = totals.reduce((sum, n) => sum + n, 0);
+  /** The mean over the values at each step ahead, of squares for what is the root of one. */
   const over = (of: (metrics: ComparedMetrics) => Float64Array, root = false) =>
-    of(last).map((_, i) => {
-      const sum = parts.reduce((total, { forecasts, metrics }) => {
-        const v = of(metrics)[i];
-        return total + forecasts * (root ? v * v : v);
+    count.map((n, k) => {
+      const sum = parts.reduce((total, metrics) => {
+        const v = of(metrics)[k];
+        const weight = metrics.horizon.count[k];
+        return weight ? total + weight * (root ? v * v : v) : total;
       }, 0);
-      return root ? Math.sqrt(sum / all) : sum / all;
+      return root ? Math.sqrt(sum / n) : sum / n;
     });
   const errors = (of: (metrics: ComparedMetrics) => ForecastErrors) => ({
     mae: over((metrics) => of(metrics).mae),
@@ -180,13 +193,17 @@ export function pooled(parts: readonly { forecasts: number; metrics: ComparedMet
   });
   const horizon = errors((metrics) => metrics.horizon);
   const none = new Float64Array();
+  const shares = last.coverage?.map((_, q) =>
+    parts.reduce((sum, { coverage = none }, i) => (totals[i] ? sum + (totals[i] * coverage[q]) / all : sum), 0),
+  );
   const own: ForecastMetrics = {
     mae: mean(horizon.mae),
     horizon: {
       ...horizon,
+      count,
       ...(last.horizon.pinball ? { pinball: over((metrics) => metrics.horizon.pinball ?? none) } : {}),
     },
-    ...(last.coverage ? { coverage: over((metrics) => metrics.coverage ?? none) } : {}),
+    ...(shares ? { coverage: shares } : {}),
   };
   const { season } = last.baselines.seasonalNaive;
   const simple = (name: BaselineName) => errors((metrics) => metrics.baselines[name].horizon);

@@ -4,14 +4,18 @@
  */
 import * as check from '../../check.js';
 
-/** One variable: numbers; several: numbers by their names, all equally many. */
+/** One variable: numbers; several: numbers by their names, all equally many. With `missing: 'mask'`, NaN is a missing value. */
 export type Series = ArrayLike<number> | Readonly<Record<string, ArrayLike<number>>>;
 
 /** The name of the variable where there is one and it has none. */
 export const ONLY = 'value';
 
-/** A series as a list for each variable, in the order of `variables`. */
-export function seriesOf(name: string, series: Series, variables: readonly string[]): Float64Array[] {
+/**
+ * A series as a list for each variable, in the order of `variables`.
+ *
+ * @param gaps whether values may be NaN
+ */
+export function seriesOf(name: string, series: Series, variables: readonly string[], gaps = false): Float64Array[] {
   if (typeof series !== 'object' || series === null) check.fail(name, 'numbers, or numbers by their names', series);
   const bare = Array.isArray(series) || ArrayBuffer.isView(series);
   if (bare && variables.length > 1)
@@ -22,7 +26,9 @@ export function seriesOf(name: string, series: Series, variables: readonly strin
     const list = bare ? (series as ArrayLike<number>) : (series as Record<string, ArrayLike<number>>)[variable];
     if (!Array.isArray(list) && !ArrayBuffer.isView(list)) check.fail(place, 'a list of numbers', list);
     const values = list as ArrayLike<number>;
-    return Float64Array.from({ length: values.length }, (_, t) => check.float(`${place}[${t}]`, values[t]));
+    return Float64Array.from({ length: values.length }, (_, t) =>
+      gaps && Number.isNaN(values[t]) ? Number.NaN : check.float(`${place}[${t}]`, values[t]),
+    );
   });
   const odd = lists.findIndex(({ length }) => length !== lists[0].length);
   if (odd > 0) {
@@ -31,6 +37,23 @@ export function seriesOf(name: string, series: Series, variables: readonly strin
     );
   }
   return lists;
+}
+
+/**
+ * The series with its gaps filled, from what was before: the value `difference` steps ago, or else the last one; before the first value,
+ * that value.
+ *
+ * @throws RangeError where there is no value
+ */
+export function filled(name: string, y: Float64Array, difference: number): Float64Array {
+  if (!y.some(Number.isNaN)) return y;
+  const first = y.findIndex((v) => !Number.isNaN(v));
+  if (first < 0) check.fail(name, 'at least one value that is not NaN', `${y.length} × NaN`);
+  const full = y.slice().fill(y[first], 0, first);
+  for (let t = first; t < y.length; t++) {
+    if (Number.isNaN(full[t])) full[t] = full[difference && t >= difference ? t - difference : t - 1];
+  }
+  return full;
 }
 
 /** What was fitted for one variable: z_t = (d_t - level - slope·t)/scale, where d_t is y_t, or y_t - y_{t-difference}. */
