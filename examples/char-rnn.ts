@@ -1,7 +1,7 @@
 /** A published model: the character model of ml5.js writes like Shakespeare. */
 import { Runtime } from 'gatewise';
 import { CharRnn } from './published/char-rnn.js';
-import { fileOf, microsecondsPerItem } from './published/weights.js';
+import { drawn, fileOf, microsecondsPerItem } from './published/weights.js';
 import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
 
@@ -24,7 +24,7 @@ export const example: Example = {
     let logits: Float32Array = model.read(prompt, state).slice(-V);
     const written = [...prompt];
     while (written.length < LENGTH) {
-      const next = model.vocabulary[drawn(logits, chance.next())];
+      const next = model.vocabulary[drawn(logits, TEMPERATURE, chance.next())];
       written.push(next);
       logits = model.read([next], state);
     }
@@ -35,14 +35,3 @@ export const example: Example = {
     stage.metric('time of a character', time, 'µs');
   },
 };
-
-/** The index that a number from 0 to 1 falls on: softmax(logits / temperature) as lengths side by side. */
-function drawn(logits: Float32Array, at: number): number {
-  const max = Math.max(...logits);
-  const weights = Array.from(logits, (x) => Math.exp((x - max) / TEMPERATURE));
-  let rest = at * weights.reduce((sum, weight) => sum + weight, 0);
-  return weights.findIndex((weight, k) => {
-    rest -= weight;
-    return rest < 0 || k === weights.length - 1;
-  });
-}

@@ -25,6 +25,8 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'char-rnn': () => import('./char-rnn.js'),
   'clone-amp': () => import('./clone-amp.js'),
   rnnoise: () => import('./rnnoise.js'),
+  textgenrnn: () => import('./textgenrnn.js'),
+  'enhance-speech': () => import('./enhance-speech.js'),
 };
 
 const HELP = `npm run example -- NAME [options]

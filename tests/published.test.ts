@@ -7,9 +7,12 @@ import { readSafetensors } from 'gatewise/import/pytorch';
 import { test } from 'uvu';
 import { equal, is, ok } from 'uvu/assert';
 import { CharRnn } from '../examples/published/char-rnn.js';
+import { Dtln } from '../examples/published/dtln.js';
 import { Pronouncer } from '../examples/published/g2p.js';
 import { Segmenter } from '../examples/published/icu.js';
 import { RnNoise } from '../examples/published/rnnoise.js';
+import { Stft } from '../examples/published/stft.js';
+import { TextGenRnn } from '../examples/published/textgenrnn.js';
 
 const reference = process.env.GATEWISE_REFERENCE ?? fileURLToPath(new URL('../../../shared', import.meta.url));
 const folder = join(reference, 'real');
@@ -94,6 +97,29 @@ if (!existsSync(folder)) {
     for (let t = 0; t < 20; t++) {
       equal(model.read(features.subarray(42 * t, 42 * (t + 1)), state).gains, all.gains.slice(22 * t, 22 * (t + 1)));
     }
+  });
+
+  test('textgenrnn: the logits after three contexts', () => {
+    const model = new TextGenRnn(runtime, bytes('textgenrnn', 'textgenrnn.safetensors'));
+    const cases: { ids: number[]; logits: number[]; next: string }[] = json('textgenrnn', 'expected.json');
+    is(cases.length, 3);
+    for (const { ids, logits, next } of cases) {
+      const got = model.next(ids);
+      near(got, logits, next);
+      is(got.indexOf(Math.max(...got)), model.vocabulary.get(next));
+    }
+  });
+
+  test('DTLN: masks, and two seconds of enhanced speech', () => {
+    const model = new Dtln(runtime, bytes('dtln', 'dtln.safetensors'));
+    const { tensors } = readSafetensors(bytes('dtln', 'case.safetensors'));
+    const of = (name: string) => tensors.get(name)?.data as Float32Array;
+    near(model.mask(of('magnitude'), model.state()), of('mask1'), 'mask');
+    const noisy = of('noisy_pcm').map((x) => x / 32768);
+    const [stft, state] = [new Stft(), model.state()];
+    const enhanced = new Float32Array(noisy.length);
+    for (let t = 0; t < noisy.length; t += 128) enhanced.set(model.hop(noisy.subarray(t, t + 128), stft, state), t);
+    near(enhanced, of('enhanced'), 'enhanced');
   });
 }
 

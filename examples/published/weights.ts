@@ -57,3 +57,14 @@ export function microsecondsPerItem(count: number, work: () => void): number {
   });
   return (1000 * Math.min(...times)) / count;
 }
+
+/** The index that a number from 0 to 1 falls on: softmax(logits / temperature) as lengths side by side. */
+export function drawn(logits: Float32Array, temperature: number, at: number): number {
+  const max = Math.max(...logits);
+  const weights = Array.from(logits, (x) => Math.exp((x - max) / temperature));
+  let rest = at * weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.findIndex((weight, k) => {
+    rest -= weight;
+    return rest < 0 || k === weights.length - 1;
+  });
+}

@@ -1,0 +1,65 @@
+/** A published model: DTLN removes noise from speech, 128 samples at a time. */
+import { readFile } from 'node:fs/promises';
+import { Runtime } from 'gatewise';
+import wavefile from 'wavefile';
+import { Dtln } from './published/dtln.js';
+import { Stft } from './published/stft.js';
+import { fileOf } from './published/weights.js';
+import { Chance } from './support/chance.js';
+import type { Example } from './support/stage.js';
+
+const [RATE, HOP] = [16_000, 128];
+
+/** Two seconds of a voice-like buzz with pauses, in white noise. */
+function synthesized(seed: number): Float32Array {
+  const chance = new Chance(seed);
+  return Float32Array.from({ length: 2 * RATE }, (_, t) => {
+    const speaking = Math.sin((2 * Math.PI * t) / 8000) > 0;
+    let voice = 0;
+    for (let k = 1; k <= 20; k++) voice += Math.sin((2 * Math.PI * 120 * k * t) / RATE) / k;
+    return (speaking ? 0.1 * voice : 0) + 0.05 * (chance.next() - 0.5);
+  });
+}
+
+async function recording(path: string): Promise<Float32Array> {
+  const wav = new wavefile.WaveFile(await readFile(path));
+  wav.toSampleRate(RATE);
+  wav.toBitDepth('32f');
+  const samples: unknown = wav.getSamples(false, Float32Array);
+  return Array.isArray(samples) ? samples[0] : (samples as Float32Array);
+}
+
+export const example: Example = {
+  title: 'a published model: DTLN removes noise from speech, block by block',
+  usage: `[NOISY.wav] --model PATH
+
+  NOISY.wav   speech with noise   default synthesized`,
+  async run(stage) {
+    const bytes = await fileOf(stage, {
+      where: 'https://github.com/breizhn/DTLN, file pretrained_model/model.h5',
+      file: 'its weights under their names as a safetensors file',
+    });
+    if (!bytes) return;
+    const [path, more] = stage.words;
+    if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
+    const noisy = path ? await recording(path) : synthesized(stage.seed);
+    const model = new Dtln(await Runtime.create(), bytes);
+    const [stft, state] = [new Stft(), model.state()];
+    const enhanced = new Float32Array(noisy.length);
+    const times: number[] = [];
+    for (let t = 0; t + HOP <= noisy.length; t += HOP) {
+      const began = performance.now();
+      enhanced.set(model.hop(noisy.subarray(t, t + HOP), stft, state), t);
+      times.push(performance.now() - began);
+      stage.progress(t, noisy.length, 'samples');
+    }
+    times.sort((a, b) => a - b);
+    const power = (samples: Float32Array) => samples.reduce((sum, x) => sum + x * x, 0);
+    stage.metric('power of the output, compared with the input', power(enhanced) / power(noisy), '%');
+    stage.metric('time of 128 samples (8 ms), median', times[times.length >> 1], 'ms');
+    stage.metric('time of 128 samples, the slowest of a hundred', times[Math.floor(0.99 * times.length)], 'ms');
+    const wav = new wavefile.WaveFile();
+    wav.fromScratch(1, RATE, '32f', enhanced);
+    await stage.write('enhanced.wav', wav.toBuffer());
+  },
+};
