@@ -193,14 +193,14 @@ test('metrics of evaluate are those counted by hand', async () => {
   close([report.loss], [loss], 1e-6, 'loss');
   const [said] = await one.predict(['abc']);
   equal(labelsOf(said), ['x']);
-  equal(Object.keys(said), ['label', 'probabilities']);
+  equal(Object.keys(said), ['label', 'probabilities', 'probability']);
   close(said.probabilities, [0.5, 0.3, 0.2], 1e-6, 'probabilities');
 
   const logit = (p: number) => Math.log(p / (1 - p));
   using several = await constant({ multiLabel: true }, [0.9, 0.5001, 0.1].map(logit));
   const [labels] = await several.predict(['abc']);
   equal(labelsOf(labels), ['x', 'y']);
-  equal(Object.keys(labels), ['labels', 'probabilities']);
+  equal(Object.keys(labels), ['labels', 'probabilities', 'probability']);
   close(labels.probabilities, [0.9, 0.5001, 0.1], 1e-6, 'probabilities');
   const many = await several.evaluate([
     { input: 'a', label: ['x', 'y'] },

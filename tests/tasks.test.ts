@@ -1,6 +1,13 @@
 /** What all tasks share: use after dispose, runs, streams, summaries, saved data that are wrong. */
 import { cells, Runtime } from 'gatewise';
-import { SequenceClassifier, SequenceRegressor, SequenceTagger, Stream, Transcriber } from 'gatewise/tasks';
+import {
+  LanguageModel,
+  SequenceClassifier,
+  SequenceRegressor,
+  SequenceTagger,
+  Stream,
+  Transcriber,
+} from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, instance, is, match, ok, throws } from 'uvu/assert';
 import { rejects } from './support/rejects.js';
@@ -150,8 +157,19 @@ test('summary: layers, shapes, parameters, bytes', async () => {
   equal(summary.layers[0].shapes, { weight: [3, 3] });
   is(summary.parameters, 163);
   is(summary.bytes, 652);
-  match(`${summary}`, /^layer +parameters {2}shapes\nembedding +9 {2}weight \[3,3\]\n/);
-  match(`${summary}`, /total +163 {2}652 bytes$/);
+  match(`${summary}`, /^layer +parameters {2}multiplications {2}shapes\nembedding +9 +0 {2}weight \[3,3\]\n/);
+  match(`${summary}`, /total +163 +120 {2}652 bytes$/);
+  equal(
+    summary.layers.map(({ multiplications }) => multiplications),
+    [0, 4 * 4 * (3 + 4), 2 * 4],
+  );
+  is(summary.multiplications, 120);
+  // a weight that two layers share is looked up by one and multiplied by the other; transitions are added
+  const size = { vocabulary: 'abc', hiddenSize: 4, embeddingSize: 4 };
+  using tied = await LanguageModel.create({ ...size, cell: 'gru', tieWeights: true });
+  is(tied.summary().multiplications, 3 * 4 * (4 + 4) + 3 * 4);
+  using crf = await SequenceTagger.create({ ...size, cell: 'rnn', numLayers: 2, classes: ['x', 'y'], crf: true });
+  is(crf.summary().multiplications, 4 * 8 + 4 * 8 + 2 * 4);
 });
 
 test('a file is refused by its task and by its format', async () => {

@@ -10,6 +10,8 @@ export class Parameter {
   /** For authors of layers: the address of the values. */
   at = 0;
   readonly size: number;
+  /** Multiplications with it for one row: those of a matrix. Layers that use it otherwise change this. */
+  multiplications: number;
   /** Whether `model.freeze` named it. */
   frozen = false;
   /** For authors of layers: whether the running pass computes its gradient. */
@@ -24,6 +26,7 @@ export class Parameter {
     check.text('name', name);
     if (!Array.isArray(shape)) check.fail('shape', 'a list of sizes', shape);
     this.size = shape.reduce((n: number, d, i) => n * check.whole(`shape[${i}]`, d, 1, Number.MAX_SAFE_INTEGER), 1);
+    this.multiplications = shape.length > 1 ? this.size : 0;
   }
 
   /** For authors of layers: the address of the gradient, which exists where `trained` is true. */

@@ -64,6 +64,7 @@ export class Crf {
     this.start = builder.parameter(`${name}.start_transitions`, [K], initializer);
     this.end = builder.parameter(`${name}.end_transitions`, [K], initializer);
     this.transitions = builder.parameter(`${name}.transitions`, [K, K], initializer);
+    this.transitions.multiplications = 0; // they are added
   }
 
   /**

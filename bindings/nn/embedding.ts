@@ -50,6 +50,7 @@ export class Embedding {
     const { vocabularySize: V, embeddingSize: E, paddingToken, initializer } = this.options;
     if (paddingToken !== undefined) check.whole('paddingToken', paddingToken, 0, V - 1);
     this.weight = builder.parameter(`${name}.weight`, [V, E], initializer);
+    this.weight.multiplications = 0; // its rows are looked up
   }
 
   /**

@@ -136,5 +136,6 @@ function shared(builder: Builder, name: string, given: Parameter, shape: readonl
   if (given.shape.join() !== shape.join()) {
     throw new RangeError(`${name}: expected [${shape.join(', ')}], got '${given.name}' [${given.shape.join(', ')}]`);
   }
+  if (given.shape.length > 1) given.multiplications += given.size;
   return given;
 }

@@ -8,7 +8,7 @@ export type { Runtime } from '../core/train.js';
 export type { Model } from '../nn/model.js';
 export type { Bytes, WasmModule } from '../platform.js';
 export type { Tape } from '../tape.js';
-export { Vocabulary, type VocabularyOptions } from '../text/vocabulary.js';
+export { Vocabulary, type VocabularyOptions, type WordOptions, words } from '../text/vocabulary.js';
 export type { Batch, FitOptions, Progress } from '../train/fit.js';
 export type { FitHistory } from '../train/history.js';
 export type { Optimizer, OptimizerOptions } from '../train/optimizer.js';

@@ -8,7 +8,7 @@ import { bceWithLogitsLoss, crossEntropyLoss } from '../nn/losses.js';
 import { softmaxRows } from '../nn/predict.js';
 import { activation } from '../nn/rows.js';
 import type { Options, Reader, Settings } from '../options.js';
-import { names, option, optional, readOptions, required } from '../options.js';
+import { names, option, optional, readOptions, real, required } from '../options.js';
 import type { Loss, Rows, Tape } from '../tape.js';
 import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
@@ -55,10 +55,36 @@ export interface ClassifierExample<M extends boolean = boolean> {
   readonly weight?: number | undefined;
 }
 
-/** The most probable class; with `multiLabel` those of at least 1/2. `probabilities` [classes] are in the order of `classes`. */
-export type ClassPrediction<C extends string = string, M extends boolean = boolean> = M extends true
-  ? { readonly labels: readonly C[]; readonly probabilities: Float32Array }
-  : { readonly label: C; readonly probabilities: Float32Array };
+/**
+ * The most probable class, or null where its probability is below the `threshold` R; with `multiLabel` those of at least the threshold.
+ * `probabilities` [classes] are in the order of `classes`, `probability` has them by name.
+ */
+export type ClassPrediction<
+  C extends string = string,
+  M extends boolean = boolean,
+  R extends number | undefined = undefined,
+> = (M extends true ? { readonly labels: readonly C[] } : { readonly label: R extends number ? C | null : C }) & {
+  readonly probabilities: Float32Array;
+  readonly probability: Readonly<Record<C, number>>;
+};
+
+const THRESHOLD = {
+  /**
+   * A class below this probability is not chosen: `label` is then null. Default: the most probable class is chosen; with `multiLabel`
+   * 1/2.
+   */
+  threshold: optional(real(0, 1)),
+};
+const PREDICT = { ...BATCHES, ...THRESHOLD };
+
+/** @typeParam R the threshold */
+export interface ClassifierPredictOptions<R extends number | undefined = number | undefined> extends BatchOptions {
+  /**
+   * A class below this probability is not chosen: `label` is then null. Default: the most probable class is chosen; with `multiLabel`
+   * 1/2.
+   */
+  threshold?: R;
+}
 
 export interface ClassifierReport<C extends string = string> {
   /** Mean over the sequences, in nats. */
@@ -219,11 +245,16 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
   }
 
   /** The classes of sequences, in their order. */
-  predict(inputs: readonly Sequence[], options: BatchOptions = {}): Run<BatchProgress, ClassPrediction<C, M>[]> {
-    const settings = readOptions('predict', BATCHES, options);
+  predict<R extends number | undefined = undefined>(
+    inputs: readonly Sequence[],
+    options: ClassifierPredictOptions<R> = {},
+  ): Run<BatchProgress, ClassPrediction<C, M, R>[]> {
+    const settings = readOptions('predict', PREDICT, options);
     const { input } = this.model.layers;
     const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
-    return this.forEach(items, settings, (tape, layers, batch) => this.#predictions(tape, layers.forward(tape, batch)));
+    return this.forEach(items, settings, (tape, layers, batch) =>
+      this.#predictions<R>(tape, layers.forward(tape, batch), settings.threshold),
+    );
   }
 
   /**
@@ -233,7 +264,7 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
    */
   stream(saved?: Uint8Array | ArrayBuffer): Stream<Sequence, ClassPrediction<C, M>> {
     const { layers } = this.model;
-    const results = (tape: Tape, logits: Rows) => this.#predictions(tape, logits);
+    const results = (tape: Tape, logits: Rows) => this.#predictions<undefined>(tape, logits);
     return this.openStream(saved, layers.reader(results));
   }
 
@@ -248,24 +279,31 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
   }
 
   /** [B] the probabilities of the classes, and whether each is chosen. */
-  #decisions(tape: Tape, logits: Rows): { probabilities: Float32Array; chosen: boolean[] }[] {
+  #decisions(tape: Tape, logits: Rows, threshold?: number): { probabilities: Float32Array; chosen: boolean[] }[] {
     const { multiLabel } = this.model.layers.settings;
     const K = logits.F;
     const values = multiLabel ? read(tape, activation(tape, logits, 'sigmoid')) : softmaxRows(tape, logits);
     return Array.from({ length: logits.B }, (_, b) => {
       const probabilities = values.slice(b * K, (b + 1) * K);
       const best = probabilities.reduce((top, p, c) => (p > probabilities[top] ? c : top), 0);
-      const chosen = Array.from(probabilities, (p, c) => (multiLabel ? p >= 0.5 : c === best));
+      const chosen = Array.from(probabilities, (p, c) =>
+        multiLabel ? p >= (threshold ?? 0.5) : c === best && p >= (threshold ?? 0),
+      );
       return { probabilities, chosen };
     });
   }
 
-  #predictions(tape: Tape, logits: Rows): ClassPrediction<C, M>[] {
+  #predictions<R extends number | undefined>(tape: Tape, logits: Rows, threshold?: number): ClassPrediction<C, M, R>[] {
     const { classes, multiLabel } = this.model.layers.settings;
-    return this.#decisions(tape, logits).map(({ probabilities, chosen }) => {
+    return this.#decisions(tape, logits, threshold).map(({ probabilities, chosen }) => {
       const labels = classes.filter((_, c) => chosen[c]);
-      const prediction = multiLabel ? { labels, probabilities } : { label: labels[0], probabilities };
-      return prediction as ClassPrediction<C, M>;
+      const probability = Object.fromEntries(classes.map((name, c) => [name, probabilities[c]]));
+      const prediction: object = {
+        ...(multiLabel ? { labels } : { label: labels[0] ?? null }),
+        probabilities,
+        probability,
+      };
+      return prediction as ClassPrediction<C, M, R>;
     });
   }
 

@@ -1,13 +1,17 @@
 import * as check from '../check.js';
-import { type Options, option, optional, type Reader, readOptions, whole } from '../options.js';
+import { UnsupportedError } from '../errors.js';
+import { type Options, option, type Reader, readOptions, whole } from '../options.js';
+
+/** The token that stands for those that a vocabulary does not have, where it has this one. */
+const UNKNOWN = '<unk>';
 
 const OF = {
   /** Tokens that occur less often are left out, default 1. */
   minCount: option(whole(0), 1),
   /** The number of tokens at most, default: no limit. */
   maxSize: option(whole(1, Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER),
-  /** A token that comes first and stands for all that are left out. */
-  unknown: optional(check.text),
+  /** A token that comes first and stands for all that are left out, default `'<unk>'`; false: none, and unknown tokens are errors. */
+  unknown: option<string | false>((name, value) => (value === false ? value : check.text(name, value)), UNKNOWN),
 };
 
 export interface VocabularyOptions extends Options<typeof OF> {}
@@ -22,7 +26,7 @@ export class Vocabulary {
 
   /** Tokens in the order of their numbers. */
   readonly tokens: readonly string[];
-  /** Whether every token is one character: text is then taken apart and put together without separators. */
+  /** Whether every token but `'<unk>'` is one character: text is then taken apart and put together without separators. */
   readonly characters: boolean;
 
   /**
@@ -48,11 +52,17 @@ export class Vocabulary {
       if (this.#ids.has(token)) throw new RangeError(`${name}: duplicate ${check.show(token)}`);
       this.#ids.set(token, i);
     });
-    this.characters = this.tokens.every((token) => [...token].length === 1);
+    this.characters = this.tokens.every((token) => token === UNKNOWN || [...token].length === 1);
   }
 
   /**
-   * The tokens of sequences, by how often they occur, the most frequent first.
+   * The tokens of sequences, by how often they occur, the most frequent first. Texts give characters, lists give their items, such as
+   * those of `words`.
+   *
+   * @throws TypeError, RangeError for invalid options, or sequences that are neither texts nor lists
+   *
+   * @example
+   * const { tokens } = Vocabulary.of(['abba', 'a'], { minCount: 2 }); // ['<unk>', 'a', 'b']
    */
   static of(sequences: Iterable<string | readonly string[]>, options: VocabularyOptions = {}): Vocabulary {
     const { minCount, maxSize, unknown } = readOptions('Vocabulary.of', OF, options);
@@ -62,12 +72,12 @@ export class Vocabulary {
       iterable('a sequence', sequence);
       for (const token of sequence as Iterable<string>) counts.set(token, (counts.get(token) ?? 0) + 1);
     }
-    if (unknown !== undefined) counts.delete(unknown);
+    if (unknown !== false) counts.delete(unknown);
     const tokens = [...counts]
       .filter(([, count]) => count >= minCount)
       .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
       .map(([token]) => token);
-    return new Vocabulary([...(unknown === undefined ? [] : [unknown]), ...tokens].slice(0, maxSize));
+    return new Vocabulary([...(unknown === false ? [] : [unknown]), ...tokens].slice(0, maxSize));
   }
 
   get size(): number {
@@ -81,17 +91,17 @@ export class Vocabulary {
   /**
    * Numbers of the tokens of a text.
    *
-   * @param unknown what stands for tokens that it does not know
+   * @param unknown what stands for tokens that it does not know, default `'<unk>'` where it has this token
    * @throws RangeError that names the tokens it does not know, where nothing stands for them; TypeError for what is not a token
    */
-  encode(name: string, input: string | readonly string[], unknown?: string): Int32Array {
+  encode(name: string, input: string | readonly string[], unknown: string = UNKNOWN): Int32Array {
     if (typeof input === 'string' && !this.characters) {
       throw new TypeError(`${name}: expected a list of tokens, since the vocabulary's are not single characters`);
     }
     if (typeof input !== 'string' && !Array.isArray(input)) check.fail(name, 'a text or a list of tokens', input);
     const tokens = typeof input === 'string' ? [...input] : input;
     const missing = new Set<string>();
-    const instead = unknown === undefined ? undefined : this.#ids.get(unknown);
+    const instead = this.#ids.get(unknown);
     const ids = Int32Array.from(tokens, (token, t) => {
       const id = this.#ids.get(token) ?? instead;
       if (typeof token !== 'string') check.fail(`${name}[${t}]`, 'a token', token);
@@ -126,4 +136,31 @@ function iterable(name: string, value: unknown): void {
   if (typeof value === 'string') return;
   const iterator = (value as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator];
   if (typeof iterator !== 'function' || ArrayBuffer.isView(value)) check.fail(name, 'a list or a text', value);
+}
+
+const WORDS = {
+  /** The language, as for `Intl.Segmenter`, default English. It matters for languages that are written without spaces. */
+  locale: option(check.text, 'en'),
+  /** Default true. */
+  lowerCase: option(check.flag, true),
+};
+
+export interface WordOptions extends Options<typeof WORDS> {}
+
+/**
+ * The words of a text, its numbers and its punctuation, in Unicode's normal form C, split by `Intl.Segmenter`.
+ *
+ * @throws TypeError, RangeError for invalid options; UnsupportedError in engines without `Intl.Segmenter`
+ *
+ * @example
+ * const list = words('Call NOW: 0800 555!'); // ['call', 'now', ':', '0800', '555', '!']
+ */
+export function words(text: string, options: WordOptions = {}): string[] {
+  const { locale, lowerCase } = readOptions('words', WORDS, options);
+  const normal = check.text('text', text).normalize('NFC');
+  if (!Intl.Segmenter) throw new UnsupportedError('words: this engine has no Intl.Segmenter');
+  const segments = new Intl.Segmenter(locale, { granularity: 'word' }).segment(
+    lowerCase ? normal.toLowerCase() : normal,
+  );
+  return Array.from(segments, ({ segment }) => segment).filter((segment) => segment.trim());
 }
