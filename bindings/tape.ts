@@ -72,10 +72,14 @@ export interface Seen {
 
 /** For tools: sees the backward pass of recurrent layers. `gatewise/dynamics` has one. */
 export interface Observer {
+  /** Whether no `State` is moved on. */
+  readonly dry?: boolean;
+  /** Called with the outputs and the final states of a stack before others read them; it may change them. */
+  leaving?(output: Rows, finals: readonly Rows[]): void;
   /** Called once the gradient of the outputs of a stack is complete; it may change it. */
-  entering(output: Rows): void;
+  entering?(output: Rows): void;
   /** Called before the backward pass of a layer in one direction, when its gates are still there: a `Direction`, and its `Call`. */
-  layer(tape: Tape, direction: object, call: object, output: Rows, reverse: boolean): Seen;
+  layer?(tape: Tape, direction: object, call: object, output: Rows, reverse: boolean): Seen;
 }
 
 /** The tape of the running pass. Passes nest; only the innermost tape takes calls. */

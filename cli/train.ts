@@ -249,6 +249,7 @@ export async function train(args: readonly string[], { program, builtIn }: Train
     let saved = performance.now();
     for await (const p of run) {
       terminal.update(p.step - first, p.steps - first, lineOf(p));
+      if (p.warning) terminal.log(`warning: ${p.warning.message}`);
       if (p.validation) {
         const { report, best } = p.validation;
         const which = best ? ', the best so far' : '';

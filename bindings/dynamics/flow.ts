@@ -86,8 +86,7 @@ export interface FlowOptions extends Options<typeof FLOW> {}
  * gradients, random numbers and the optimizer are afterwards as they were.
  *
  * @param model a model of layers that has a `Recurrent`
- * @param work the forward pass, as `valueAndGrad` takes it; it is called for each pass. A `State` that it moves on has to be new in each
- *   call
+ * @param work the forward pass, as `valueAndGrad` takes it; it is called for each pass. A `State` that it reads is not moved on
  * @returns plain numbers; `flowMap` and `lagMap` draw them
  * @throws TypeError, RangeError for invalid options; Error if no gradient reaches a recurrent layer
  *

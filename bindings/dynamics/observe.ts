@@ -57,6 +57,7 @@ function functionOf({ settings }: Direction, gate: string): string {
  * @param details whether gates and Jacobians are looked at
  */
 export class Probe implements Observer {
+  readonly dry = true;
   /** In the order of the forward pass. */
   readonly seen: Seen[] = [];
 

@@ -15,6 +15,7 @@ export type { Optimizer, OptimizerOptions } from '../train/optimizer.js';
 export type { Run } from '../train/run.js';
 export type { CheckpointOptions, TaskFitOptions, TaskProgress } from '../train/task-fit.js';
 export type { Validation, ValidationOptions } from '../train/validation.js';
+export type { Warning } from '../train/warnings.js';
 export * from './backtest.js';
 export * from './forecaster.js';
 export * from './language-model.js';

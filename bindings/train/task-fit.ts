@@ -3,6 +3,7 @@ import * as check from '../check.js';
 import { type Options, optional, type Reader, readOptions, real, required, whole } from '../options.js';
 import type { Progress } from './fit.js';
 import { VALIDATION, type Validation } from './validation.js';
+import type { Warning } from './warnings.js';
 
 /** When and where `fit` of a task saves. */
 export interface CheckpointOptions {
@@ -63,4 +64,6 @@ export interface TaskProgress<R = unknown> extends Progress {
   readonly epoch: number;
   /** Where the model was validated after this step. */
   readonly validation?: Validation<R>;
+  /** What goes wrong, each kind once. Of an overflow the progress of the last good step is repeated with it, and `fit` throws. */
+  readonly warning?: Warning;
 }

@@ -210,7 +210,7 @@ export class Recurrent implements Stack {
         if (keep) runs.push({ layer, direction, call, reverse });
         h.push(result.h);
         if (result.c) c.push(result.c);
-        if (state && isState(state)) {
+        if (state && isState(state) && !(Tape.training && tape.observer?.dry)) {
           // the slots of earlier steps precede the last one
           const after = (slot: Slot) => ({ ...slot, at: slot.at - (x.T - carry) * x.B * slot.ld });
           leave(tape, state.h[i], after(call.hT));
@@ -221,9 +221,12 @@ export class Recurrent implements Stack {
       // the slots of the states are the outputs, except where two are merged or padding has to be zero
       output = directions.length > 1 || x.lengths ? mergeRows(tape, results[0], results[1], MERGES[merge]) : results[0];
     });
-    // the first that the backward pass does here
     const { observer } = tape;
-    if (tape.training && observer && output.grad) tape.record(() => observer.entering(output));
+    if (Tape.training && observer) {
+      observer.leaving?.(output, [...h, ...c]);
+      // the first that the backward pass does here
+      if (output.grad) tape.record(() => observer.entering?.(output));
+    }
     return { output, h, c, runs };
   }
 }
@@ -251,7 +254,7 @@ function runDirection(
   const c = call.cT && rows(call.cT, 1);
   if (!wanted) return { output, h, c, call };
   tape.record(() => {
-    const seen = tape.observer?.layer(tape, direction, call, output, how.reverse);
+    const seen = tape.observer?.layer?.(tape, direction, call, output, how.reverse);
     backward(direction, tape, call, x, { dy: output.grad, dh: h.grad, dc: c?.grad ?? 0, seen }, !initial);
     seen?.done();
     // the gradients of the final states have become those of the initial ones
@@ -329,8 +332,8 @@ export function inspect(
   });
 }
 
-/** The gates of all steps, [T,B,H] each, by their names. */
-function gatesOf(tape: Tape, direction: Direction, { z, T, B }: Call): Record<string, Float32Array> {
+/** The gates of all steps, [T,B,H] each, by their names; after the backward pass, the gradients of their net inputs. */
+export function gatesOf(tape: Tape, direction: Direction, { z, T, B }: Call): Record<string, Float32Array> {
   const { f32 } = tape.runtime;
   const { H, ldz } = direction;
   const out: Record<string, Float32Array> = {};

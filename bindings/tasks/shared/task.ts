@@ -21,6 +21,7 @@ import {
   type ValidationSource,
   Validator,
 } from '../../train/validation.js';
+import { Warnings } from '../../train/warnings.js';
 import {
   type BATCHES,
   type BatchProgress,
@@ -259,10 +260,13 @@ export abstract class Task<L, C extends object> {
       standing.schedule = new Schedule(schedule);
     }
     const { steps, next, epoch, close } = prepare(standing);
+    const warnings = new Warnings(this.model, clipNorm);
+    let last: TaskProgress<R> | undefined;
     // `model` throws where it has been disposed between two steps
     const step = () => {
       void this.model;
-      return next();
+      const batch = next();
+      return batch instanceof Promise ? batch.then((own) => warnings.watch(own)) : warnings.watch(batch);
     };
     const all = { ...wanted, steps, clipNorm, clipValue, signal };
     const made = trainSteps(this.model, optimizer, all, step, standing.schedule);
@@ -270,8 +274,13 @@ export abstract class Task<L, C extends object> {
     try {
       for await (const progress of saving ? checkpointed(run, saving, () => this.save()) : run) {
         recorder.step(progress, epoch());
-        yield { ...progress, epoch: epoch() };
+        last = { ...progress, epoch: epoch() };
+        yield { ...last, ...warnings.after(progress) };
       }
+    } catch (error) {
+      const warning = warnings.overflow(error);
+      if (warning && last) yield { ...last, warning };
+      throw error;
     } finally {
       await close?.();
     }
