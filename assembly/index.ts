@@ -3,6 +3,7 @@ export { abi, build, heapBase } from './abi';
 export { activationBackward, activationForward } from './activation';
 export { attentionBackward, attentionForward } from './attention';
 export { beamStep, lengthNormalized } from './beam';
+export { lruRows } from './cells/lru';
 export {
   addForward,
   concatBackward,

@@ -3,6 +3,7 @@
 export { abi, build, heapBase } from './abi';
 export { activationForward } from './activation';
 export { attentionForward } from './attention';
+export { lruRows } from './cells/lru';
 export { addForward, concatForward, expandForward, mergeForward } from './concat';
 export { embeddingForward } from './embedding';
 export { gemm, packBias, packWeights } from './gemm';

@@ -6,7 +6,7 @@
  * own final state, and backward their gradients pass unchanged and their rows of dz are zero.
  */
 import { at, lines, panelsOf, rowBytes, slot } from './at';
-import { step, stepBackward } from './cells/index';
+import { finish, hasOutput, output, outputBackward, step, stepBackward } from './cells/index';
 import { gemm } from './gemm';
 import { Seq } from './layout';
 import { normalizeRow, normalizeRowBackward } from './norm';
@@ -40,6 +40,7 @@ export function recurrentForward(s: usize): void {
   const c = at.ptr(s, Seq.c);
   const ldh = at.ptr(s, Seq.ldh);
   const ldc = at.ptr(s, Seq.ldc);
+  const later = hasOutput(at.i32(s, Seq.cell));
   assert(T > 0 && B > 0 && ahead > 0 && (keep === 0 || ahead === T));
 
   let base = 0; // the step that has the first rows of z
@@ -70,6 +71,7 @@ export function recurrentForward(s: usize): void {
       const c1 = c ? c + (after * keep + r) * ldc : 0;
       forwardRows(s, row - live, panels, r, <usize>((t - base) * B + live), r + <usize>(t * B) * keep, h0, h1, c0, c1);
     }
+    if (later && (n === T - 1 || (n + 1) % ahead === 0)) output(s, base, (n % ahead) + 1);
   }
 }
 
@@ -223,6 +225,8 @@ export function recurrentBackward(s: usize): void {
   const z = at.ptr(s, Seq.z);
   const ldz = at.ptr(s, Seq.ldz);
   assert(at.i32(s, Seq.keep) !== 0);
+  const later = hasOutput(at.i32(s, Seq.cell));
+  if (later) outputBackward(s);
 
   for (let n = T - 1; n >= 0; n--) {
     const t = reverse ? T - 1 - n : n;
@@ -236,6 +240,7 @@ export function recurrentBackward(s: usize): void {
       backwardRows(s, row - live, panels, <usize>live, <usize>(t * B + live), before + <usize>live);
     }
   }
+  if (later) finish(s);
 
   let dz = z;
   let ld = ldz;

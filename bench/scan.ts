@@ -123,7 +123,7 @@ function inTurns(first: () => void, second: () => void) {
 
 for (const build of chosen) {
   for (const cell of CELL_NAMES.filter((name) => !hasRecurrentWeights(name))) {
-    const maps = [{ from: H, to: gatesOf(cell).length * H }];
+    const maps = [{ from: H, to: gatesOf(cell).length * H }, ...(cell === 'lru' ? [{ from: H, to: H }] : [])];
     const [layer, products] = [layerOf(build, cell), productsOf(build, maps)];
     for (const work of ['forward', 'train'] as const) {
       const row = { cell, work, build, engine, T, B: 1, H, ...inTurns(layer[work], products[work]) };

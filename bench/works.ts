@@ -56,10 +56,10 @@ interface Shape {
   L?: number;
 }
 
-const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1, mingru: 2, minlstm: 3 };
+const GATES: Record<CellName, number> = { rnn: 1, lstm: 4, gru: 3, residual: 1, mingru: 2, minlstm: 3, lru: 2 };
 
 /** Cells without a product with the state. */
-const SCANNED: readonly CellName[] = ['mingru', 'minlstm'];
+const SCANNED: readonly CellName[] = ['mingru', 'minlstm', 'lru'];
 
 /**
  * Operations of a forward pass through a stack.
@@ -70,7 +70,8 @@ const SCANNED: readonly CellName[] = ['mingru', 'minlstm'];
 function forwardFlops(cell: CellName, { B, T, I, H, L = 1 }: Shape, { distinct = T * B, state = false } = {}): number {
   const later = (L - 1) * T * B * H;
   const steps = SCANNED.includes(cell) ? 0 : L * (state ? T : T - 1) * B;
-  return 2 * GATES[cell] * H * (distinct * I + later + steps * H);
+  const outputs = cell === 'lru' ? 2 * L * T * B * H * H : 0;
+  return 2 * GATES[cell] * H * (distinct * I + later + steps * H) + outputs;
 }
 
 /** Of a work on one layer. I is named where it is small against H. */

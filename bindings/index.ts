@@ -5,7 +5,17 @@
  * @module gatewise
  */
 
-export type { CellDescription, Clash, Extra, Kept, LayerOptions, Projection, Segment } from './cells/cell.js';
+export type {
+  CellDescription,
+  Clash,
+  Extra,
+  ExtraStart,
+  Kept,
+  LayerOptions,
+  OutputMap,
+  Projection,
+  Segment,
+} from './cells/cell.js';
 export { CELL_NAMES, type CellName, cells } from './cells/index.js';
 export type { Fields } from './core/block.js';
 export type { RuntimeOptions } from './core/start.js';

@@ -97,7 +97,7 @@ _STACK: dict[str, Any] = {
     "feedback": True,
     "positive": False,
 }
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "residual": 1, "mingru": 2, "minlstm": 3}
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4, "residual": 1, "mingru": 2, "minlstm": 3, "lru": 2}
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
@@ -111,7 +111,7 @@ class Recurrent(nn.Module):
 
     Where PyTorch has the cell, `native` is its nn.RNN, nn.LSTM or nn.GRU. Everything else runs as a loop over the
     steps: peepholes, coupled gates, clipped cells, layer normalization, zoneout, variational dropout, weight drop, the
-    residual cell, minGRU and minLSTM, layers of different widths, the reset gate before the product, other activations.
+    residual cell, minGRU, minLSTM and LRU, layers of different widths, the reset gate before the product, other activations.
     """
 
     def __init__(self, config: Config, input_size: int) -> None:
@@ -126,7 +126,9 @@ class Recurrent(nn.Module):
         size = config["hiddenSize"]
         widths = list(size) if isinstance(size, Sequence) else [size] * (o["numLayers"] or 1)
         self.widths: list[int] = widths
-        self.has_c = self.cell == "lstm"
+        self.has_c = self.cell in ("lstm", "lru")
+        if self.cell == "lru":
+            o["activation"] = config.get("activation") or "identity"
         self.suffixes = ["", "_reverse"] if o["bidirectional"] else ["_reverse"] if o["reverse"] else [""]
         self.input_size = input_size
         D = len(self.suffixes)
@@ -189,7 +191,7 @@ class Recurrent(nn.Module):
         shapes: dict[str, tuple[int, ...]] = {}
         if self.native is None:
             G = 3 if o["coupled"] else _GATES[self.cell]
-            fed = o["feedback"] if self.cell == "residual" else self.cell not in ("mingru", "minlstm")
+            fed = o["feedback"] if self.cell == "residual" else self.cell not in ("mingru", "minlstm", "lru")
             shapes["weight_ih"] = (G * H, inputs)
             if fed:
                 shapes["weight_hh"] = (G * H, P)
@@ -199,13 +201,16 @@ class Recurrent(nn.Module):
                     shapes["bias_hh"] = (G * H,)
             if o["projectionSize"]:
                 shapes["weight_hr"] = (P, H)
+            if self.cell == "lru":
+                shapes["weight_hr"] = (H, H)
+                shapes["lambda"] = (H,)
             if o["peepholes"]:
                 shapes["weight_peephole"] = ((G - 1) * H,)
             if o["layerNorm"]:
                 shapes["norm_ih"] = (G * H,)
                 if fed:
                     shapes["norm_hh"] = (G * H,)
-                if self.has_c:
+                if self.cell == "lstm":
                     shapes["norm_c"] = (H,)
                     shapes["norm_c_bias"] = (H,)
         if o["initialState"] == "learned":
@@ -341,6 +346,16 @@ class Recurrent(nn.Module):
             # minLSTM: i / (f + i) = sigmoid(ln i - ln f)
             share = logits[0] if self.cell == "mingru" else F.logsigmoid(logits[1]) - F.logsigmoid(logits[0])
             return torch.sigmoid(-share) * h + torch.sigmoid(share) * n, c
+        if self.cell == "lru":
+            net, out = a.chunk(2, 1)
+            # complex numbers are pairs of columns
+            r, phase = w["lambda"].exp().view(-1, 2).unbind(1)
+            turn = torch.polar((-r).exp(), phase)
+            fade = torch.sqrt(-torch.expm1(-2 * r))
+            pairs = turn * torch.view_as_complex(c.reshape(len(c), -1, 2).contiguous())
+            pairs = torch.view_as_real(pairs) + fade[:, None] * net.reshape(len(c), -1, 2)
+            c = pairs.reshape(c.shape)
+            return f(F.linear(c, w["weight_hr"]) + out), c
         gates = list(a.chunk(3 if o["coupled"] else 4, 1))
         peep = [None] * 3 if "weight_peephole" not in w else list(w["weight_peephole"].chunk(2 if o["coupled"] else 3))
 

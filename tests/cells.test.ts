@@ -9,6 +9,7 @@ import type { Matrix } from './reference/autodiff.js';
 import { cells as references } from './reference/index.js';
 import { type DrawMask, stack as reference } from './reference/recurrent.js';
 import { builds } from './support/builds.js';
+import { fitting, widthFor } from './support/cells.js';
 import { random, uniform } from './support/numbers.js';
 import { checkKernel, checkReference, type Numbers, type Operation, run } from './support/operation.js';
 
@@ -165,7 +166,11 @@ const operations = CELL_NAMES.flatMap((cell): Shape[] => [
   ...references[cell].cases.map(
     ({ ragged: lengths, ...options }) => ({ ...(lengths ? ragged : usual), cell, ...options }) as Shape,
   ),
-]).map((shape, i) => recurrent(700 + i, shape));
+]).map((shape, i) => {
+  const { cell, H } = shape;
+  const width = (n: number) => widthFor(cell, n);
+  return recurrent(700 + i, { ...fitting(cell, shape), H: typeof H === 'number' ? width(H) : H.map(width) });
+});
 
 for (const op of operations) {
   test(`reference: ${op.title}, gradient equals central differences to 1e-7`, () => checkReference(op, 2));

@@ -229,6 +229,7 @@ test('cells that ONNX lacks are refused by name', async () => {
       /^toOnnx: ONNX has no recurrent operator for cell: 'residual'; it has them for rnn, gru, lstm/,
     ],
     [{ cell: 'mingru' }, /^toOnnx: ONNX has no recurrent operator for cell: 'mingru'/],
+    [{ cell: 'lru', hiddenSize: 4 }, /^toOnnx: ONNX has no recurrent operator for cell: 'lru'/],
     [{ cell: 'minlstm' }, /^toOnnx: ONNX has no recurrent operator for cell: 'minlstm'/],
     [{ layerNorm: true }, /operator LSTM has nothing for layerNorm: true/],
     [{ cell: 'gru', layerNorm: true }, /operator GRU has nothing for layerNorm: true/],

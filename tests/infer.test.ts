@@ -4,7 +4,7 @@ import * as lean from 'gatewise/infer';
 import { SequenceClassifier } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, ok, throws } from 'uvu/assert';
-import { hasRecurrentWeights } from '#dist/bindings/cells/index.js';
+import { fitting, widthFor } from './support/cells.js';
 import { random, uniform } from './support/numbers.js';
 
 type Entry = Pick<typeof lean, keyof typeof lean & keyof typeof full>;
@@ -85,8 +85,7 @@ const variants: Partial<Options>[] = [
 for (const cell of full.CELL_NAMES) {
   for (const variant of variants) {
     test(`${cell} ${JSON.stringify(variant)}: the same bits`, () => {
-      const weightDrop = hasRecurrentWeights(cell) ? variant.weightDrop : 0;
-      const options = { cell, inputSize: I, hiddenSize: H, ...variant, weightDrop };
+      const options = { cell, inputSize: I, hiddenSize: widthFor(cell, H), ...fitting(cell, variant) };
       const { result, saved } = outcome(full, trainer, options, null);
       ok(result[1].some((v) => v !== 0));
       equal(outcome(lean, runner, options, saved).result, result);
@@ -101,6 +100,7 @@ test('lstm with projection, peepholes and clipping, gru that resets before: the 
     { cell: 'residual', feedback: false },
     { cell: 'mingru', positive: true },
     { cell: 'minlstm', positive: true },
+    { cell: 'lru', activation: 'relu', hiddenSize: 8 },
   ] as const) {
     const whole = { inputSize: I, hiddenSize: H, ...options };
     const { result, saved } = outcome(full, trainer, whole, null);

@@ -19,6 +19,7 @@ import { equal, is, not, ok, throws } from 'uvu/assert';
 import { exact, Graph, type Matrix } from './reference/autodiff.js';
 import { stack as reference } from './reference/recurrent.js';
 import { builds, runtime } from './support/builds.js';
+import { fitting, widthFor } from './support/cells.js';
 import { project, runLayers } from './support/layers.js';
 import { close, random, uniform } from './support/numbers.js';
 
@@ -27,7 +28,7 @@ type Options = Partial<RecurrentOptions>;
 /** Each cell, plain and with what changes its arithmetic. */
 const variants: Options[] = [
   ...CELL_NAMES.map((cell) => ({ cell })),
-  ...CELL_NAMES.map((cell) => ({ cell, numLayers: 2, layerNorm: true, zoneoutHidden: 0.3 })),
+  ...CELL_NAMES.map((cell) => ({ cell, ...fitting(cell, { numLayers: 2, layerNorm: true, zoneoutHidden: 0.3 }) })),
   { cell: 'rnn', activation: 'relu' },
   { cell: 'lstm', projectionSize: 5, peepholes: true, cellClip: 0.5, zoneoutCell: 0.2 },
   { cell: 'lstm', coupled: true, numLayers: 2 },
@@ -35,12 +36,14 @@ const variants: Options[] = [
   { cell: 'residual', feedback: false },
   { cell: 'mingru', positive: true },
   { cell: 'minlstm', positive: true },
+  { cell: 'lru', activation: 'tanh', numLayers: 2 },
 ];
 const I = 7;
 const H = 19;
 
 function model(build: string, options: Options, seed = 1): Model<Recurrent> {
-  const all = { inputSize: I, hiddenSize: H, ...options } as RecurrentOptions;
+  const hiddenSize = widthFor(options.cell ?? 'lstm', H);
+  const all = { inputSize: I, hiddenSize, ...options } as RecurrentOptions;
   return new Model(runtime(build), seed, (b: Builder) => new Recurrent(b, 'rnn', all));
 }
 
@@ -230,7 +233,7 @@ for (const build of builds) {
           ]),
         );
         const steps = Array.from({ length: T }, (_, t) => graph.matrix(B, I, x.subarray(t * B * I, (t + 1) * B * I)));
-        const options = { cell, inputSize: I, hiddenSize: H };
+        const options = { cell, inputSize: I, hiddenSize: widthFor(cell, H) };
         const want = reference(graph, { options, T, B }, steps, weights, null, () => new Float32Array());
         const flat = Float64Array.from(want.y.flatMap((w: Matrix) => [...w.data]));
         const largest = flat.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
@@ -291,14 +294,14 @@ test('inspect shows gates between 0 and 1, and the states that forward gives', (
     }
     for (const { gates, c } of traces) {
       for (const [name, values] of Object.entries(gates)) {
-        is(values.length, 12 * H);
+        is(values.length, 12 * widthFor(options.cell ?? 'lstm', H));
         if ('ifozr'.includes(name))
           ok(
             values.every((v) => v >= 0 && v <= 1),
             name,
           );
       }
-      is(c !== null, options.cell === 'lstm');
+      is(c !== null, m.layers.stateSizes.c.length > 0);
     }
   }
   const m = model('simd', { cell: 'lstm' });
@@ -338,6 +341,8 @@ test('every option changes what comes out', () => {
     [{ cell: 'mingru' }, { cell: 'minlstm' }],
     [{ cell: 'mingru' }, { cell: 'mingru', positive: true }],
     [{ cell: 'minlstm' }, { cell: 'minlstm', positive: true }],
+    [{ cell: 'minlstm' }, { cell: 'lru' }],
+    [{ cell: 'lru' }, { cell: 'lru', activation: 'relu' }],
     [{}, { projectionSize: 4 }],
     [{}, { peepholes: true }],
     [{}, { coupled: true }],
@@ -415,6 +420,14 @@ test('options that make no sense are refused, with both named', () => {
       [{ cell, activation: 'relu' }, /activation: not an option of cell 'min/],
       [{ cell, positive: 1 }, /positive: expected true or false, got 1/],
     ]),
+    [{ cell: 'lru', hiddenSize: 9 }, /cell: 'lru' and hiddenSize.*hiddenSize \/ 2 complex numbers/],
+    [{ cell: 'lru', hiddenSize: [8, 9] }, /cell: 'lru' and hiddenSize/],
+    [{ cell: 'lru', zoneoutHidden: 0.1 }, /zoneoutHidden and cell: 'lru'/],
+    [{ cell: 'lru', zoneoutCell: 0.1 }, /zoneoutCell and cell: 'lru'/],
+    [{ cell: 'lru', weightDrop: 0.1 }, /weightDrop and cell: 'lru'/],
+    [{ cell: 'lru', initializers: { recurrent: { kind: 'he' } } }, /initializers.recurrent and cell: 'lru'/],
+    [{ cell: 'lru', activation: 'exp' }, /activation: expected 'tanh'/],
+    [{ cell: 'lru', projectionSize: 3 }, /projectionSize: not an option of cell 'lru'/],
     [{ cell: 'gru', positive: true }, /positive: not an option of cell 'gru'/],
     [{ cell: 'gru', reset: 'before', layerNorm: true }, /layerNorm and reset: 'before'/],
     [
@@ -510,7 +523,8 @@ for (const build of builds) {
       { cell: 'gru', bidirectional: true },
     ] as Options[]) {
       for (const lengths of [undefined, [3, 6, 1, 5]]) {
-        const width = (options.projectionSize ?? H) * (options.bidirectional ? 2 : 1);
+        const hiddenSize = widthFor(options.cell ?? 'lstm', H);
+        const width = (options.projectionSize ?? hiddenSize) * (options.bidirectional ? 2 : 1);
         const upstream = { y: uniform(random(12), T * B * width) };
         const distinct: unknown[] = [];
         const [once, each] = [true, false].map((repeats) =>
@@ -518,7 +532,7 @@ for (const build of builds) {
             runtime(build),
             (b) => ({
               e: new Embedding(b, 'e', { vocabularySize: V, embeddingSize: I, paddingToken: 2 }),
-              rnn: new Recurrent(b, 'rnn', { inputSize: I, hiddenSize: H, ...options } as RecurrentOptions),
+              rnn: new Recurrent(b, 'rnn', { inputSize: I, hiddenSize, ...options } as RecurrentOptions),
             }),
             {},
             upstream,

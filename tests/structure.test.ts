@@ -137,7 +137,7 @@ test('generic files name no option of a single cell', () => {
     if (!/^bindings\/(nn|core|train|files)\//.test(file)) continue;
     const text = readFileSync(new URL(`${file}.ts`, root), 'utf8');
     ok(
-      !/peephole|\bcoupled|feedback:|resetBefore|cellClip|forgetBias|=== '(rnn|lstm|gru|residual|mingru|minlstm)'/.test(
+      !/peephole|\bcoupled|feedback:|resetBefore|cellClip|forgetBias|=== '(rnn|lstm|gru|residual|mingru|minlstm|lru)'/.test(
         text,
       ),
       file,

@@ -175,7 +175,7 @@ const LEFT_OUT = {
   'nn/initializer.js': [
     /.*/s,
     `export const checkInitializer = (_, value) => value;
-export const initialize = () => {}, startOf = null, gateStart = null, fanIn = null, constant = null;
+export const initialize = () => {}, startOf = null, gateStart = null, fanIn = null, constant = null, unitCircle = null;
 `,
   ],
   'nn/builder.js': [/get grad\(\) \{.*?\n {4}\}\n {4}set grad.*?\n {4}\}\n/s, ''],

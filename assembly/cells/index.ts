@@ -4,6 +4,7 @@
  */
 import { gruStep, gruStepBackward } from './gru';
 import { Cell } from './layout';
+import { lruFinish, lruOutput, lruOutputBackward, lruStep, lruStepBackward } from './lru';
 import { lstmStep, lstmStepBackward } from './lstm';
 import { mingruStep, mingruStepBackward } from './mingru';
 import { minlstmStep, minlstmStepBackward } from './minlstm';
@@ -42,6 +43,8 @@ export function step(
       return mingruStep(s, rows, z, h0, h1);
     case Cell.minlstm:
       return minlstmStep(s, rows, z, h0, h1);
+    case Cell.lru:
+      return lruStep(s, rows, z, c0, c1);
   }
 }
 
@@ -79,5 +82,16 @@ export function stepBackward(
       return mingruStepBackward(s, rows, z, h0, dy, dh);
     case Cell.minlstm:
       return minlstmStepBackward(s, rows, z, h0, dy, dh);
+    case Cell.lru:
+      return lruStepBackward(s, rows, z, c0, e, dc);
   }
 }
+
+/**
+ * Whether the outputs of a cell are a map of its state c that does not enter the next step. Then they are made for many steps at once:
+ * `output` after their states, `outputBackward` before the states' own gradients, `finish` after all of these.
+ */
+export function hasOutput(cell: i32): bool {
+  return cell === Cell.lru;
+}
+export { lruFinish as finish, lruOutput as output, lruOutputBackward as outputBackward };

@@ -10,6 +10,7 @@ export const enum Cell {
   residual,
   mingru,
   minlstm,
+  lru,
 }
 
 export const enum Rnn {
@@ -28,6 +29,14 @@ export const enum Gru {
 export const enum Minimal {
   /** 1 where the candidate is g(x) > 0. */
   positive,
+}
+
+export const enum Lru {
+  /** Rows of H floats: ν and θ in turn, and what `lruRows` makes of them; rows of their gradients. */
+  rows,
+  drows,
+  /** The `Activation` of the output. */
+  activation,
 }
 
 export const enum Lstm {

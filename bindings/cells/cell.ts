@@ -24,16 +24,26 @@ export interface Kept {
   readonly field?: number;
 }
 
+/** How a parameter starts: uniform as the weights do, with a constant, or in turn ln(-½ ln u) and ln(2πu) of numbers u uniform in (0, 1). */
+export type ExtraStart = 'uniform' | 'circle' | number;
+
 /** Vectors of H weights that a cell reads in addition to its gates, packed as rows of H; `field` and `gradient` are its own fields. */
 export interface Extra {
-  /** Parameters of `parts`·H numbers. They start uniform as the weights do, or with a constant. */
-  readonly parameters: readonly { readonly name: string; readonly parts: number; readonly start: 'uniform' | number }[];
+  /** Parameters of `parts`·H numbers. */
+  readonly parameters: readonly { readonly name: string; readonly parts: number; readonly start: ExtraStart }[];
   /** The packed rows: a part of a parameter, ones (and zeros up to the end of the row), or nothing. */
   readonly rows: readonly (readonly [name: string, part: number] | 'ones' | null)[];
   readonly field: number;
   readonly gradient: number;
   /** Whether they belong to the layer normalisation: they exist with it alone. */
   readonly normalization?: boolean;
+  /** Writes rows that follow from others, after those have been packed. */
+  readonly derive?: (
+    core: { lruRows(rows: number, ld: number, H: number): void },
+    rows: number,
+    ld: number,
+    H: number,
+  ) => void;
 }
 
 /** A linear map [size,H], `weight_hr`, from one kept part to the state; into another the kernel writes the gradient of the state. */
@@ -43,12 +53,19 @@ export interface Projection {
   readonly gradient: number;
 }
 
+/** A linear map [H,H], `weight_hr`, from c to the state; the kernel writes the gradient of the state into the columns of this segment. */
+export interface OutputMap {
+  readonly segment: number;
+}
+
 /** Options of the layer that can be invalid in combination with options of a cell. */
 export interface LayerOptions {
   readonly widths: readonly number[];
   readonly bias: boolean;
   readonly layerNorm: boolean;
   readonly weightDrop: number;
+  readonly zoneoutHidden: number;
+  readonly zoneoutCell: number;
   readonly initializers: { readonly recurrent?: { readonly kind: string } | undefined };
 }
 
@@ -76,7 +93,7 @@ export interface CellDescription<S extends Schema = Schema> {
   /** `normalized`: with layer normalisation. */
   kept?(shape: { readonly H: number; readonly normalized: boolean }, settings: Settings<S>): readonly Kept[];
   extras?(settings: Settings<S>): readonly Extra[];
-  projection?(settings: Settings<S>): Projection | undefined;
+  projection?(settings: Settings<S>): Projection | OutputMap | undefined;
   /** What is added to the initial bias of a gate. */
   biasOffset?(settings: Settings<S>): { readonly gate: string; readonly value: number } | undefined;
   /** The cell's own fields in the block of a call: whole numbers, and floats. */
@@ -90,4 +107,6 @@ export interface CellAbout {
   readonly title: string;
   readonly formula: string;
   readonly source: string;
+  /** Parameters that the other cells do not have. */
+  readonly parameters?: string;
 }

@@ -2,16 +2,24 @@
 import { readOptions } from '../options.js';
 import type { CellDescription } from './cell.js';
 import { gru } from './gru.js';
+import { lru } from './lru.js';
 import { lstm } from './lstm.js';
 import { mingru } from './mingru.js';
 import { minlstm } from './minlstm.js';
 import { residual } from './residual.js';
 import { rnn } from './rnn.js';
 
-export const cells = { rnn, lstm, gru, residual, mingru, minlstm } satisfies Record<string, CellDescription>;
+export const cells = { rnn, lstm, gru, residual, mingru, minlstm, lru } satisfies Record<string, CellDescription>;
 
 /** The options of all cells. Where several cells have one, the last here is to accept what any of them does. */
-export const CELL_OPTIONS = { ...gru.options, ...lstm.options, ...residual.options, ...mingru.options, ...rnn.options };
+export const CELL_OPTIONS = {
+  ...gru.options,
+  ...lstm.options,
+  ...residual.options,
+  ...mingru.options,
+  ...lru.options,
+  ...rnn.options,
+};
 
 export type CellName = keyof typeof cells;
 

@@ -9,7 +9,7 @@ export const about: CellAbout = {
   source: 'Elman 1990, doi:10.1207/s15516709cog1402_1',
 };
 
-const FUNCTIONS = {
+export const FUNCTIONS = {
   tanh: Activation.tanh,
   sigmoid: Activation.sigmoid,
   relu: Activation.relu,
@@ -17,7 +17,7 @@ const FUNCTIONS = {
 };
 
 const OPTIONS = {
-  /** rnn: the function f: `'tanh'`, `'sigmoid'`, `'relu'` or `'identity'`. gru: `'tanh'` or `'relu'`. Default `'tanh'`. */
+  /** rnn: the function f: `'tanh'`, `'sigmoid'`, `'relu'` or `'identity'`. gru: `'tanh'` or `'relu'`. Default `'tanh'`; lru: of the output, default `'identity'`. */
   activation: option(oneOf('tanh', 'sigmoid', 'relu', 'identity'), 'tanh'),
 };
 

@@ -74,7 +74,7 @@ export type OnnxWriter = Any<Seq2Seq> | Any<SequenceGenerator>;
  *
  * Needs the package `pbf`.
  *
- * @throws UnsupportedError for cells that ONNX has no operator for: `residual`, `mingru`, `minlstm`, and LSTM, GRU and RNN with `layerNorm`, `cellClip`,
+ * @throws UnsupportedError for cells that ONNX has no operator for: `residual`, `mingru`, `minlstm`, `lru`, and LSTM, GRU and RNN with `layerNorm`, `cellClip`,
  *   `projectionSize` or zoneout
  *
  * @example

@@ -52,7 +52,11 @@ export interface Start {
   /** Rows of a block, where it is made of several, as gates are. */
   readonly blockRows?: number;
   readonly offset?: { readonly from: number; readonly to: number; readonly value: number };
+  /** Pairs ν, θ instead, such that e^(-e^ν + i e^θ) is uniform in the unit circle. */
+  readonly circle?: boolean;
 }
+
+export const unitCircle: Start = { initializer: constant(0), circle: true };
 
 export function startOf(how: Initializer | Start): Start {
   return 'kind' in how ? { initializer: how } : how;
@@ -69,6 +73,7 @@ export function initialize(
   random: Random,
   { at, size, shape, start }: { at: number; size: number; shape: readonly number[]; start: Start },
 ): void {
+  if (start.circle) return fillCircle(runtime, random, at, size);
   const columns = shape.length > 1 ? shape[shape.length - 1] : 1;
   const rows = size / columns;
   const block = start.blockRows ?? rows;
@@ -122,3 +127,20 @@ function fill(runtime: Runtime, random: Random, at: number, rows: number, column
       });
   }
 }
+
+/** ν = ln(-½ ln u) and θ = ln(2πu) in turn, n packed floats, u uniform in (0, 1): 0 and 1 have no such logarithms. */
+function fillCircle(runtime: Runtime, random: Random, to: number, n: number): void {
+  const { core } = runtime;
+  runtime.scope(() => {
+    const four = 4 * Math.ceil(n / 4);
+    const theta = runtime.take(4 * four);
+    const nu = runtime.takeZeroed(4 * four);
+    random.use('initialise', (...r) => core.fillUniform(theta, four, 1e-7, 0.999999, ...r));
+    core.logArray(theta, theta, four);
+    core.addScaled(nu, theta, four, -0.5);
+    core.logArray(nu, nu, four);
+    const { f32 } = runtime;
+    for (let i = 0; i < n; i++) f32[to / 4 + i] = i % 2 ? f32[theta / 4 + i] + LN_2_PI : f32[nu / 4 + i];
+  });
+}
+const LN_2_PI = 1.8378770664093453;

@@ -67,6 +67,8 @@ const STACKS = {
   mingru: { cell: 'mingru', numLayers: 2, onnx: false },
   'mingru, positive': { cell: 'mingru', positive: true, bidirectional: true, onnx: false },
   minlstm: { cell: 'minlstm', layerNorm: true, initialState: 'learned', onnx: false },
+  lru: { cell: 'lru', numLayers: 2, activation: 'tanh', onnx: false },
+  'lru, both ways': { cell: 'lru', bidirectional: true, initialState: 'learned', onnx: false },
   'minlstm, positive': { cell: 'minlstm', positive: true, zoneoutHidden: 0.2, onnx: false },
 };
 

@@ -133,6 +133,7 @@ export const subjects: Readonly<Record<string, Subject>> = {
       target: 'xyz',
       embeddingSize: 3,
       hiddenSize: 4,
+      cell: 'lru',
       attention: 'general',
     }),
     data: () => [

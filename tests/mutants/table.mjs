@@ -320,6 +320,13 @@ export const mutants = [
   ],
   ['assembly/scan.ts', 'f32x4.add(other, shift)', 'f32x4.add(p, shift)', 'scanStep: both gates are one'],
   ['assembly/scan.ts', 'f32x4.max(p, other)', 'f32x4.min(p, other)', 'scanStep: both gates become zero'],
+  [
+    'assembly/cells/lru.ts',
+    'f32x4.sub(f32x4.mul(v128',
+    'f32x4.add(f32x4.mul(v128',
+    'lruStepBackward: λ and not its conjugate',
+  ],
+  ['assembly/cells/lru.ts', 'if (!keep) v128', 'if (keep) v128', 'lruStep: no copies of the states at inference'],
   ['bindings/cells/gru.ts', "(reset === 'before", "(reset !== 'before", ': === becomes !=='],
   ['bindings/cells/lstm.ts', 'coupled && forgetBias', 'coupled || forgetBias', 'peephole: && becomes ||'],
   ['bindings/cells/residual.ts', '(feedback ? [] :', '(!feedback ? [] :', ': the condition is negated'],

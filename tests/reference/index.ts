@@ -2,6 +2,7 @@
 import type { CellName, RecurrentOptions } from 'gatewise';
 import type { Graph, Matrix } from './autodiff.js';
 import { gru } from './gru.js';
+import { lru } from './lru.js';
 import { lstm } from './lstm.js';
 import { mingru } from './mingru.js';
 import { minlstm } from './minlstm.js';
@@ -36,4 +37,4 @@ export interface CellReference {
   readonly longScale?: number;
 }
 
-export const cells: Record<CellName, CellReference> = { rnn, lstm, gru, residual, mingru, minlstm };
+export const cells: Record<CellName, CellReference> = { rnn, lstm, gru, residual, mingru, minlstm, lru };

@@ -136,6 +136,8 @@ export const configurations: Readonly<Record<string, Configuration>> = {
   mingru: layers({ recurrent: { cell: 'mingru', hiddenSize: [9, 6] }, carried: true }),
   'mingru-positive': layers({ recurrent: { cell: 'mingru', hiddenSize: 10, positive: true } }),
   minlstm: layers({ recurrent: { cell: 'minlstm', hiddenSize: 7, bidirectional: true } }),
+  lru: layers({ recurrent: { cell: 'lru', hiddenSize: [10, 6], activation: 'tanh' }, carried: true }),
+  'lru-reverse': layers({ recurrent: { cell: 'lru', hiddenSize: 8, reverse: true } }),
 
   // stacks
   'stack-dropout': layers({ recurrent: { cell: 'gru', hiddenSize: 6, numLayers: 3, dropout: 0.25 } }),

@@ -12,14 +12,14 @@ export function cellTable(): string {
   const rows = CELL_NAMES.map((name) => {
     const { options, hasC } = cells[name];
     const gates = gatesOf(name);
-    const { title, formula, source } = about.get(name) as CellAbout;
+    const { title, formula, source, parameters = '' } = about.get(name) as CellAbout;
     const G = gates.length;
     const rows = G > 1 ? `${G}H` : 'H';
     const shapes = hasRecurrentWeights(name)
       ? `\`weight_ih\` [${rows}, I], \`weight_hh\` [${rows}, H], \`bias_ih\`, \`bias_hh\` [${rows}]`
       : `\`weight_ih\` [${rows}, I], \`bias_ih\` [${rows}]`;
     const states = hasC ? 'h, c' : 'h';
-    return `| \`${name}\` ${title} | ${formula} | ${gates.join(' ')} | ${states} | ${shapes} | ${Object.keys(options).join(', ')} | ${source} |`;
+    return `| \`${name}\` ${title} | ${formula} | ${gates.join(' ')} | ${states} | ${shapes}${parameters} | ${Object.keys(options).join(', ')} | ${source} |`;
   });
   return [
     '| cell | formula | gates | states | parameters | options | source |',

@@ -48,6 +48,8 @@ export interface Call {
 /** What a call keeps for its backward pass. */
 interface Kept {
   readonly extra: number;
+  /** c after each step, T·B rows. */
+  readonly cells: number;
   /** What entered the product with the state, T·B rows. */
   readonly previous: number;
   /** Those of the rows whose h counts: all, or all but the first step's, where it is known to be zero. */
@@ -168,6 +170,7 @@ export function prepare(
     forBackward: tape.training
       ? {
           extra,
+          cells: c + (reverse ? 0 : B * ldc),
           previous: masked || h + (reverse ? slot : 0),
           hRows: { first: zeroStart && !reverse ? B : 0, count: (zeroStart ? T - 1 : T) * B },
           masked,
@@ -333,6 +336,11 @@ function weightGradients(layer: Direction, tape: Tape, call: Call, kept: Kept, x
   }
   if (kept.weightMask) core.multiplyAdd(gwhh, dwhh, kept.weightMask, bytes / 4);
   if (!layer.whr || !projection) return;
+  if ('segment' in projection) {
+    const dh = call.z + layer.parts[projection.segment].z;
+    core.weightGrad(into(layer.whr), 4 * H, scratch, dh, ldz, kept.cells, layer.ldc, R, H, P, 1);
+    return;
+  }
   const part = (field: number) => kept.extra + ownFields[Seq.own + field];
   const [dh, m] = [part(projection.gradient), part(projection.from)];
   core.weightGrad(into(layer.whr), 4 * H, scratch, dh, ldextra, m, ldextra, R, H, P, 1);

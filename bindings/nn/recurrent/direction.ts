@@ -1,10 +1,10 @@
 /** One recurrent layer in one direction: its parameters, and how they are packed. All of it follows from the cell's description. */
 import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
-import type { Extra, Projection, Segment } from '../../cells/cell.js';
+import type { Extra, OutputMap, Projection, Segment } from '../../cells/cell.js';
 import type { Fields } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
 import { type Builder, type Parameter, trains } from '../builder.js';
-import { constant, fanIn, gateStart, type Initializer, type Start } from '../initializer.js';
+import { constant, fanIn, gateStart, type Initializer, type Start, unitCircle } from '../initializer.js';
 import type { Checked } from './options.js';
 
 /** Panels that the interleaved gates of H units take. */
@@ -57,7 +57,7 @@ export class Direction {
   /** Gates of the cell, and features of its state. */
   readonly gates: readonly string[];
   readonly P: number;
-  readonly projection: Projection | undefined;
+  readonly projection: Projection | OutputMap | undefined;
   readonly parts: readonly Part[];
   readonly xPanels: number;
   readonly hPanels: number;
@@ -95,7 +95,7 @@ export class Direction {
     const parts = partsOf(cell.segments(own), H);
     this.parts = parts;
     this.projection = cell.projection?.(own);
-    const P = this.projection?.size ?? H;
+    const P = this.projection && 'size' in this.projection ? this.projection.size : H;
     this.P = P;
     const G = this.gates.length;
     const feedback = parts.some((part) => part.h);
@@ -108,7 +108,7 @@ export class Direction {
       const chosen = cell.extras?.(own).filter((extra) => (extra.normalization ?? false) === normalization) ?? [];
       return chosen.map((extra) => {
         const made = extra.parameters.map(({ name: tensor, parts: n, start }) => {
-          const how = start === 'uniform' ? fanIn(H) : constant(start);
+          const how = start === 'uniform' ? fanIn(H) : start === 'circle' ? unitCircle : constant(start);
           return [tensor, builder.parameter(name(tensor), [n * H], how)] as const;
         });
         return { ...extra, own: new Map(made) };
@@ -212,12 +212,13 @@ export class Direction {
       const n = Math.max(this.gates.length, 1) * H;
       const ones = runtime.take(4 * n);
       runtime.f32.fill(1, ones >>> 2, (ones >>> 2) + n);
-      for (const { rows, own, at } of this.extras) {
+      for (const { rows, own, at, derive } of this.extras) {
         rows.forEach((row, r) => {
           if (row === null) return;
           const [tensor, part] = row === 'ones' ? ['', 0] : row;
           core.packBias(at + r * ldc, row === 'ones' ? ones : (own.get(tensor)?.at ?? 0) + 4 * part * H, 0, H, 1);
         });
+        derive?.(core, at, ldc, H);
       }
       if (!this.gainX) return;
       const to = this.gainRows();
