@@ -14,8 +14,9 @@ export interface HeatRow {
 const AXIS = {
   /** What is along the axis, with its unit. */
   name: required(check.text),
-  /** Number of the first column, and from one to the next. Defaults 0 and 1. */
+  /** Number of the first column, default 0. */
   first: option(real(), 0),
+  /** Difference of the numbers of neighboring columns, default 1. */
   step: option(real(), 1),
 };
 
