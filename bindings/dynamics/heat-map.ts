@@ -24,7 +24,7 @@ const HEAT_MAP = {
   title: option(check.text, ''),
   /** The columns. */
   x: required(object(AXIS)),
-  /** What the rows are. */
+  /** What the rows are, default `''`. */
   y: option(check.text, ''),
   /** What the colours mean, with its unit. */
   unit: required(check.text),

@@ -1,6 +1,6 @@
 /** Functions and losses of your own, in plain JavaScript. */
 import * as check from '../check.js';
-import { type Options, option, readOptions, required } from '../options.js';
+import { type Options, optional, readOptions, required } from '../options.js';
 import { type Loss, lossOf, type Rows, type Tape } from '../tape.js';
 import type { Builder, Parameter } from './builder.js';
 import { checkInitializer } from './initializer.js';
@@ -168,7 +168,7 @@ const OPTIONS = {
   /** F: numbers of the parameter. */
   size: required(check.whole),
   /** How it starts, default zeros. */
-  initializer: option(checkInitializer, { kind: 'constant', value: 0 }),
+  initializer: optional(checkInitializer),
 };
 
 /** What `new Vector` takes. */
@@ -205,7 +205,7 @@ export class Vector {
     check.layer(builder, name);
     const { size, initializer } = readOptions(name, OPTIONS, options);
     this.#builder = builder;
-    this.parameter = builder.parameter(name, [size], initializer);
+    this.parameter = builder.parameter(name, [size], initializer ?? { kind: 'constant', value: 0 });
   }
 
   /**

@@ -41,9 +41,9 @@ let make: (runtime: Runtime, settings: OnlineSettings, saved?: Saved) => OnlineL
  *   learningRate: 0.01,
  * });
  * const at = (t) => Math.abs((t % 16) - 8) / 8;
- * let mean = 0; // of the last losses
+ * let mean = 0; // of the last losses; guessing 0.5 would have 0.1
  * for (let t = 0; t < 3000; t++) mean += 0.02 * (learner.step([at(t)], [at(t + 1)]).loss - mean);
- * console.log(mean < 0.02); // true; guessing the mean has 0.1
+ * console.log(mean < 0.02); // true
  * ```
  */
 export class OnlineLearner {

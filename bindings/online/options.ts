@@ -41,7 +41,7 @@ const OWN = {
    */
   loss: required(oneOf('crossEntropy', 'bceWithLogits', 'mse')),
   /**
-   * How the gradient is carried forward in time. `'rtrl'`, the default, is exact: real-time recurrent learning. `'snap1'` and `'immediate'`
+   * How the gradient is carried forward in time, default `'rtrl'`: exactly, by real-time recurrent learning. `'snap1'` and `'immediate'`
    * are approximations that cost about as much as the step itself: SnAp-1 (arXiv:2006.07232), and the derivatives of the current step
    * alone (arXiv:2603.28750, together with `optimizer: 'rmsprop'`).
    */
@@ -54,8 +54,8 @@ const OWN = {
 
 /** What belongs to one process and is not kept in files. */
 const PLACE = {
-  /** The largest number of bytes that may be allocated, default 2³⁰ (1 GiB). */
-  maxBytes: option(whole(1, 2 ** 32), 2 ** 30),
+  /** The largest number of bytes that may be allocated, default 1073741824 (1 GiB). */
+  maxBytes: option(whole(1, 2 ** 32), 1073741824),
   module: optional<unknown>((_, value) => value), // the runtime checks it
 };
 

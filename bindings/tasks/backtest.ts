@@ -133,7 +133,7 @@ const CHOOSE = {
   margin: option(rate, 0.1),
   /** Options of `Forecaster.create` that all candidates have: `horizon`, `variables` … */
   create: required(object<Partial<ForecasterOptions>>),
-  /** Options of `fit`. Default `{ epochs: 30, patience: 8 }`. */
+  /** Options of `fit`, which replace `epochs: 30` and `patience: 8`. Default `{}`. */
   fit: option(object<ForecasterFitOptions>, {}),
   ...SIGNAL,
 };
@@ -142,7 +142,7 @@ export interface ChooseOptions<V extends string = string, T extends V = V>
   extends Omit<Options<typeof CHOOSE>, 'create' | 'fit'> {
   /** Options of `Forecaster.create` that all candidates have: `horizon`, `variables` … */
   create: Omit<ForecasterOptions<V, T>, 'window'>;
-  /** Options of `fit`. Default `{ epochs: 30, patience: 8 }`. */
+  /** Options of `fit`, which replace `epochs: 30` and `patience: 8`. Default `{}`. */
   fit?: Omit<ForecasterFitOptions, 'to' | 'signal' | 'validation'> | undefined;
 }
 

@@ -139,7 +139,7 @@ function iterable(name: string, value: unknown): void {
 }
 
 const WORDS = {
-  /** The language, as for `Intl.Segmenter`, default English. It matters for languages that are written without spaces. */
+  /** The language, as for `Intl.Segmenter`, default `'en'`. It matters for languages that are written without spaces. */
   locale: option(check.text, 'en'),
   /** Default true. */
   lowerCase: option(check.flag, true),
