@@ -559,6 +559,81 @@ test('a file from before there was a linear path has none', async () => {
   await rejects(Forecaster.load(cut), /linear\.bias/);
 });
 
+test('calibrated quantiles have their coverage on what they were calibrated on, and nearly so on what follows', async () => {
+  const series = wave(900, { spread: 0.5, trend: 0 });
+  for (const method of ['direct', 'recursive'] as const) {
+    const quantiles = [0.1, 0.5, 0.8];
+    using model = await Forecaster.create({ ...SMALL, window: 12, horizon: 3, method, quantiles, linear: 0 });
+    await model.fit(series, { ...FIT, to: 300, epochs: 1 });
+    const before = await model.evaluate(series, { from: 300, until: 600, warn: false });
+    const [raw] = await model.predict([series]);
+    const off = (coverage: Float64Array = new Float64Array()) =>
+      Math.max(...coverage.map((c, i) => Math.abs(c - quantiles[i])));
+    ok(off(before.coverage) > 0.05, `${before.coverage}`);
+    await model.calibrate(series, { from: 300, until: 600 });
+    const same = await model.evaluate(series, { from: 300, until: 600, warn: false });
+    ok(off(same.coverage) < 0.01, `${method}: ${same.coverage}`);
+    const after = await model.evaluate(series, { from: 600, warn: false });
+    ok(off(after.coverage) < 0.06, `${method}: ${after.coverage}`);
+    // the offset of the last step ahead, by hand
+    const [own] = await model.predict([series]);
+    const origins = Array.from({ length: 300 }, (_, i) => 300 + i);
+    using fresh = await Forecaster.load(model.save());
+    await fresh.fit(series, { epochs: 1, learningRate: 0 }); // drops the calibration
+    const said = await fresh.predict(origins.map((o) => series.slice(0, o)));
+    equal((await fresh.predict([series]))[0], raw);
+    quantiles.forEach((q, i) => {
+      const rest = origins.map((o, n) => series[o + 2] - (said[n].quantiles?.[i][2] ?? 0)).sort((a, b) => a - b);
+      const rank = q < 0.5 ? Math.floor(301 * q) : Math.ceil(301 * q);
+      close([(own.quantiles?.[i][2] ?? 0) - (raw.quantiles?.[i][2] ?? 0)], [rest[rank - 1]], 1e-5, `quantile ${q}`);
+    });
+    equal(own.point, own.quantiles?.[1]);
+    // it is kept, and used by streams and for later steps
+    using loaded = await Forecaster.load(model.save());
+    equal(await loaded.predict([series]), [own]);
+    const stream = loaded.stream();
+    let last: unknown;
+    for (const v of series.slice(-12)) last = stream.step(v);
+    equal(last, (await loaded.predict([series.slice(-12)]))[0]);
+    // a second one starts from the model alone
+    await model.calibrate(series, { from: 300, until: 600 });
+    equal(await model.predict([series]), [own]);
+    if (method === 'recursive') {
+      const [far] = await model.predict([series], { steps: 5 });
+      const [bare] = await fresh.predict([series], { steps: 5 });
+      const moved = (k: number) => (far.quantiles?.[2][k] ?? 0) - (bare.quantiles?.[2][k] ?? 0);
+      close([moved(4)], [moved(2)], 1e-9, 'later steps');
+    }
+  }
+});
+
+test('a calibration that is impossible, and a damaged one, are refused', async () => {
+  using model = await Forecaster.create({ ...SMALL, window: 4, horizon: 2, quantiles: [0.05, 0.95] });
+  throws(() => model.calibrate(SERIES, { from: 100 }), /this model has not been trained/);
+  await model.fit(SERIES, { ...FIT, to: 100, epochs: 1 });
+  const before = model.save();
+  await rejects(
+    Promise.resolve(model.calibrate(SERIES, { from: 100, until: 118 })),
+    /^series: expected at least 19 forecasts to calibrate the quantile 0\.05, got 18/,
+  );
+  ok(same(before, model.save()));
+  await model.calibrate(SERIES, { from: 100, until: 119 });
+  throws(() => model.calibrate(SERIES, { from: 499 }), /^from: expected a whole number from 4 to 498, got 499/);
+  throws(() => model.calibrate(SERIES, { from: 100, season: 3 } as never), /unknown option 'season'/);
+  using points = await Forecaster.create(SMALL);
+  throws(() => points.calibrate(SERIES, { from: 100 }), /^calibrate: expected a model with quantiles/);
+  const text = Buffer.from(model.save()).toString('latin1');
+  const damaged = text.replace(
+    /(calibration[\\]":\[\[\[)([-\d.e]+)/,
+    (_, head, number) => `${head}${'{}'.padEnd(number.length)}`,
+  );
+  is.not(damaged, text);
+  await rejects(
+    Forecaster.load(Buffer.from(damaged, 'latin1')),
+    /calibration\[0\]\[0\]\[0\]: expected a finite number/,
+  );
+});
+
 test('missing values are read as those before, and have no part in what is compared', async () => {
   const holes = SERIES.map((v, t) => ((t * 7919) % 11 < 2 && t > 3 ? Number.NaN : v));
   for (const options of [

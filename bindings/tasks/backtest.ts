@@ -14,9 +14,10 @@ import {
   whole,
 } from '../options.js';
 import { Run } from '../train/run.js';
-import { Forecaster, type ForecasterFitOptions, type ForecasterOptions, type ForecasterReport } from './forecaster.js';
+import { Forecaster, type ForecasterOptions, type ForecasterReport } from './forecaster.js';
 import { type BatchProgress, SIGNAL } from './shared/batches.js';
 import { type ComparedMetrics, pooled } from './shared/forecast-metrics.js';
+import type { ForecasterFitOptions } from './shared/forecast-options.js';
 import { type Series, seriesOf } from './shared/series.js';
 
 /** Options that another call checks. */

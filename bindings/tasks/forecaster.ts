@@ -4,15 +4,13 @@
  */
 import * as check from '../check.js';
 import { slice } from '../nn/rows.js';
-import type { Options, Settings } from '../options.js';
-import { option, optional, readOptions, required, whole } from '../options.js';
+import { type Options, readOptions, type Settings } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
-import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
-import { BATCHES, encodeAll, FIT_EXAMPLES } from './shared/batches.js';
+import { type BatchProgress, type EpochProgress, encodeAll } from './shared/batches.js';
 import { fitBaselines } from './shared/forecast-baselines.js';
-import { type ForecastItem, forecastsOf, windowRows } from './shared/forecast-items.js';
+import { type Calibration, type ForecastItem, forecastsOf, windowRows } from './shared/forecast-items.js';
 import { type ForecasterConfig, type ForecastLayers, KIND } from './shared/forecast-layers.js';
 import { solveLinear } from './shared/forecast-linear.js';
 import {
@@ -20,8 +18,21 @@ import {
   type Forecast,
   type ForecastMetrics,
   ForecastTally,
+  Residuals,
   warning,
 } from './shared/forecast-metrics.js';
+import {
+  CALIBRATE,
+  type CalibrateOptions,
+  EVALUATE,
+  type EvaluateForecastOptions,
+  FIT,
+  type ForecasterFitOptions,
+  type ForecastOptions,
+  LAST_STEP,
+  PREDICT,
+  START,
+} from './shared/forecast-options.js';
 import { filled, fitScaling, relativeTo, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
@@ -39,52 +50,6 @@ export interface ForecasterOptions<V extends string = string, T extends V = V>
   /** The variables that are predicted, default all. */
   targets?: readonly T[] | undefined;
 }
-
-/** The largest number of a step. */
-const LAST_STEP = 2 ** 52;
-
-const UPTO = {
-  /** Steps of the series to learn from, default all. Later steps have no effect. */
-  to: optional(whole(1)),
-};
-const FIT = { ...FIT_EXAMPLES, ...UPTO };
-export interface ForecasterFitOptions extends Omit<EpochOptions, 'validation'>, Options<typeof UPTO> {
-  /**
-   * The share of the series, at its end, that is not learned from but validated on, with forecasts from every step: a number between 0
-   * and 1. Default: none.
-   */
-  validation?: number | undefined;
-}
-
-const START = {
-  /** The number of the first step of each history, counted from the start of the training series. Required with `trend: 'linear'`. */
-  start: optional(whole(0, LAST_STEP)),
-};
-const PREDICT = {
-  ...BATCHES,
-  ...START,
-  /** Steps to predict, default `horizon`. More than that needs `method: 'recursive'`. */
-  steps: optional(whole(1)),
-};
-export interface ForecastOptions extends Options<typeof PREDICT> {}
-
-const ROLLING = {
-  /** The step of the series that the first forecast begins with: the end of the training part, say. */
-  from: required(whole(0)),
-  /** The last forecast begins before this step. Default: the last one begins `horizon` steps before the end. */
-  until: optional(whole(1)),
-  /** Steps between the beginnings of two forecasts, default 1. */
-  stride: option(whole(1), 1),
-  /**
-   * Period of the seasonal naive forecast to compare with: it repeats the last known season. Default: the period with which its error is
-   * smallest before `from`.
-   */
-  season: optional(whole(1)),
-  /** Whether `console.warn` tells of simple forecasts that are better than the model. Default true. */
-  warn: option(check.flag, true),
-};
-const EVALUATE = { ...BATCHES, ...ROLLING };
-export interface EvaluateForecastOptions extends BatchOptions, Options<typeof ROLLING> {}
 
 /** A result for each variable by its name, or the result itself for one variable without a name. */
 export type ByVariable<T extends string, R> = [T] extends [never] ? R : Readonly<Record<T, R>>;
@@ -173,7 +138,8 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   ): Run<EpochProgress<ForecasterReport<T, ForecastMetrics>>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
     const { to } = options;
-    const { window, horizon, difference, trend, normalization, variables, targets, named } = this.model.layers.settings;
+    const { window, horizon, difference, trend, normalization, variables, targets, named, quantiles } =
+      this.model.layers.settings;
     const given = this.#read('series', series);
     if (to !== undefined) check.whole('to', to, 1, given[0].length);
     const whole = given.map((y) => y.subarray(0, to));
@@ -210,8 +176,14 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       layers.losses(tape, windowRows(tape, layers, batch), batch.map(truth));
     const evaluate = () => {
       const { signal } = settings;
-      return this.#rolling(whole, readOptions('evaluate', EVALUATE, { from: end - kept, signal }), (t) => t.metrics)
-        .run;
+      const rolling = readOptions('evaluate', EVALUATE, { from: end - kept, signal });
+      const start = (truth: Float64Array) => new ForecastTally(truth, horizon, quantiles);
+      return this.#rolling(whole, rolling, start, (all, n) =>
+        this.#report(
+          n,
+          all.map((own) => own.metrics),
+        ),
+      ).run;
     };
     const metric = named ? `variables.${targets[0]}.mae` : 'mae';
     const source = kept ? { data: `${end}-${kept}`, evaluate, metric } : undefined;
@@ -350,11 +322,16 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const { variables, targets } = this.model.layers.settings;
     const lists = this.#read('series', series);
     const full = this.#filled('series', lists);
-    const report = ({ compared }: ForecastTally, name: string) => {
-      if (settings.warn && compared.better.length) console.warn(warning(name, compared));
-      return compared;
-    };
-    const { run, tallies } = this.#rolling(lists, settings, report);
+    const { named, quantiles, horizon } = this.model.layers.settings;
+    const start = (truth: Float64Array) => new ForecastTally(truth, horizon, quantiles);
+    if (settings.season !== undefined) check.whole('season', settings.season, 1, settings.from);
+    const { run, tallies } = this.#rolling(lists, settings, start, (all, forecasts) => {
+      const metrics = all.map(({ compared }, v) => {
+        if (settings.warn && compared.better.length) console.warn(warning(named ? targets[v] : '', compared));
+        return compared;
+      });
+      return this.#report(forecasts, metrics);
+    });
     targets.forEach((name, v) => {
       const y = full[variables.indexOf(name)];
       tallies[v].baselines = fitBaselines(this.model, y, settings.from, settings.season);
@@ -362,16 +339,47 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     return run;
   }
 
-  /** @param report what is said of each target in the end */
-  #rolling<M extends ForecastMetrics>(
+  /**
+   * Moves each quantile so that it has the coverage of its number on rolling forecasts from step `from` on, of values that `fit` has not
+   * learned from: conformalized quantile regression (Romano, Patterson & Candès 2019, arXiv:1905.03222v1), each quantile and step ahead
+   * on its own. It holds for values that come from the same process; the forecasts overlap, so it is no guarantee for series. It
+   * replaces an earlier calibration, and `fit` drops it.
+   *
+   * @param series begins where the training series began
+   * @throws RangeError for a model without quantiles, and for fewer forecasts than a quantile needs: 9 for 0.1 or 0.9, 19 for 0.05
+   */
+  calibrate(series: Series, options: CalibrateOptions): Run<BatchProgress, void> {
+    const settings = readOptions('calibrate', CALIBRATE, options);
+    const { quantiles, horizon } = this.model.layers.settings;
+    if (quantiles.length === 0)
+      throw new RangeError('calibrate: expected a model with quantiles; this one predicts points');
+    const start = (truth: Float64Array) => new Residuals(truth, horizon, quantiles);
+    const finish = (all: readonly Residuals[]) => {
+      this.data = { ...this.data, calibration: all.map(({ offsets }) => offsets) };
+    };
+    return this.#rolling(this.#read('series', series), settings, start, finish, null).run;
+  }
+
+  #report<M extends ForecastMetrics>(forecasts: number, all: readonly M[]): ForecasterReport<T, M> {
+    const { named, targets } = this.model.layers.settings;
+    const metrics: object = named
+      ? { variables: Object.fromEntries(targets.map((name, v) => [name, all[v]])) }
+      : all[0];
+    return { forecasts, ...metrics } as ForecasterReport<T, M>;
+  }
+
+  /** @param start what the forecasts of each target are added to; @param finish given these, and the number of forecasts */
+  #rolling<A extends { add(origin: number, forecast: Forecast): void }, R>(
     lists: readonly Float64Array[],
-    settings: Settings<typeof EVALUATE>,
-    report: (tally: ForecastTally, name: string) => M,
-  ): { run: Run<BatchProgress, ForecasterReport<T, M>>; tallies: ForecastTally[] } {
-    const { from, until, stride, season } = settings;
-    const { window, horizon, difference, variables, targets, quantiles, named } = this.model.layers.settings;
+    settings: Settings<typeof CALIBRATE>,
+    start: (truth: Float64Array) => A,
+    finish: (all: readonly A[], forecasts: number) => R,
+    calibration: Calibration | null = this.#calibration,
+  ): { run: Run<BatchProgress, R>; tallies: A[] } {
+    const { from, until, stride } = settings;
+    const { window, horizon, difference, variables, targets } = this.model.layers.settings;
     const N = lists[0].length;
-    const first = Math.max(window + difference, season ?? 0);
+    const first = window + difference;
     if (N < first + horizon) check.fail('series', `at least ${first + horizon} steps for one forecast`, N);
     check.whole('from', from, first, N - horizon);
     if (until !== undefined) check.whole('until', until, from + 1, N - horizon + 1);
@@ -382,21 +390,15 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       const known = full.map((y) => y.subarray(origin - difference, origin));
       return { length: window, z, begin: origin - window - difference, known, start: origin - difference, origin };
     });
-    const tallies = targets.map((name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles));
+    const tallies = targets.map((name) => start(lists[variables.indexOf(name)]));
     const scaling = this.#fitted();
     const count = (tape: Tape, layers: ForecastLayers, batch: (typeof items)[number][]) => {
       const outputs = layers.forward(tape, windowRows(tape, layers, batch), horizon);
-      forecastsOf(tape, layers, scaling, outputs, batch, horizon).forEach((forecasts, b) =>
+      forecastsOf(tape, layers, { scaling, calibration }, outputs, batch, horizon).forEach((forecasts, b) =>
         forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast)),
       );
     };
-    const run = this.measure(items, settings, count, () => {
-      const all = targets.map((name, v) => report(tallies[v], named ? name : ''));
-      const metrics: object = named
-        ? { variables: Object.fromEntries(targets.map((name, v) => [name, all[v]])) }
-        : all[0];
-      return { forecasts: items.length, ...metrics } as ForecasterReport<T, M>;
-    });
+    const run = this.measure(items, settings, count, () => finish(tallies, items.length));
     return { run, tallies };
   }
 
@@ -431,6 +433,10 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     });
   }
 
+  get #calibration(): Calibration | null {
+    return (this.data as { calibration?: Calibration }).calibration ?? null;
+  }
+
   #fitted(): readonly Scaling[] {
     const { scaling } = this.data as { scaling?: readonly Scaling[] };
     if (scaling) return scaling;
@@ -444,7 +450,14 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     steps: number,
   ): ByVariable<T, Forecast>[] {
     const { named, targets } = this.model.layers.settings;
-    return forecastsOf(tape, this.model.layers, this.#fitted(), outputs, items, steps).map((own) => {
+    return forecastsOf(
+      tape,
+      this.model.layers,
+      { scaling: this.#fitted(), calibration: this.#calibration },
+      outputs,
+      items,
+      steps,
+    ).map((own) => {
       const all: object = named ? Object.fromEntries(targets.map((name, v) => [name, own[v]])) : own[0];
       return all as ByVariable<T, Forecast>;
     });

@@ -47,6 +47,12 @@ export type {
   ForecastErrors,
   ForecastMetrics,
 } from './shared/forecast-metrics.js';
+export type {
+  CalibrateOptions,
+  EvaluateForecastOptions,
+  ForecasterFitOptions,
+  ForecastOptions,
+} from './shared/forecast-options.js';
 export type { FeatureOptions, InputOptions, Sequence, Vectors } from './shared/inputs.js';
 export type { LanguageModelConfig, NextToken } from './shared/language-layers.js';
 export { type ClassMetrics, editDistance, type Span, spanMetrics, spansOf } from './shared/metrics.js';

@@ -17,6 +17,9 @@ export interface ForecastItem {
   readonly start: number;
 }
 
+/** What is added to each quantile, [targets][quantiles][horizon], in the units of the series; to later steps what the last one has. */
+export type Calibration = readonly (readonly (readonly number[])[])[];
+
 /** Windows [T,B,V] in the units of the model; all of the same length. */
 export function windowRows(
   tape: Tape,
@@ -38,7 +41,7 @@ export function windowRows(
 export function forecastsOf(
   tape: Tape,
   { settings, points }: ForecastLayers,
-  scaling: readonly Scaling[],
+  { scaling, calibration }: { scaling: readonly Scaling[]; calibration: Calibration | null },
   outputs: readonly Rows[],
   items: readonly ForecastItem[],
   steps: number,
@@ -67,6 +70,12 @@ export function forecastsOf(
         Float64Array.from(quantiles, (_, q) => of(k, v * Q + q)).sort(),
       );
       const bands = quantiles.map((_, q) => undo(absolute((k) => ordered[k][q])));
+      const moved = calibration?.[v];
+      for (let k = 0; moved && k < steps; k++) {
+        const own = bands.map((band, q) => band[k] + moved[q][Math.min(k, moved[q].length - 1)]);
+        own.sort((a, b) => a - b);
+        for (const [q, band] of bands.entries()) band[k] = own[q];
+      }
       return { point: bands[points[v] - v * Q], quantiles: bands };
     });
   });

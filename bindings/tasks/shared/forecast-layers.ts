@@ -188,7 +188,19 @@ export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {
       return new ForecastLayers(b, settings, rnn, head, path);
     };
   },
-  checkData: ({ scaling }, { variables = [ONLY] }) => checkScaling(scaling, variables.length),
+  checkData: ({ scaling, calibration }, given) => {
+    const { variables, targets, quantiles, horizon } = checked(given);
+    checkScaling(scaling, variables.length);
+    if (calibration === undefined) return;
+    const lists = (name: string, value: unknown, [n, ...rest]: readonly number[]): void => {
+      if (!Array.isArray(value) || value.length !== n) check.fail(name, `a list of ${n}`, value);
+      value.forEach((own: unknown, i) => {
+        if (rest.length) lists(`${name}[${i}]`, own, rest);
+        else check.number(`${name}[${i}]`, own);
+      });
+    };
+    lists('calibration', calibration, [targets.length, quantiles.length, horizon]);
+  },
 };
 
 /** Checks what the options say together. */

@@ -148,6 +148,46 @@ export class ForecastTally {
   }
 }
 
+/** What came, less each quantile, step by step ahead. */
+export class Residuals {
+  /** [quantiles][horizon] */
+  readonly #rest: readonly number[][][];
+
+  /** @param truth NaN where there is no value */
+  constructor(
+    readonly truth: Float64Array,
+    readonly horizon: number,
+    readonly levels: readonly number[],
+  ) {
+    this.#rest = levels.map(() => Array.from({ length: horizon }, () => []));
+  }
+
+  add(origin: number, { quantiles = [] }: Forecast): void {
+    this.#rest.forEach((steps, q) => {
+      steps.forEach((rest, k) => {
+        const y = this.truth[origin + k];
+        if (!Number.isNaN(y)) rest.push(y - quantiles[q][k]);
+      });
+    });
+  }
+
+  /** [quantiles][horizon]: of n residuals in order, number ⌊(n+1)q⌋ below the median, number ⌈(n+1)q⌉ from it on. */
+  get offsets(): number[][] {
+    return this.#rest.map((steps, i) =>
+      steps.map((rest) => {
+        const [q, n] = [this.levels[i], rest.length];
+        // 0.7·10 is not to count as more than 7
+        const rank = q < 0.5 ? Math.floor((n + 1) * q + 1e-9) : Math.ceil((n + 1) * q - 1e-9);
+        if (rank < 1 || rank > n) {
+          const least = Math.ceil(1 / Math.min(q, 1 - q) - 1e-9) - 1;
+          throw new RangeError(`series: expected at least ${least} forecasts to calibrate the quantile ${q}, got ${n}`);
+        }
+        return Float64Array.from(rest).sort()[rank - 1];
+      }),
+    );
+  }
+}
+
 function compare(
   own: ForecastMetrics,
   errors: (name: BaselineName) => ForecastErrors,

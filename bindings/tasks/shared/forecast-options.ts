@@ -1,0 +1,55 @@
+/** The options of a forecaster's methods. */
+import * as check from '../../check.js';
+import { type Options, option, optional, required, whole } from '../../options.js';
+import { BATCHES, type BatchOptions, type EpochOptions, FIT_EXAMPLES } from './batches.js';
+
+/** The largest number of a step. */
+export const LAST_STEP = 2 ** 52;
+
+const UPTO = {
+  /** Steps of the series to learn from, default all. Later steps have no effect. */
+  to: optional(whole(1)),
+};
+export const FIT = { ...FIT_EXAMPLES, ...UPTO };
+export interface ForecasterFitOptions extends Omit<EpochOptions, 'validation'>, Options<typeof UPTO> {
+  /**
+   * The share of the series, at its end, that is not learned from but validated on, with forecasts from every step: a number between 0
+   * and 1. Default: none.
+   */
+  validation?: number | undefined;
+}
+
+export const START = {
+  /** The number of the first step of each history, counted from the start of the training series. Required with `trend: 'linear'`. */
+  start: optional(whole(0, LAST_STEP)),
+};
+export const PREDICT = {
+  ...BATCHES,
+  ...START,
+  /** Steps to predict, default `horizon`. More than that needs `method: 'recursive'`. */
+  steps: optional(whole(1)),
+};
+export interface ForecastOptions extends Options<typeof PREDICT> {}
+
+const ORIGINS = {
+  /** The step of the series that the first forecast begins with: the end of the training part, say. */
+  from: required(whole(0)),
+  /** The last forecast begins before this step. Default: the last one begins `horizon` steps before the end. */
+  until: optional(whole(1)),
+  /** Steps between the beginnings of two forecasts, default 1. */
+  stride: option(whole(1), 1),
+};
+export const CALIBRATE = { ...BATCHES, ...ORIGINS };
+export interface CalibrateOptions extends BatchOptions, Options<typeof ORIGINS> {}
+
+const COMPARE = {
+  /**
+   * Period of the seasonal naive forecast to compare with: it repeats the last known season. Default: the period with which its error is
+   * smallest before `from`.
+   */
+  season: optional(whole(1)),
+  /** Whether `console.warn` tells of simple forecasts that are better than the model. Default true. */
+  warn: option(check.flag, true),
+};
+export const EVALUATE = { ...CALIBRATE, ...COMPARE };
+export interface EvaluateForecastOptions extends CalibrateOptions, Options<typeof COMPARE> {}
