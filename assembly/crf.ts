@@ -62,7 +62,7 @@ function total(alpha: usize, end: usize, K: i32): f64 {
 }
 
 /**
- * Returns Σ loss_b.
+ * Returns Σ u_b·loss_b.
  *
  *     w         [K + 2,K]  doubles, overwritten, for the backward pass
  *     alpha     overwritten: T rows of K doubles, for each sequence `stride` bytes further; 0 where no backward pass follows
@@ -70,6 +70,8 @@ function total(alpha: usize, end: usize, K: i32): f64 {
  *     tags      [T,B]      i32 in 0…K-1, anything past an end
  *     lengths   [B]        i32, or 0
  *     transitions [K,K], start, end [K]  floats without gaps
+ *     losses    [B]        doubles, overwritten; 0: not wanted
+ *     u         [B]        doubles, or 0: ones
  */
 export function crfForward(
   w: usize,
@@ -85,6 +87,8 @@ export function crfForward(
   T: i32,
   B: i32,
   K: i32,
+  losses: usize,
+  u: usize,
 ): f64 {
   spread(w, transitions, start, end, K);
   const row = rowOf(K);
@@ -107,7 +111,9 @@ export function crfForward(
       tag = next;
     }
     score += load<f64>(cell(last, tag));
-    sum += score < 0.5 * NEVER ? Infinity : total(a, last, K) - score;
+    const loss = score < 0.5 * NEVER ? Infinity : total(a, last, K) - score;
+    if (losses) store<f64>(cell(losses, b), loss);
+    sum += u ? load<f64>(cell(u, b)) * loss : loss;
   }
   return sum;
 }
@@ -173,6 +179,7 @@ export function crfBackward(
   T: i32,
   B: i32,
   K: i32,
+  u: usize,
   scale: f64,
 ): void {
   const row = rowOf(K);
@@ -189,6 +196,7 @@ export function crfBackward(
   memory.fill(dw, 0, <usize>(K + 2) * row);
   for (let b = 0; b < B; b++, dx += ld, x += ld, tags += 4, alpha += stride) {
     const steps = lengths ? load<i32>(slot(lengths, b)) : T;
+    const weight = u ? load<f64>(cell(u, b)) : 1;
     let a = alpha + <usize>(steps - 1) * row;
     const all = total(a, end, K);
     memory.copy(beta, end, row);
@@ -197,10 +205,10 @@ export function crfBackward(
       const tag = load<i32>(slot(tags, t * B));
       expRow(share, a, beta, all, row);
       addTo(cell(share, tag), -1);
-      if (wanted) addScaled(dx + q, share, K, scale);
-      if (t === steps - 1) addRow(dlast, share, 1, row);
+      if (wanted) addScaled(dx + q, share, K, scale * weight);
+      if (t === steps - 1) addRow(dlast, share, weight, row);
       if (t === 0) {
-        addRow(dfirst, share, 1, row);
+        addRow(dfirst, share, weight, row);
         break;
       }
       // back over the transitions: the terms of a label's beta are its shares, but for a factor
@@ -211,9 +219,9 @@ export function crfBackward(
         const m = highest(wi, after, row);
         expRow(terms, wi, after, m, row);
         const factor = dmath.exp1(load<f64>(cell(a, i)) + m - all);
-        store<f64>(cell(beta, i), m + dmath.log1(addRow(dw + <usize>i * row, terms, factor, row)));
+        store<f64>(cell(beta, i), m + dmath.log1(addRow(dw + <usize>i * row, terms, factor * weight, row)));
       }
-      addTo(cell(dw + <usize>load<i32>(slot(tags, (t - 1) * B)) * row, tag), -1);
+      addTo(cell(dw + <usize>load<i32>(slot(tags, (t - 1) * B)) * row, tag), -weight);
     }
   }
   for (let i = 0; i < K; i++) addScaled(slot(dtransitions, i * K), dw + <usize>i * row, K, scale);

@@ -80,13 +80,8 @@ function alphas(alpha: usize, x: usize, step: usize, steps: i32, labels: usize, 
   return alpha;
 }
 
-/** What a sequence counts. */
-function weight(mean: i32, S: i32): f64 {
-  return mean ? 1 / <f64>max(S, 1) : 1;
-}
-
 /**
- * Returns Σ loss_b, with `mean` each divided by max(S_b, 1).
+ * Returns Σ w_b·loss_b.
  *
  *     norms    [T,B]    doubles, overwritten with ln Σ e^{x_t}, for the backward pass; not past an end
  *     alpha    overwritten: one pair and T + 1 rows of S + 1 pairs of doubles, for each sequence `stride` bytes further; 0 where no
@@ -95,6 +90,8 @@ function weight(mean: i32, S: i32): f64 {
  *     labels   [Σ S_b]  i32 in 0…C-1, none the blank
  *     sizes    [B]      i32, S_b
  *     lengths  [B]      i32, or 0
+ *     losses   [B]      doubles, overwritten
+ *     weights  [B]      doubles w_b; with `zeroInfinity` those of infinite losses become 0, as the losses do
  */
 export function ctcForward(
   norms: usize,
@@ -109,7 +106,9 @@ export function ctcForward(
   B: i32,
   C: i32,
   blank: i32,
-  mean: i32,
+  losses: usize,
+  weights: usize,
+  zeroInfinity: i32,
 ): f64 {
   const step = <usize>B * ld;
   let sum: f64 = 0;
@@ -123,7 +122,14 @@ export function ctcForward(
       every += norm;
     }
     const paths = total(alphas(alpha + 16, x, step, steps, labels, S, blank), S);
-    sum += weight(mean, S) * (paths < 0.5 * NEVER ? Infinity : every - paths);
+    let loss = every - paths;
+    if (paths < 0.5 * NEVER) {
+      loss = zeroInfinity ? 0 : Infinity;
+      if (zeroInfinity) store<f64>(cell(weights, b), 0);
+    }
+    store<f64>(cell(losses, b), loss);
+    const weight = load<f64>(cell(weights, b));
+    if (weight !== 0) sum += weight * loss;
     labels = slot(labels, S);
   }
   return sum;
@@ -134,7 +140,7 @@ export function ctcForward(
  *
  *     dx      [T,B,C]  accumulated
  *     beta    max S_b + 2 pairs of doubles, shares [C] doubles, whole pairs: scratch
- *     norms, alpha     from the forward pass
+ *     norms, alpha, weights   from the forward pass
  */
 export function ctcBackward(
   dx: usize,
@@ -152,13 +158,18 @@ export function ctcBackward(
   B: i32,
   C: i32,
   blank: i32,
-  mean: i32,
+  weights: usize,
   scale: f64,
 ): void {
   const step = <usize>B * ld;
   for (let b = 0; b < B; b++, dx += ld, x += ld, alpha += stride) {
     const S = load<i32>(slot(sizes, b));
     const steps = lengths ? load<i32>(slot(lengths, b)) : T;
+    const weight = load<f64>(cell(weights, b));
+    if (weight === 0) {
+      labels = slot(labels, S);
+      continue;
+    }
     const row = (<usize>(S + 1)) << 4;
     let from = alpha + 16 + <usize>steps * row;
     const paths = f64x2.splat(total(from, S));
@@ -178,7 +189,7 @@ export function ctcBackward(
         if (k < S) addTo(cell(shares, load<i32>(slot(labels, k))), f64x2.extract_lane(share, 1));
       }
       const norm = load<f64>(cell(norms, t * B + b));
-      softmaxLess(dx + <usize>t * step, xt, norm, shares, C, scale * weight(mean, S));
+      softmaxLess(dx + <usize>t * step, xt, norm, shares, C, scale * weight);
     }
     labels = slot(labels, S);
   }

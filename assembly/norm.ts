@@ -2,16 +2,17 @@
 import { rowBytes, slot } from './at';
 import { simd } from './simd';
 
+/** Epsilon of the recurrent layers. */
 const EPSILON: f32 = 1e-5;
 
 /**
- * y = (x - mean) / σ over the columns where `mask` holds ones, 0 elsewhere; returns 1/σ, σ² the mean square plus 1e-5.
+ * y = (x - mean) / σ over the columns where `mask` holds ones, 0 elsewhere; returns 1/σ, σ² the mean square plus epsilon.
  * x is 0 where the mask is. y may be x.
  *
  *     n      columns that count
  *     bytes  of a row, whole vectors
  */
-export function normalizeRow(y: usize, x: usize, mask: usize, n: i32, bytes: usize): f32 {
+export function normalizeRow(y: usize, x: usize, mask: usize, n: i32, bytes: usize, epsilon: f32 = EPSILON): f32 {
   let sum = f32x4.splat(0);
   for (let q: usize = 0; q < bytes; q += 16) sum = f32x4.add(sum, v128.load(x + q));
   const mean = f32x4.splat(simd.sum(sum) / <f32>n);
@@ -21,7 +22,7 @@ export function normalizeRow(y: usize, x: usize, mask: usize, n: i32, bytes: usi
     v128.store(y + q, d);
     squares = simd.fma(d, d, squares);
   }
-  const root = <f32>1 / Mathf.sqrt(simd.sum(squares) / <f32>n + EPSILON);
+  const root = <f32>1 / Mathf.sqrt(simd.sum(squares) / <f32>n + epsilon);
   const r = f32x4.splat(root);
   for (let q: usize = 0; q < bytes; q += 16) v128.store(y + q, f32x4.mul(v128.load(y + q), r));
   return root;
@@ -85,10 +86,11 @@ export function layerNormForward(
   mask: usize,
   R: i32,
   F: i32,
+  epsilon: f32,
 ): void {
   const bytes = rowBytes(F);
   for (let r = 0; r < R; r++, y += ld, hat += ld, x += ld) {
-    store<f32>(slot(roots, r), normalizeRow(hat, x, mask, F, bytes));
+    store<f32>(slot(roots, r), normalizeRow(hat, x, mask, F, bytes, epsilon));
     for (let q: usize = 0; q < bytes; q += 16) {
       v128.store(y + q, simd.fma(v128.load(hat + q), v128.load(gain + q), v128.load(bias + q)));
     }

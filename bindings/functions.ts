@@ -7,8 +7,10 @@
 export { linkFunctions } from './core/functions.js';
 export type { Runtime } from './core/train.js';
 export type { Builder, Parameter } from './nn/builder.js';
+export { Conv1d, type Conv1dOptions } from './nn/conv.js';
 export * from './nn/functions.js';
 export type { Initializer } from './nn/initializer.js';
 export * from './nn/own.js';
+export type { State } from './nn/recurrent/state.js';
 export type { Bytes, WasmModule } from './platform.js';
 export type { Loss, Rows, Tape } from './tape.js';

@@ -120,6 +120,53 @@ test('what could not be read is not written', async () => {
   throws(() => runtime.write(64, [1]), /has been disposed/);
 });
 
+test('safetensors: f16 rounds to the nearest, ties to even, and reads back what binary16 holds', () => {
+  const write = (values: readonly number[]) =>
+    writeSafetensors(new Map([['a', { shape: [values.length], data: Float32Array.from(values) }]]), {}, 'f16');
+  const round = (...values: number[]) => [...(readSafetensors(write(values)).tensors.get('a')?.data ?? [])];
+  // every number of binary16 that is finite
+  const all = Float32Array.from({ length: 0x7c00 }, (_, bits) => {
+    const exponent = bits >> 10;
+    return exponent ? (1024 + (bits & 1023)) * 2 ** (exponent - 25) : bits * 2 ** -24;
+  });
+  equal(round(...all), [...all]);
+  equal(round(...all.map((v) => -v)), [...all.map((v) => -v)]);
+  // between neighbours: the middle goes to the even one, what is next to it to the nearer one
+  for (const n of [0, 1, 2, 500, 1023, 1024, 1025, 2047, 2048, 20001, 30000, 0x7bfe]) {
+    const [low, high] = [all[n], all[n + 1]];
+    const middle = (low + high) / 2;
+    equal(round(middle), [n % 2 ? high : low], `${middle}`);
+    equal(round(middle - (high - low) / 64, middle + (high - low) / 64), [low, high], `${middle}`);
+  }
+  equal(round(65519, 2 ** -25, 2 ** -25 * 1.01, 1e-20), [65504, 0, 2 ** -24, 0]);
+  throws(() => write([1, -65520]), "a: -65520 is too large for dtype 'f16', whose largest number is 65504");
+  throws(() => write([3e38]), /^a: 3.*e\+38 is too large/);
+  is(write([1, 2]).length, writeSafetensors(new Map([['a', { shape: [2], data: new Float32Array(2) }]])).length - 4);
+  throws(() => writeSafetensors(new Map(), {}, 'f64' as never), /^dtype: expected 'f32' or 'f16', got 'f64'/);
+});
+
+test('a task saved with f16: each weight within the error that is stated, and a training cannot be saved so', async () => {
+  using task = SequenceClassifier.createSync({ vocabulary: 'abc', classes: ['a', 'b'], hiddenSize: 9, seed: 2 });
+  await task.fit(
+    [
+      { input: 'abc', label: 'a' },
+      { input: 'cab', label: 'b' },
+    ],
+    { epochs: 3 },
+  );
+  const full = task.save({ weightsOnly: true });
+  const half = task.save({ weightsOnly: true, dtype: 'f16' });
+  using loaded = SequenceClassifier.loadSync(half);
+  for (const { name } of task.model.parameters) {
+    const [want, got] = [task.model.get(name), loaded.model.get(name)];
+    want.forEach((v, i) => ok(Math.abs(got[i] - v) <= Math.max(2 ** -11 * Math.abs(v), 2 ** -25), `${name}[${i}]`));
+  }
+  ok(half.length < 0.6 * full.length, `${half.length} of ${full.length} bytes`);
+  equal(loaded.save({ weightsOnly: true, dtype: 'f16' }), half);
+  throws(() => task.save({ dtype: 'f16' }), /^dtype: 'f16' and weightsOnly: false cannot be combined/);
+  throws(() => task.save({ weightsOnly: true, dtype: 'f8' as never }), /^dtype: expected 'f32' or 'f16'/);
+});
+
 test('safetensors: F64, F16 and BF16 are read as float32', () => {
   const values: Record<string, [dtype: string, bytes: ArrayBufferView, expected: number[]]> = {
     f64: ['F64', Float64Array.of(1.5, -1 / 3, 1e-50), [1.5, Math.fround(-1 / 3), 0]],

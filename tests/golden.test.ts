@@ -117,11 +117,11 @@ function softmax(c: Case, build: string): void {
   const r = runtime(build);
   const model = new Model(r, 0, () => null);
   let gradient: Gradient | undefined;
-  const targets = Int32Array.from(t.target, (y) => (y === c.config.ignore_index ? -1 : y));
   const loss = model.valueAndGrad((tape) => {
     const logits = input(tape, t.logits, { T: R, B: 1, F: V }, { gradient: true });
     gradient = gradientOf(tape, logits);
-    return crossEntropyLoss(tape, logits, targets, { weights: t.class_weight as Float32Array | undefined });
+    const weights = t.class_weight as Float32Array | undefined;
+    return crossEntropyLoss(tape, logits, t.target, { weights, ignoreIndex: c.config.ignore_index });
   });
   hold(c, `${build} cross-entropy`, 'loss', [loss], t.loss);
   hold(c, `${build} cross-entropy`, 'dlogits', gradient?.values as Float32Array, t.dlogits);

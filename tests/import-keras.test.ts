@@ -64,6 +64,71 @@ function changed(file: string, change: (layers: Record<string, never>[], config:
   return loadKeras(runtime, zipSync({ ...entries, 'config.json': strToU8(JSON.stringify(config)) }));
 }
 
+/** A model of one convolution as TensorFlow.js writes it, with weights [K,I,O] and biases that are counted up. */
+function convolution(config: object, inputSize = 2, before: object[] = []) {
+  const [K, O] = [3, 4];
+  const own = { name: 'conv', filters: O, kernel_size: [K], strides: [1], padding: 'valid', dilation_rate: [1] };
+  const first = { batch_input_shape: [null, null, inputSize] };
+  const layers = [...before, { class_name: 'Conv1D', config: { ...own, ...first, activation: 'linear', ...config } }];
+  const topology = {
+    format: 'layers-model',
+    modelTopology: { class_name: 'Sequential', config: { name: 'm', layers } },
+    weightsManifest: [
+      {
+        paths: ['w.bin'],
+        weights: [
+          { name: 'conv/kernel', shape: [K, inputSize, O], dtype: 'float32' },
+          { name: 'conv/bias', shape: [O], dtype: 'float32' },
+        ],
+      },
+    ],
+  };
+  const weights = Float32Array.from({ length: K * inputSize * O + O }, (_, i) => ((i * 7) % 11) / 8 - 0.5);
+  return { weights, load: () => loadTfjs(runtime, JSON.stringify(topology), () => new Uint8Array(weights.buffer)) };
+}
+
+for (const [config, stride, dilation, left, right] of [
+  [{}, 1, 1, 0, 0],
+  [{ padding: 'same', activation: 'relu' }, 1, 1, 1, 1],
+  [{ padding: 'causal', dilation_rate: [2] }, 1, 2, 4, 0],
+  [{ strides: [2] }, 2, 1, 0, 0],
+] as const) {
+  test(`Conv1D ${JSON.stringify(config)}: what its formula gives`, async () => {
+    const [T, B, I, O, K] = [7, 2, 2, 4, 3];
+    const { weights, load } = convolution(config);
+    const model = await load();
+    const x = Float32Array.from({ length: B * T * I }, (_, i) => Math.fround(Math.sin(i)));
+    const steps = Math.floor((T + left + right - dilation * (K - 1) - 1) / stride) + 1;
+    // y[b][t][o] = bias[o] + Σ kernel[k][i][o]·x[b][t·stride + k·dilation - left][i]
+    const want = Float64Array.from({ length: B * steps * O }, (_, n) => {
+      const [b, t, o] = [Math.floor(n / (steps * O)), Math.floor(n / O) % steps, n % O];
+      let sum = weights[K * I * O + o];
+      for (let k = 0; k < K; k++) {
+        const at = t * stride + k * dilation - left;
+        for (let i = 0; i < I && at >= 0 && at < T; i++) sum += weights[(k * I + i) * O + o] * x[(b * T + at) * I + i];
+      }
+      return 'activation' in config ? Math.max(sum, 0) : sum;
+    });
+    close(model.layers.predict(x, { T, B }), want, 1e-6, 'outputs');
+    const again = loadNetwork(runtime, saveNetwork(model));
+    equal(again.layers.predict(x, { T, B }), model.layers.predict(x, { T, B }));
+    throws(() => model.layers.step([1, 2], []), /layer 'conv' needs the whole sequence/);
+    model.dispose();
+    again.dispose();
+  });
+}
+
+test('what a Conv1D of gatewise lacks is refused by name', async () => {
+  const refused = (config: object, message: RegExp) => rejects(convolution(config).load(), message);
+  await refused({ groups: 2 }, /^layer 'conv': option 'groups' is supported with 1 only/);
+  await refused({ data_format: 'channels_first' }, /option 'data_format' is "channels_first"/);
+  await refused({ padding: 'same', strides: [2] }, /option 'padding' is 'same'; it is supported with strides: 1/);
+  await refused({ padding: 'reflect' }, /option 'padding' is "reflect"; supported: valid, same, causal/);
+  await refused({ filters: 5 }, /expected weights \[3, 2, 5\] \[5\], got \[3, 2, 4\] \[4\]/);
+  const masked = convolution({}, 2, [{ class_name: 'Masking', config: { batch_input_shape: [null, null, 2] } }]);
+  await rejects(masked.load(), /layer 'conv': a convolution cannot leave out steps/);
+});
+
 test('what gatewise lacks is refused by the names of layer and option', async () => {
   const tagger = (index: number, config: object, message: RegExp) =>
     rejects(
@@ -96,7 +161,7 @@ test('what gatewise lacks is refused by the names of layer and option', async ()
   await tagger(7, { activation: { class_name: 'Custom', config: {} } }, /'gru': option 'activation'/);
   const swap = (index: number, className: string) =>
     changed('keras-tagger.keras', (layers) => Object.assign(layers[index], { class_name: className }));
-  await rejects(swap(8, 'Conv1D'), /^layer 'dense_1': class Conv1D is not supported$/);
+  await rejects(swap(8, 'Conv2D'), /^layer 'dense_1': class Conv2D is not supported$/);
   await rejects(swap(8, 'constructor'), /class constructor is not supported/);
   await rejects(
     changed('keras-tagger.keras', (layers) => {
@@ -256,7 +321,7 @@ test('errors have their kinds', async () => {
   };
   instance(await kind(loadKeras(runtime, new Uint8Array(4))), FormatError);
   instance(
-    await kind(changed('keras-tagger.keras', (layers) => Object.assign(layers[8], { class_name: 'Conv1D' }))),
+    await kind(changed('keras-tagger.keras', (layers) => Object.assign(layers[8], { class_name: 'Conv2D' }))),
     UnsupportedError,
   );
   is(keras.keras.split('.')[0], '3');

@@ -122,16 +122,24 @@ function raggedLinear(seed: number, I: number, O: number): Operation {
   });
 }
 
-function norm(seed: number, T: number, B: number, F: number, scale = 1, lengths?: readonly number[]): Operation {
+function norm(
+  seed: number,
+  T: number,
+  B: number,
+  F: number,
+  scale = 1,
+  lengths?: readonly number[],
+  epsilon?: number,
+): Operation {
   return layerOperation(seed, {
-    title: `layer norm T=${T} B=${B} F=${F} ±${scale}${lengths ? ` lengths=${lengths}` : ''}`,
+    title: `layer norm${epsilon ? ` epsilon=${epsilon}` : ''} T=${T} B=${B} F=${F} ±${scale}${lengths ? ` lengths=${lengths}` : ''}`,
     rows: { x: { T, B, F, scale, lengths } },
     parameters: { 'n.weight': [1, F], 'n.bias': [1, F] },
     outputs: { y: [T * B, F] },
-    layers: (b) => new LayerNorm(b, 'n', { inputSize: F }),
+    layers: (b) => new LayerNorm(b, 'n', { inputSize: F, epsilon }),
     forward: (tape, { x }, layer) => ({ y: layer.forward(tape, x) }),
     reference: (g, m) => {
-      const y = layerNorm(g, m.x, m['n.weight'], m['n.bias']);
+      const y = layerNorm(g, m.x, m['n.weight'], m['n.bias'], epsilon);
       return { y: g.choose((r) => !lengths || Math.floor(r / B) < lengths[r % B], y, g.zeros(T * B, F)) };
     },
   });
@@ -172,6 +180,8 @@ const operations: Operation[] = [
   norm(410, 4, 3, 9, 30),
   norm(411, 4, 3, 9, 1e3),
   norm(412, 5, 4, 7, 1, [2, 5, 1, 4]),
+  norm(413, 5, 4, 7, 1, [2, 5, 1, 4], 0.5),
+  norm(414, 3, 2, 6, 0.01, undefined, 1e-3),
 ];
 
 for (const op of operations) {
@@ -353,6 +363,11 @@ const refused: [string, (b: Builder) => unknown, RegExp][] = [
     'a layer norm of nothing',
     (b) => new LayerNorm(b, 'n', { inputSize: 0 }),
     /^inputSize: expected a positive whole number, got 0$/,
+  ],
+  [
+    'a layer norm without an epsilon',
+    (b) => new LayerNorm(b, 'n', { inputSize: 2, epsilon: 0 }),
+    /^epsilon: expected a finite number above 0, got 0$/,
   ],
   [
     "a layer norm's option",

@@ -376,7 +376,15 @@ test('refuses what does not fit', () => {
       () => crossEntropyLoss(tape, rows, [0, 3]),
       'targets[1]: expected a class from 0 to 2, or a negative number, got 3',
     );
-    refuse(() => crossEntropyLoss(tape, rows, [-1, -1]), 'targets: expected at least one that is not negative');
+    refuse(() => crossEntropyLoss(tape, rows, [-1, -1]), 'targets: expected at least one that counts');
+    refuse(
+      () => crossEntropyLoss(tape, rows, [1, 1], { ignoreIndex: 1 }),
+      'targets: expected at least one that counts',
+    );
+    refuse(
+      () => crossEntropyLoss(tape, rows, [1, 0], { ignoreIndex: 0.5 }),
+      'ignoreIndex: expected a whole number of at least -2147483648, got 0.5',
+    );
     refuse(() => crossEntropyLoss(tape, rows, [0, 1], { weights: [1] }), 'weights: expected [3] = 3 numbers, got 1');
     refuse(
       () => crossEntropyLoss(tape, rows, [0, 1], { labelSmoothing: 2 }),

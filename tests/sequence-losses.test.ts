@@ -64,6 +64,8 @@ const ctcTests: CtcTest[] = [
   { T: 30, B: 2, F: 65, targets: [9, 4].map((n, b) => labels(b, n, 65, 0.2)), lengths: [30, 5], reduction: 'sum' },
   { T: 31, B: 2, F: 7, targets: [15, 6].map((n, b) => labels(b, n, 7, 0.2)), sure: 6 },
   { T: 200, B: 2, F: 30, targets: [60, 20].map((n, b) => labels(b, n, 30, 0.1)), lengths: [200, 171], scale: 5 },
+  { T: 4, B: 3, F: 4, targets: [[], [3, 1, 3], [1]], reduction: 'none', upstream: [0.5, -2, 0] },
+  { T: 6, B: 2, F: 5, targets: [[1, 1, 2], [4]], lengths: [6, 2], reduction: 'none' },
 ];
 
 const crfTests: CrfTest[] = [
@@ -79,6 +81,8 @@ const crfTests: CrfTest[] = [
   { T: 20, B: 2, F: 6, scale: 30 },
   { T: 14, B: 3, F: 7, forbidden: 5, lengths: [14, 3, 9] },
   { T: 200, B: 2, F: 9, lengths: [200, 133], scale: 2 },
+  { T: 7, B: 3, F: 5, lengths: [7, 7, 1], reduction: 'none', upstream: [0.5, -2, 3] },
+  { T: 4, B: 2, F: 3, reduction: 'none' },
 ];
 
 const operations = [
@@ -238,7 +242,8 @@ for (const build of builds) {
       check();
       const found = model.gradient('crf.transitions');
       runtime.dispose();
-      return found?.values ?? new Float32Array();
+      ok(found.some((v) => v !== 0));
+      return found;
     };
     equal(transitions(false), transitions(true));
   });
@@ -290,6 +295,71 @@ for (const build of builds) {
   });
 }
 
+for (const build of builds) {
+  test(`${build}: 'none' gives the losses of the sequences, those of batches of one`, () => {
+    const [T, B, F] = [5, 3, 4];
+    const lengths = [5, 3, 4];
+    const x = uniform(random(77), T * B * F, 2);
+    const targets = [[1, 2], [3], []];
+    const tags = Array.from({ length: T * B }, (_, i) => (i * 7) % F);
+    const [ctc, crf] = on(build, { x }, { T, B, F, lengths }, (tape, rows, layer) => [
+      ctcLoss(tape, rows, targets, { reduction: 'none' }),
+      layer.loss(tape, rows, tags, { reduction: 'none' }),
+    ]);
+    const alone = lengths.map((steps, b) => {
+      const own = Float32Array.from({ length: steps * F }, (_, i) => x[(Math.floor(i / F) * B + b) * F + (i % F)]);
+      return on(build, { x: own }, { T: steps, B: 1, F }, (tape, rows, layer) => [
+        ctcLoss(tape, rows, [targets[b]], { reduction: 'sum' }).value,
+        layer.loss(
+          tape,
+          rows,
+          Array.from({ length: steps }, (_, t) => tags[t * B + b]),
+        ).value,
+      ]);
+    });
+    equal(
+      ctc.values,
+      Float32Array.from(alone, ([value]) => value),
+    );
+    equal(
+      crf.values,
+      Float32Array.from(alone, ([, value]) => value),
+    );
+    close(
+      [ctc.value, crf.value],
+      [0, 1].map((k) => alone.reduce((sum, one) => sum + one[k], 0)),
+      1e-12,
+      'sums',
+    );
+  });
+
+  test(`${build}: zeroInfinity: labels that do not fit have no loss and no gradient`, () => {
+    const [T, B, F] = [3, 3, 3];
+    const x = uniform(random(78), T * B * F, 2);
+    const targets = [[1, 1, 1], [2], [1, 2, 1, 2]];
+    const measured = (reduction: 'mean' | 'sum', own: number[][], zeroInfinity: boolean) =>
+      measure(build, { x }, { T, B, F }, (tape, rows) => ctcLoss(tape, rows, own, { reduction, zeroInfinity }));
+    for (const reduction of ['mean', 'sum'] as const) {
+      const { outputs, gradients } = measured(reduction, targets, true);
+      // the sequence that fits, among two whose losses are subtracted
+      const fits = measured(reduction, [[], [2], []], false);
+      const others = measured(reduction, [[], [], []], false);
+      ok(Number.isFinite(outputs.loss[0]) && outputs.loss[0] > 0);
+      const live = (i: number) => Math.floor(i / F) % B === 1;
+      equal(
+        gradients.x,
+        fits.gradients.x.map((v, i) => (live(i) ? v : 0)),
+      );
+      ok(others.gradients.x.some((v, i) => !live(i) && v !== 0));
+    }
+    const { values } = on(build, { x }, { T, B, F }, (tape, rows) =>
+      ctcLoss(tape, rows, targets, { reduction: 'none', zeroInfinity: true }),
+    );
+    equal([values[0], values[2]], [0, 0]);
+    ok(values[1] > 0);
+  });
+}
+
 test('ctc says what is wrong with its arguments, and where', () => {
   const [T, B, F, lengths] = [4, 2, 3, [4, 3]];
   const x = new Float32Array(T * B * F);
@@ -329,8 +399,11 @@ test('ctc says what is wrong with its arguments, and where', () => {
   fails([[1, 1, 1], []], {}, /^targets\[0\]: 3 labels, 2 of them .* need 5 steps; the sequence has 4$/, RangeError);
   fails(good, { blank: 3 }, /^blank: expected a whole number from 0 to 2, got 3$/, RangeError);
   fails(good, { blank: -1 }, /^blank: expected a whole number of at least 0, got -1$/, RangeError);
-  fails(good, { reduction: 'none' }, /^reduction: expected 'mean' or 'sum', got 'none'/, RangeError);
-  fails(good, { zeroInfinity: true }, /^ctcLoss: unknown option 'zeroInfinity'/, TypeError);
+  fails(good, { reduction: 'all' }, /^reduction: expected 'mean' or 'sum' or 'none', got 'all'/, RangeError);
+  fails(good, { zeroInfinity: 1 }, /^zeroInfinity: expected true or false, got 1$/, RangeError);
+  fails(good, { upstream: [1, 1] }, /^upstream and reduction: 'mean' cannot be combined/, RangeError);
+  fails(good, { reduction: 'none', upstream: [1] }, /^upstream: expected \[B=2\] = 2 numbers, got 1$/, RangeError);
+  fails([[1, 1, 1, 9], []], { zeroInfinity: true }, /^targets\[0\]\[3\]: expected a label/, RangeError);
 });
 
 test('crf says what is wrong with its arguments, and where', () => {
@@ -348,7 +421,19 @@ test('crf says what is wrong with its arguments, and where', () => {
   fails([0, 0, 0, 3, 0, 0], {}, /^tags\[3\], step 1 of sequence 1: expected a label from 0 to 2, got 3$/, RangeError);
   fails([0, 0, -1, 0, 0, 9], {}, /^tags\[2\], step 1 of sequence 0: .* got -1$/, RangeError);
   fails([0.5, 0, 0, 0, 0, 9], {}, /^tags\[0\], step 0 of sequence 0: .* got 0.5$/, RangeError);
-  fails(good, { reduction: 'token' }, /^reduction: expected 'mean' or 'sum' or 'tokenMean', got 'token'/, RangeError);
+  fails(
+    good,
+    { reduction: 'token' },
+    /^reduction: expected 'mean' or 'sum' or 'tokenMean' or 'none', got 'token'/,
+    RangeError,
+  );
+  fails(good, { upstream: [1, 1] }, /^upstream and reduction: 'mean' cannot be combined/, RangeError);
+  fails(
+    good,
+    { reduction: 'none', upstream: [1, NaN] },
+    /^upstream\[1\]: expected a finite number, got NaN$/,
+    RangeError,
+  );
   fails(good, { average: true }, /^loss: unknown option 'average'/, TypeError);
   const wide = (work: (tape: Tape, rows: Rows, crf: Crf) => unknown) => () =>
     on('simd', { x }, { T, B, F }, (tape, _, crf) => work(tape, tape.rows(T, B, 4, false), crf));

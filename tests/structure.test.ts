@@ -17,7 +17,7 @@ const FLOORS = [
   ['files', 'gradcheck'],
   ['train', 'quantized'],
   ['tasks', 'online'],
-  ['index', 'infer', 'functions', 'node'],
+  ['index', 'infer', 'functions', 'training', 'node'],
   ['worker'],
   ['import', 'export', 'dynamics'],
 ];

@@ -77,9 +77,15 @@ function asText(bytes) {
   }).join('');
 }
 
-/** The entries as few files, which a process loads three times as fast: the first four share what they need. */
+/** The entries as few files, which a process loads three times as fast: the first five share what they need. */
 async function bundle() {
-  const shared = { index: 'index.js', tasks: 'tasks/index.js', functions: 'functions.js', worker: 'worker/index.js' };
+  const shared = {
+    index: 'index.js',
+    tasks: 'tasks/index.js',
+    functions: 'functions.js',
+    training: 'training/index.js',
+    worker: 'worker/index.js',
+  };
   const paths = Object.entries(shared).map(([name, path]) => [name, `dist/bindings/${path}`]);
   await entries(Object.fromEntries(paths), {}, aside);
   // one file that a page can serve; the relaxed build is sent to it, since workers of bundlers cannot load parts
@@ -160,7 +166,12 @@ const workerTextFile = {
 };
 
 /** Within importers and exporters, gatewise is the files next to them. */
-const OWN = { '../index.js': './index.js', '../errors.js': './index.js', '../tasks/index.js': './tasks.js' };
+const OWN = {
+  '../index.js': './index.js',
+  '../errors.js': './index.js',
+  '../functions.js': './functions.js',
+  '../tasks/index.js': './tasks.js',
+};
 const ownIndex = {
   name: 'own-index',
   enforce: 'pre',
@@ -227,6 +238,12 @@ function inferenceOnly(code, id) {
   return rest;
 }
 
+/** What several entries share, as two files: the page of a worker needs the first alone. */
+const PARTS = [
+  { name: 'base', test: /bindings\/(check|errors|options|platform|text\/vocabulary|train\/run)\.js$/, priority: 2 },
+  { name: 'core', test: /bindings\/(?!core\/wasm\/relaxed)|assemblyscript\/loader/, priority: 1 },
+].map((part) => ({ ...part, minShareCount: 2 }));
+
 async function entries(entry, treeshake, change, importers = false) {
   const { build } = await import('vite');
   await build({
@@ -247,14 +264,8 @@ async function entries(entry, treeshake, change, importers = false) {
         output: {
           sourcemapExcludeSources: true,
           entryFileNames: '[name].js',
-          chunkFileNames: ({ name, moduleIds }) => {
-            if (name === 'relaxed') return 'relaxed.js';
-            if (importers) return 'import-[name].js';
-            // each part is named after one of its files
-            const parts = { '/nn/model.js': 'core', '/check.js': 'base', '/tape.js': 'rows', '/train/run.js': 'run' };
-            const part = Object.keys(parts).find((file) => moduleIds.some((id) => id.endsWith(file)));
-            return `${parts[part] ?? 'shared'}.js`;
-          },
+          chunkFileNames: (chunk) => (importers ? `import-${chunk.name}.js` : `${chunk.name}.js`),
+          codeSplitting: importers ? true : { groups: PARTS },
         },
       },
     },

@@ -31,6 +31,11 @@ const ENTRIES = [
     code: "export * from 'gatewise/functions';",
   },
   {
+    id: 'training',
+    what: 'gatewise/training: batches and checkpoints, with what they need of gatewise',
+    code: "export * from 'gatewise/training';",
+  },
+  {
     id: 'quantized',
     what: 'gatewise/quantized: layers with integer weights',
     code: "export * from 'gatewise/quantized';",
@@ -84,6 +89,7 @@ async function bundle(code) {
         { find: 'gatewise/tasks', replacement: join(root, 'dist/tasks.js') },
         { find: 'gatewise/infer', replacement: join(root, 'dist/infer.js') },
         { find: 'gatewise/worker', replacement: join(root, 'dist/worker.js') },
+        { find: 'gatewise/training', replacement: join(root, 'dist/training.js') },
         { find: 'gatewise/functions', replacement: join(root, 'dist/functions.js') },
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
         { find: 'gatewise/online', replacement: join(root, 'dist/online.js') },

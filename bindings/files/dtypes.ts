@@ -28,6 +28,35 @@ export function floats(name: string, dtype: Dtype, bytes: Uint8Array, n: number)
   return data;
 }
 
+/**
+ * Numbers as bytes of binary16, each rounded to the nearest, ties to even.
+ *
+ * @throws RangeError for a number of 65520 or more, which would become infinite
+ */
+export function halves(name: string, data: Float32Array): Uint8Array {
+  const out = new DataView(new ArrayBuffer(2 * data.length));
+  const all = new Uint32Array(data.slice().buffer);
+  all.forEach((bits, i) => {
+    const exponent = ((bits >>> 23) & 255) - 112;
+    const fraction = bits & 0x7fffff;
+    let value = 0;
+    if (exponent > -11) {
+      // numbers below 2⁻¹⁴ have no leading one of their own
+      const shift = exponent > 0 ? 13 : 14 - exponent;
+      const whole = exponent > 0 ? (exponent << 23) | fraction : fraction | 0x800000;
+      const rest = whole & ((1 << shift) - 1);
+      const middle = 1 << (shift - 1);
+      value = whole >>> shift;
+      if (rest > middle || (rest === middle && value & 1)) value++;
+    }
+    if (exponent > 30 || value > 0x7bff) {
+      throw new RangeError(`${name}: ${data[i]} is too large for dtype 'f16', whose largest number is 65504`);
+    }
+    out.setUint16(2 * i, ((bits >>> 16) & 0x8000) | value, true);
+  });
+  return new Uint8Array(out.buffer);
+}
+
 /** IEEE 754-2008 binary16: 1 bit of sign, 5 of the exponent, 10 of the fraction. */
 export function half(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;

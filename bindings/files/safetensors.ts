@@ -4,7 +4,7 @@
  */
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
-import { BYTES, floats } from './dtypes.js';
+import { BYTES, floats, halves } from './dtypes.js';
 import { isRecord, type Json, parseObject, shapeText, shown } from './json.js';
 
 /** Numbers in the order of their shape, the last index fastest. */
@@ -22,10 +22,11 @@ export interface TensorFile {
 const MAX_HEADER = 100_000_000;
 
 /**
- * Writes a safetensors file, with numbers of type F32.
+ * Writes a safetensors file.
  *
  * @param tensors by name; all their numbers are finite
  * @param metadata texts by name, default none
+ * @param dtype `'f32'`, the default, or `'f16'`: half the bytes, numbers rounded to 11 significant bits
  * @throws TypeError, RangeError for what `readSafetensors` would refuse: a tensor named `__metadata__`, metadata that are not strings,
  *   numbers that are not finite or do not fit their shape
  *
@@ -42,11 +43,14 @@ const MAX_HEADER = 100_000_000;
 export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
+  dtype: 'f32' | 'f16' = 'f32',
 ): Uint8Array<ArrayBuffer> {
+  check.oneOf('dtype', dtype, ['f32', 'f16']);
   if (tagOf(tensors) !== 'Map') check.fail('tensors', 'a Map of tensors by name', tensors);
   if (!isRecord(metadata)) check.fail('metadata', 'an object of strings', metadata);
   for (const [name, text] of Object.entries(metadata)) check.text(`metadata.${check.cut(name)}`, text);
   let end = 0;
+  const parts: Uint8Array[] = [];
   const entries = [...tensors].map(([name, tensor]): [string, Json] => {
     const place = check.cut(check.text('tensors: name', name));
     if (name === '__metadata__') throw new RangeError("tensors: the name '__metadata__' is reserved by the format");
@@ -56,8 +60,10 @@ export function writeSafetensors(
     const { shape, data } = tensor;
     check.numbers(place, data, sizeOf(shape), shapeText(shape));
     const from = end;
-    end += data.byteLength;
-    return [name, { dtype: 'F32', shape, data_offsets: [from, end] }];
+    const own = dtype === 'f16' ? halves(place, data) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    parts.push(own);
+    end += own.length;
+    return [name, { dtype: dtype.toUpperCase(), shape, data_offsets: [from, end] }];
   });
   // names such as __proto__ are properties like others
   const text = encodeText(JSON.stringify(Object.fromEntries([['__metadata__', metadata], ...entries])));
@@ -68,9 +74,9 @@ export function writeSafetensors(
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
   bytes.fill(0x20, 8, 8 + length).set(text, 8);
   let at = 8 + length;
-  for (const { data } of tensors.values()) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
   return bytes;
 }

@@ -6,9 +6,10 @@ import { optional, readOptions, recordOf } from '../options.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 
 /**
- * Writes the parameters of a model, with numbers of type F32.
+ * Writes the parameters of a model.
  *
  * @param metadata texts by name that are kept in the file, default none
+ * @param dtype `'f32'`, the default, or `'f16'`: half the bytes, numbers rounded to 11 significant bits
  * @throws TypeError for metadata that are not strings; RangeError for a parameter with a number that is not finite
  *
  * @example
@@ -24,9 +25,10 @@ import { match, readSafetensors, type Tensor, writeSafetensors } from './safeten
 export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},
+  dtype: 'f32' | 'f16' = 'f32',
 ): Uint8Array<ArrayBuffer> {
   check.model(model);
-  return writeSafetensors(weightsOf(model), metadata);
+  return writeSafetensors(weightsOf(model), metadata, dtype);
 }
 
 /** A copy of every parameter. */

@@ -283,6 +283,41 @@ const CONVERTERS: Readonly<Record<string, (context: Context) => Converted>> = {
       size: O,
     };
   },
+  Conv1D({ name, config, tensors, inputSize: I, sequence }) {
+    const known = ['filters', 'kernel_size', 'strides', 'padding', 'dilation_rate', 'groups', 'data_format'];
+    checkOptions(name, config, [...known, 'activation', 'use_bias']);
+    if (!sequence) throw new FormatError(`layer '${name}': expected a sequence as its input`);
+    oneOf(name, 'data_format', config.data_format ?? 'channels_last', ['channels_last']);
+    if (number(name, config, 'groups', 1) !== 1) unsupported(name, "option 'groups' is supported with 1 only");
+    // a number, or a list of one
+    const one = (option: string) => {
+      const value = config[option] ?? 1;
+      return number(name, { [option]: Array.isArray(value) ? value[0] : value }, option);
+    };
+    const [O, K] = [number(name, config, 'filters'), one('kernel_size')];
+    const [stride, dilation] = [one('strides'), one('dilation_rate')];
+    const given = oneOf(name, 'padding', config.padding ?? 'valid', ['valid', 'same', 'causal']);
+    if (given === 'same' && stride > 1)
+      unsupported(name, "option 'padding' is 'same'; it is supported with strides: 1 only");
+    const bias = flag(name, config, 'use_bias', true);
+    expectShapes(name, tensors, [[K, I, O], ...(bias ? [[O]] : [])]);
+    // [K,I,O] there, [O,I,K] here
+    const [{ data }] = tensors;
+    const weight = Float32Array.from(data, (_, n) => {
+      const [o, i, k] = [Math.floor(n / (I * K)), Math.floor(n / K) % I, n % K];
+      return data[(k * I + i) * O + o];
+    });
+    const padding = given === 'valid' ? 0 : given;
+    const options = { inputSize: I, outputSize: O, kernelSize: K, stride, dilation, padding, bias } as const;
+    return {
+      layers: [
+        { kind: 'conv1d', name, options },
+        ...activated(name, activationOf(name, config, 'activation', 'linear')),
+      ],
+      weights: new Map([[`${name}.weight`, weight], ...(bias ? [[`${name}.bias`, tensors[1].data] as const] : [])]),
+      size: O,
+    };
+  },
   LayerNormalization({ name, config, tensors, inputSize: F, sequence }) {
     checkOptions(name, config, ['axis', 'epsilon', 'center', 'scale', 'rms_scaling']);
     const [axis, ...more] = Array.isArray(config.axis) ? config.axis : [config.axis ?? -1];

@@ -10,6 +10,7 @@ import { bytesOf, guarded, isRecord, isZip, library, parseJson, sizeOf, type Ten
 import { convert, type KerasLayer, weightPaths } from './keras-layers.js';
 import { createNetwork, type Network } from './network.js';
 
+export type { Conv1dOptions } from '../functions.js';
 export type { Builder, Model, Recurrent, RecurrentOptions, Rows, Runtime, State, Tape } from '../index.js';
 export {
   type LayerDescription,

@@ -3,6 +3,7 @@
  * model: `valueAndGrad` trains it, `saveNetwork` saves it, `step` runs it step by step.
  */
 import * as check from '../check.js';
+import { Conv1d, type Conv1dOptions } from '../functions.js';
 import {
   activation,
   add,
@@ -43,6 +44,7 @@ export type LayerDescription = { readonly name: string } & (
       readonly output: 'sequence' | 'last';
     }
   | { readonly kind: 'linear'; readonly inputSize: number; readonly outputSize: number; readonly bias: boolean }
+  | { readonly kind: 'conv1d'; readonly options: Conv1dOptions }
   | { readonly kind: 'layerNorm'; readonly inputSize: number; readonly epsilon: number }
   | { readonly kind: 'activation'; readonly activation: 'tanh' | 'sigmoid' | 'relu' }
   | { readonly kind: 'dropout'; readonly rate: number; readonly oneMask: boolean }
@@ -70,10 +72,7 @@ export interface NetworkShape {
   lengths?: ArrayLike<number>;
 }
 
-type Layer = Embedding | Recurrent | Linear | LayerNorm;
-
-/** The epsilon that LayerNorm has. */
-const EPSILON = 1e-5;
+type Layer = Embedding | Recurrent | Linear | LayerNorm | Conv1d;
 
 /** A chain of layers. `model.layers` of an imported model is one. */
 export class Network {
@@ -106,7 +105,7 @@ export class Network {
       if ((d.kind === 'embedding') !== (i === 0 && description.inputSize === 0)) {
         throw new FormatError(`layer '${name}': an embedding has to be the first layer, and to read tokens`);
       }
-      if (pooled !== undefined && (d.kind === 'recurrent' || d.kind === 'pool')) {
+      if (pooled !== undefined && (d.kind === 'recurrent' || d.kind === 'pool' || d.kind === 'conv1d')) {
         throw new FormatError(`layer '${name}': expected a sequence, layer '${pooled}' gives one row`);
       }
       if (d.kind === 'recurrent') {
@@ -125,6 +124,12 @@ export class Network {
         whole ??= name;
         const pool = { mean: meanPool, max: maxPool, last: lastPool }[d.pool];
         this.#steps.push((tape, x) => pool(tape, x));
+      } else if (d.kind === 'conv1d') {
+        if (description.mask !== null) throw new FormatError(`layer '${name}': a convolution cannot leave out steps`);
+        const layer = new Conv1d(builder, name, d.options);
+        layers.set(name, layer);
+        whole ??= name;
+        this.#steps.push((tape, x) => layer.forward(tape, x));
       } else if (d.kind !== 'embedding') this.#steps.push(this.#rowwise(d, layers));
       else layers.set(name, new Embedding(builder, name, pick(d)));
     });
@@ -144,11 +149,10 @@ export class Network {
       return (tape, x) => layer.forward(tape, x);
     }
     if (d.kind === 'layerNorm') {
-      const layer = new LayerNorm(this.#builder, name, { inputSize: d.inputSize });
+      const { inputSize, epsilon } = d;
+      const layer = new LayerNorm(this.#builder, name, { inputSize, epsilon });
       layers.set(name, layer);
-      check.number(`layer '${name}': epsilon`, d.epsilon, 0, Infinity, true);
-      const factor = Math.sqrt(EPSILON / d.epsilon);
-      return (tape, x) => layer.forward(tape, factor === 1 ? x : scaled(tape, x, factor));
+      return (tape, x) => layer.forward(tape, x);
     }
     if (d.kind === 'activation') return (tape, x) => activation(tape, x, d.activation);
     if (d.kind === 'dropout') {
@@ -303,18 +307,6 @@ function final(tape: Tape, h: readonly Rows[], merge: 'concat' | 'sum' | 'mean' 
   if (merge === 'concat') return concat(tape, h);
   if (merge === 'sum') return add(tape, h[0], h[1]);
   throw new RangeError(`merge: expected 'concat' or 'sum' where the final states are the output, got '${merge}'`);
-}
-
-/** factor · x, which gives LayerNorm another epsilon: x/√(v + ε) = sx/√(s²v + s²ε). */
-function scaled(tape: Tape, x: Rows, factor: number): Rows {
-  const { core } = tape.runtime;
-  const { T, B, F, ld, lengths } = x;
-  const n = (T * B * ld) / 4;
-  const y = tape.rows(T, B, F, x.grad !== 0, lengths);
-  tape.runtime.f32.fill(0, y.at >>> 2, (y.at >>> 2) + n);
-  core.addScaled(y.at, x.at, n, factor);
-  if (y.grad) tape.record(() => core.addScaled(x.grad, y.grad, n, factor));
-  return y;
 }
 
 /** ln softmax of each row: [T,B,V]; 0 after the end of a sequence. */

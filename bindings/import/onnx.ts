@@ -12,6 +12,7 @@ import { operators } from './onnx-operators.js';
 import { type Constant, readOnnx } from './onnx-proto.js';
 import { INPUTS, OnnxRecurrent, OPERATORS, recurrentParts } from './onnx-recurrent.js';
 
+export type { Conv1dOptions } from '../functions.js';
 export type { Builder, Model, Recurrent, RecurrentOptions, Rows, Runtime, State, StateRows, Tape } from '../index.js';
 export type { Tensor } from './files.js';
 export {

@@ -1,7 +1,8 @@
 import * as check from '../check.js';
-import { type Options, oneOf, option, readOptions, required } from '../options.js';
-import { type Loss, lossOf, type Rows, type Tape } from '../tape.js';
+import { type Options, oneOf, option, optional, readOptions, required } from '../options.js';
+import { lossOf, type Rows, type Tape } from '../tape.js';
 import { type Builder, gradientAt, type Parameter, trains } from './builder.js';
+import { checkUpstream, type Reduced, type Reduction, reduced } from './losses.js';
 import { live } from './padding.js';
 
 const OPTIONS = {
@@ -13,12 +14,26 @@ const OPTIONS = {
 export interface CrfOptions extends Options<typeof OPTIONS> {}
 
 const LOSS = {
-  /** The sum over the batch, the mean over its sequences, or the mean over all their steps. Default `'mean'`. */
-  reduction: option(oneOf('mean', 'sum', 'tokenMean'), 'mean'),
+  /**
+   * The sum over the batch, the mean over its sequences, or the mean over all their steps; `'none'` gives the losses of the sequences as
+   * `values`. Default `'mean'`.
+   */
+  reduction: option(oneOf('mean', 'sum', 'tokenMean', 'none'), 'mean'),
+  /** With `'none'` [B]: the gradient of what is minimised with respect to each loss; default ones. */
+  upstream: optional(checkUpstream),
 };
 
 /** What the loss takes. */
-export interface CrfLossOptions extends Options<typeof LOSS> {}
+export interface CrfLossOptions<R extends CrfReduction = CrfReduction> extends Omit<Options<typeof LOSS>, 'reduction'> {
+  /**
+   * The sum over the batch, the mean over its sequences, or the mean over all their steps; `'none'` gives the losses of the sequences as
+   * `values`. Default `'mean'`.
+   */
+  reduction?: R | undefined;
+}
+
+/** How the losses of the sequences become one number. */
+export type CrfReduction = Reduction | 'tokenMean';
 
 /** The labels of each sequence, one per step, and their scores. */
 export interface CrfDecoded {
@@ -72,10 +87,18 @@ export class Crf {
    *
    * @param emissions [T,B,K]
    * @param tags [T,B] whole numbers in 0…K-1; those past the end of a sequence are not read
+   * @returns with `'none'` the losses of the sequences [B], in single precision
    * @throws TypeError, RangeError for tags of another number or out of range, or invalid options
    */
-  loss(tape: Tape, emissions: Rows, tags: ArrayLike<number>, options: CrfLossOptions = {}): Loss {
-    const { reduction } = readOptions('loss', LOSS, options);
+  loss<R extends CrfReduction = 'mean'>(
+    tape: Tape,
+    emissions: Rows,
+    tags: ArrayLike<number>,
+    options: CrfLossOptions<R> = {},
+  ): Reduced<R> {
+    const { reduction, upstream } = readOptions('loss', LOSS, options);
+    const none = reduction === 'none';
+    if (upstream && !none) check.clash('upstream', `reduction: '${reduction}'`, 'the loss is one number');
     const { T, B, F: K, ld, lengths } = this.#checked(tape, emissions);
     check.numbers('tags', tags, T * B, `[T=${T}, B=${B}]`, (i) => !live(emissions, i));
     let tokens = 0;
@@ -87,7 +110,8 @@ export class Crf {
         check.fail(`tags[${i}], step ${t} of sequence ${b}`, `a label from 0 to ${K - 1}`, tags[i]);
       }
     }
-    const count = { sum: 1, mean: B, tokenMean: tokens }[reduction];
+    const count = { sum: 1, mean: B, tokenMean: tokens, none: 1 }[reduction];
+    if (upstream) check.numbers('upstream', upstream, B, `[B=${B}]`);
 
     const { runtime, core } = tape;
     const { start, end, transitions } = this;
@@ -99,15 +123,19 @@ export class Crf {
     const ends = lengths?.at ?? 0;
     const x = emissions.at;
     const own = [transitions.at, start.at, end.at] as const;
-    const value = core.crfForward(w, alpha, stride, x, ld, ids, ends, ...own, T, B, K);
+    const losses = none ? runtime.take(8 * B) : 0;
+    const u = upstream ? runtime.take(8 * B) : 0;
+    if (upstream) runtime.writeDoubles(u, upstream);
+    const value = core.crfForward(w, alpha, stride, x, ld, ids, ends, ...own, T, B, K, losses, u);
     const wanted = emissions.grad !== 0 || trains(transitions, start, end);
     const back = (scale: number) => {
       const scratch = runtime.take((K + 6) * row);
       const parameters = [gradientAt(tape, transitions), gradientAt(tape, start), gradientAt(tape, end)] as const;
       const to = [emissions.grad, ...parameters] as const;
-      core.crfBackward(...to, scratch, w, alpha, stride, x, ld, ids, ends, T, B, K, scale / count);
+      core.crfBackward(...to, scratch, w, alpha, stride, x, ld, ids, ends, T, B, K, u, scale / count);
     };
-    return lossOf(tape, value / count, wanted ? back : null);
+    const values = none ? Float32Array.from(runtime.readDoubles(losses, B)) : undefined;
+    return reduced(lossOf(tape, value / count, wanted ? back : null), values);
   }
 
   /**

@@ -2,8 +2,9 @@
 import { BEAM_NODE, BEAM_PREFIX } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { align } from '../core/runtime.js';
-import { type Options, oneOf, option, readOptions, required, whole } from '../options.js';
-import { checkRows, type Loss, lossOf, type Rows, type Tape } from '../tape.js';
+import { type Options, oneOf, option, optional, readOptions, required, whole } from '../options.js';
+import { checkRows, lossOf, type Rows, type Tape } from '../tape.js';
+import { checkReduction, checkUpstream, type Reduced, type Reduction, reduced } from './losses.js';
 
 /** What decoding takes. */
 const DECODING = {
@@ -13,8 +14,15 @@ const DECODING = {
 
 const LOSS = {
   ...DECODING,
-  /** `'mean'` divides the loss of each sequence by its number of labels, and averages over the batch. Default `'mean'`. */
-  reduction: option(oneOf('mean', 'sum'), 'mean'),
+  /**
+   * `'mean'` divides the loss of each sequence by its number of labels, and averages over the batch; `'none'` gives the losses of the
+   * sequences as `values`. Default `'mean'`.
+   */
+  reduction: option(oneOf('mean', 'sum', 'none'), 'mean'),
+  /** Infinite losses, of labels that do not fit into the steps, become 0 and have no gradient. Default false: they are errors. */
+  zeroInfinity: option(check.flag, false),
+  /** With `'none'` [B]: the gradient of what is minimised with respect to each loss; default ones. */
+  upstream: optional(checkUpstream),
 };
 
 const BEAM = {
@@ -24,7 +32,13 @@ const BEAM = {
 };
 
 /** What `ctcLoss` takes. */
-export interface CtcOptions extends Options<typeof LOSS> {}
+export interface CtcOptions<R extends Reduction = Reduction> extends Omit<Options<typeof LOSS>, 'reduction'> {
+  /**
+   * `'mean'` divides the loss of each sequence by its number of labels, and averages over the batch; `'none'` gives the losses of the
+   * sequences as `values`. Default `'mean'`.
+   */
+  reduction?: R | undefined;
+}
 
 /** What `ctcBestPath` takes. */
 export interface BestPathOptions extends Options<typeof DECODING> {}
@@ -44,6 +58,7 @@ export interface Labelling {
  *
  * @param logits [T,B,C]
  * @param targets labels of each sequence, whole numbers in 0…C-1 except the blank; a list may be empty
+ * @returns with `'none'` the losses of the sequences [B], in single precision
  * @throws TypeError, RangeError for labels that are out of range or do not fit into the steps, or invalid options
  *
  * @example
@@ -56,20 +71,24 @@ export interface Labelling {
  * console.log(loss.toFixed(4)); // 0.2877
  * ```
  */
-export function ctcLoss(
+export function ctcLoss<R extends Reduction = 'mean'>(
   tape: Tape,
   logits: Rows,
   targets: readonly ArrayLike<number>[],
-  options: CtcOptions = {},
-): Loss {
+  options: CtcOptions<R> = {},
+): Reduced<R> {
   const { T, B, F: C, ld, lengths } = checkRows(tape, 'logits', logits);
-  const { blank, reduction } = readOptions('ctcLoss', LOSS, options);
+  const { blank, zeroInfinity, upstream, ...rest } = readOptions('ctcLoss', LOSS, options);
+  const reduction = checkReduction({ ...rest, upstream });
   check.whole('blank', blank, 0, C - 1);
   const mean = reduction === 'mean';
   if (targets?.length !== B) {
     throw new RangeError(`targets: expected ${B} lists of labels, one per sequence, got ${targets?.length}`);
   }
-  for (let b = 0; b < B; b++) checkTarget(`targets[${b}]`, targets[b], C, blank, lengths?.values[b] ?? T);
+  for (let b = 0; b < B; b++) {
+    checkTarget(`targets[${b}]`, targets[b], C, blank, zeroInfinity ? Infinity : (lengths?.values[b] ?? T));
+  }
+  if (upstream) check.numbers('upstream', upstream, B, `[B=${B}]`);
 
   const { runtime, core } = tape;
   const sizes = Int32Array.from(targets, ({ length }) => length);
@@ -81,15 +100,22 @@ export function ctcLoss(
   const stride = tape.training ? bytes : 0;
   const alpha = runtime.take(tape.training ? B * bytes : bytes);
   const ends = lengths?.at ?? 0;
-  const shape = [labels, sizesAt, ends, T, B, C, blank, mean ? 1 : 0] as const;
-  const value = core.ctcForward(norms, alpha, stride, logits.at, ld, ...shape);
+  const shape = [labels, sizesAt, ends, T, B, C, blank] as const;
+  const [losses, weights] = [runtime.take(8 * B), runtime.take(8 * B)];
+  runtime.writeDoubles(
+    weights,
+    Float64Array.from(sizes, (S, b) => (mean ? 1 / Math.max(S, 1) : (upstream?.[b] ?? 1))),
+  );
+  const zero = zeroInfinity ? 1 : 0;
+  const value = core.ctcForward(norms, alpha, stride, logits.at, ld, ...shape, losses, weights, zero);
   const count = mean ? B : 1;
   const back = (scale: number) => {
     const beta = runtime.take(16 * (pairs + 1));
     const shares = runtime.take(16 * Math.ceil(C / 2));
-    core.ctcBackward(logits.grad, beta, shares, norms, alpha, stride, logits.at, ld, ...shape, scale / count);
+    core.ctcBackward(logits.grad, beta, shares, norms, alpha, stride, logits.at, ld, ...shape, weights, scale / count);
   };
-  return lossOf(tape, value / count, logits.grad ? back : null);
+  const values = reduction === 'none' ? Float32Array.from(runtime.readDoubles(losses, B)) : undefined;
+  return reduced(lossOf(tape, value / count, logits.grad ? back : null), values);
 }
 
 /**

@@ -4,7 +4,7 @@ import { type Options, option, optional, readOptions, required, type Settings, w
 import type { Lengths, Rows, Tape, Unique } from '../tape.js';
 import type { Builder, Parameter } from './builder.js';
 import { checkInitializer, type Initializer } from './initializer.js';
-import { lengthsOf, type Shape } from './input.js';
+import { lengthsOf, read, type Shape } from './input.js';
 
 const OPTIONS = {
   /** V: number of tokens. */
@@ -80,9 +80,18 @@ export class Embedding {
       ? lazily(tape, weight, live, { T, B, lengths }, this.options.paddingToken)
       : look(tape, weight, tape.ints(live), T, B, false, lengths);
   }
-}
 
-/** Whole numbers in the arena: their address. */
+  /**
+   * One step of B sequences, for streams.
+   *
+   * @param tokens [B]
+   * @returns [B,E]
+   * @throws RangeError, TypeError for tokens that are out of range
+   */
+  step(tokens: ArrayLike<number>): Float32Array {
+    return this.#builder.forward((tape) => read(tape, this.forward(tape, tokens, { T: 1, B: tokens?.length })));
+  }
+}
 
 /** The rows of the tokens at an address. */
 function look(

@@ -4,6 +4,7 @@ import { type Options, object, option, optional, type Reader, readOptions, requi
 import type { Rows, Tape } from '../tape.js';
 import { type Builder, Parameter, trains } from './builder.js';
 import { checkInitializer, fanIn } from './initializer.js';
+import { input, read } from './input.js';
 import { clearPadding, finish } from './padding.js';
 
 const parameter: Reader<Parameter> = (name, value) =>
@@ -127,6 +128,20 @@ export class Linear {
       if (this.bias?.trained) core.biasGrad(this.bias.grad, 0, y.grad, y.ld, R, O, 1);
     });
     return finish(tape, y);
+  }
+
+  /**
+   * One step of B sequences, for streams.
+   *
+   * @param x [B,I]
+   * @returns [B,O]
+   * @throws RangeError for another number of values
+   */
+  step(x: ArrayLike<number>): Float32Array {
+    const { inputSize: F } = this;
+    const B = x?.length / F;
+    if (!Number.isInteger(B)) check.fail('x', `a multiple of I=${F} numbers`, x?.length ?? x);
+    return this.builder.forward((tape) => read(tape, this.forward(tape, input(tape, x, { T: 1, B, F }))));
   }
 }
 

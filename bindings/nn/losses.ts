@@ -27,7 +27,8 @@ export type Reduced<R> = R extends 'none' ? ElementLoss : Loss;
 
 const COMMON = ['reduction', 'upstream'] as const;
 
-function checkReduction({ reduction = 'mean', upstream }: LossOptions): Reduction {
+/** How a loss is reduced. */
+export function checkReduction({ reduction = 'mean', upstream }: LossOptions): Reduction {
   check.oneOf('reduction', reduction, ['mean', 'sum', 'none']);
   if (upstream !== undefined && reduction !== 'none') {
     check.clash('upstream', `reduction: '${reduction}'`, 'the loss is one number');
@@ -35,9 +36,16 @@ function checkReduction({ reduction = 'mean', upstream }: LossOptions): Reductio
   return reduction;
 }
 
-function reduced<R>(loss: Loss, values: Float32Array | undefined): Reduced<R> {
+/** A loss, with the losses of the elements if there are any. */
+export function reduced<R>(loss: Loss, values: Float32Array | undefined): Reduced<R> {
   return (values ? { ...loss, values } : loss) as Reduced<R>;
 }
+
+/** A list of numbers, whose size is checked later. */
+export const checkUpstream = (name: string, value: unknown): ArrayLike<number> =>
+  typeof value === 'object' && value !== null
+    ? (value as ArrayLike<number>)
+    : check.fail(name, 'a list of numbers', value);
 
 /** What differs between losses of a number and its target. */
 interface Formula {
@@ -272,13 +280,15 @@ export interface CrossEntropyOptions<R extends Reduction = Reduction> extends Lo
   weights?: ArrayLike<number> | undefined;
   /** ε: this share of the target is spread over all classes. Default 0. */
   labelSmoothing?: number | undefined;
+  /** A whole number: targets that are equal to it do not count. Negative targets never do. Default: none. */
+  ignoreIndex?: number | undefined;
 }
 
 /**
  * Cross-entropy between softmax(logits) and classes, over the rows that count, as in PyTorch: -ln softmax(logits)[target].
  *
  * @param logits [T,B,V]; rows past the end of a sequence do not count
- * @param targets [T,B] whole numbers in 0…V-1; rows with a negative target do not count
+ * @param targets [T,B] whole numbers in 0…V-1; rows with a negative target, or with `ignoreIndex`, do not count
  * @returns with `'none'` the losses of the rows [T,B]
  * @throws TypeError, RangeError for targets of another size or out of range, or invalid options
  *
@@ -297,8 +307,9 @@ export function crossEntropyLoss<R extends Reduction = 'mean'>(
   targets: ArrayLike<number>,
   options: CrossEntropyOptions<R> = {},
 ): Reduced<R> {
-  check.options('crossEntropyLoss', options, [...COMMON, 'weights', 'labelSmoothing']);
-  const { weights, labelSmoothing = 0, upstream } = options;
+  check.options('crossEntropyLoss', options, [...COMMON, 'weights', 'labelSmoothing', 'ignoreIndex']);
+  const { weights, labelSmoothing = 0, ignoreIndex, upstream } = options;
+  if (ignoreIndex !== undefined) check.whole('ignoreIndex', ignoreIndex, -(2 ** 31));
   const { T, B, F: V, ld, grad } = checkRows(tape, 'logits', logits);
   const { runtime, core } = tape;
   const R = T * B;
@@ -306,7 +317,7 @@ export function crossEntropyLoss<R extends Reduction = 'mean'>(
   const classes = new Int32Array(R).fill(-1);
   let some = false;
   for (let i = 0; i < R; i++) {
-    if (!live(logits, i)) continue;
+    if (!live(logits, i) || targets[i] === ignoreIndex) continue;
     if (!(Number.isInteger(targets[i]) && targets[i] < V)) {
       check.fail(`targets[${i}]`, `a class from 0 to ${V - 1}, or a negative number`, targets[i]);
     }
@@ -315,7 +326,7 @@ export function crossEntropyLoss<R extends Reduction = 'mean'>(
   }
   const reduction = checkReduction(options);
   if (upstream) check.numbers('upstream', upstream, R, `[T=${T}, B=${B}]`, (i) => classes[i] < 0);
-  if (reduction === 'mean' && !some) throw new RangeError('targets: expected at least one that is not negative');
+  if (reduction === 'mean' && !some) throw new RangeError('targets: expected at least one that counts');
   if (weights !== undefined) checkWeights('weights', weights, V);
   check.number('labelSmoothing', labelSmoothing, 0, 1);
   const ids = tape.ints(classes);

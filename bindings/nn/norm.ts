@@ -1,6 +1,6 @@
 import * as check from '../check.js';
 import { align } from '../core/runtime.js';
-import { type Options, readOptions, required } from '../options.js';
+import { type Options, option, readOptions, real, required } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import { type Builder, gradientAt, type Parameter, trains } from './builder.js';
 import { constant } from './initializer.js';
@@ -9,13 +9,15 @@ import { clearPadding, finish } from './padding.js';
 const OPTIONS = {
   /** F: features of the input and of the output. */
   inputSize: required(check.whole),
+  /** What is added to the variance, default 1e-5. */
+  epsilon: option(real(0, Infinity, true), 1e-5),
 };
 
 /** What `new LayerNorm` takes. */
 export interface LayerNormOptions extends Options<typeof OPTIONS> {}
 
 /**
- * y = (x - mean) / √(variance + 1e-5) ⊙ weight + bias over the features of each row (Ba et al. 2016, arXiv:1607.06450v1), for x and y
+ * y = (x - mean) / √(variance + epsilon) ⊙ weight + bias over the features of each row (Ba et al. 2016, arXiv:1607.06450v1), for x and y
  * [T,B,F].
  *
  * @example
@@ -29,6 +31,7 @@ export interface LayerNormOptions extends Options<typeof OPTIONS> {}
  */
 export class LayerNorm {
   readonly inputSize: number;
+  readonly epsilon: number;
   readonly weight: Parameter;
   readonly bias: Parameter;
   readonly #builder: Builder;
@@ -41,8 +44,9 @@ export class LayerNorm {
    */
   constructor(builder: Builder, name: string, options: LayerNormOptions) {
     check.layer(builder, name);
-    const { inputSize: F } = readOptions(name, OPTIONS, options);
+    const { inputSize: F, epsilon } = readOptions(name, OPTIONS, options);
     this.inputSize = F;
+    this.epsilon = epsilon;
     this.#builder = builder;
     this.weight = builder.parameter(`${name}.weight`, [F], constant(1));
     this.bias = builder.parameter(`${name}.bias`, [F], constant(0));
@@ -65,7 +69,7 @@ export class LayerNorm {
     const roots = runtime.take(4 * R);
     clearPadding(tape, x, x.at); // it enters the gradient of the gains, times zero
     // parameters lie in lines of their own, padded with zeros: they are rows as they stand
-    core.layerNormForward(y.at, hat, roots, x.at, ld, weight.at, bias.at, this.#mask, R, F);
+    core.layerNormForward(y.at, hat, roots, x.at, ld, weight.at, bias.at, this.#mask, R, F, this.epsilon);
     if (!wanted) return finish(tape, y);
     tape.record(() => {
       const [dgain, dbias] = [gradientAt(tape, weight), gradientAt(tape, bias)];

@@ -114,6 +114,7 @@ export function save(
   model: Model<unknown>,
   about: { task: string; config: object; data?: Readonly<Record<string, unknown>> | undefined },
   training: Standing | null,
+  dtype?: 'f32' | 'f16',
 ): Uint8Array<ArrayBuffer> {
   const { runtime, parameters, random } = model;
   const tensors = weightsOf(model);
@@ -149,7 +150,7 @@ export function save(
     ...(optimizer ? { optimizer: { options: optimizer.options, step: optimizer.steps } } : {}),
     ...(training?.validation ? { validation } : {}),
   };
-  return writeSafetensors(tensors, { gatewise: JSON.stringify(description) });
+  return writeSafetensors(tensors, { gatewise: JSON.stringify(description) }, dtype);
 }
 
 /** How others call the recurrent layers. */

@@ -8,7 +8,9 @@ export interface CrfCase {
   /** [T,B] */
   readonly tags: ArrayLike<number>;
   readonly lengths?: readonly number[] | undefined;
-  readonly reduction?: 'mean' | 'sum' | 'tokenMean' | undefined;
+  readonly reduction?: 'mean' | 'sum' | 'tokenMean' | 'none' | undefined;
+  /** With 'none': what each loss counts. */
+  readonly upstream?: readonly number[] | undefined;
 }
 
 /** The loss [1,1] of emissions [T·B,K], with transitions [K,K], start and end [1,K]. */
@@ -18,7 +20,7 @@ export function crf(
   transitions: Matrix,
   start: Matrix,
   end: Matrix,
-  { T, B, K, tags, lengths, reduction = 'mean' }: CrfCase,
+  { T, B, K, tags, lengths, reduction = 'mean', upstream }: CrfCase,
 ): Matrix {
   const into = g.transpose(transitions);
   const losses: Matrix[] = [];
@@ -37,9 +39,9 @@ export function crf(
       score = g.add(score, one(x, (t * B + b) * K + tag(t)));
     }
     score = g.add(score, one(end, tag(steps - 1)));
-    losses.push(g.sub(g.logSumExp(g.add(alpha, end)), score));
+    losses.push(g.scale(g.sub(g.logSumExp(g.add(alpha, end)), score), upstream?.[b] ?? 1));
   }
-  const count = { sum: 1, mean: B, tokenMean: tokens }[reduction];
+  const count = { sum: 1, mean: B, tokenMean: tokens, none: 1 }[reduction];
   return g.scale(g.sum(g.stack(losses)), 1 / count);
 }
 

@@ -11,7 +11,9 @@ export interface CtcCase {
   readonly targets: readonly (readonly number[])[];
   readonly lengths?: readonly number[] | undefined;
   readonly blank?: number | undefined;
-  readonly reduction?: 'mean' | 'sum' | undefined;
+  readonly reduction?: 'mean' | 'sum' | 'none' | undefined;
+  /** With 'none': what each loss counts. */
+  readonly upstream?: readonly number[] | undefined;
 }
 
 const NEVER = -1e30;
@@ -20,7 +22,7 @@ const NEVER = -1e30;
 export function ctc(
   g: Graph,
   x: Matrix,
-  { T, B, C, targets, lengths, blank = 0, reduction = 'mean' }: CtcCase,
+  { T, B, C, targets, lengths, blank = 0, reduction = 'mean', upstream }: CtcCase,
 ): Matrix {
   const never = g.matrix(1, 1, [NEVER]);
   const losses = targets.map((target, b) => {
@@ -46,7 +48,7 @@ export function ctc(
     }
     const ends = Math.min(S, 2);
     const log = g.logSumExp(g.pick(alpha, 1, ends, (_, j) => S - 1 - j));
-    return g.scale(log, reduction === 'mean' ? -1 / Math.max(target.length, 1) / B : -1);
+    return g.scale(log, reduction === 'mean' ? -1 / Math.max(target.length, 1) / B : -(upstream?.[b] ?? 1));
   });
   return g.sum(g.stack(losses));
 }

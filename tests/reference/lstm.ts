@@ -2,12 +2,12 @@ import type { Graph, Matrix } from './autodiff.js';
 import type { CellReference, Weights } from './index.js';
 
 /** (x - mean) / σ of each row, times a gain. */
-export function normalized(g: Graph, x: Matrix, gain: Matrix): Matrix {
+export function normalized(g: Graph, x: Matrix, gain: Matrix, epsilon = 1e-5): Matrix {
   const mean = g.scale(g.sumRows(x), 1 / x.columns);
   const wide = (m: Matrix) => g.pick(m, x.rows, x.columns, (i) => i);
   const d = g.sub(x, wide(mean));
   const variance = g.scale(g.sumRows(g.mul(d, d)), 1 / x.columns);
-  return g.mul(g.div(d, wide(g.sqrt(g.shift(variance, 1e-5)))), gain);
+  return g.mul(g.div(d, wide(g.sqrt(g.shift(variance, epsilon)))), gain);
 }
 
 /** W x + b and U u + b, each normalised where there are gains. Missing weights and biases count as zero. */

@@ -87,23 +87,26 @@ export interface CtcTest extends Shape {
   /** What is added to the classes of a path that is right, as in a network that has learned. */
   readonly sure?: number;
   readonly blank?: number;
-  readonly reduction?: 'mean' | 'sum';
+  readonly reduction?: 'mean' | 'sum' | 'none';
+  readonly upstream?: readonly number[];
 }
 
 export function ctcOperation(seed: number, c: CtcTest): Operation {
-  const { T, B, F: C, targets, lengths, scale = 1, sure = 0, blank, reduction } = c;
+  const { T, B, F: C, targets, lengths, scale = 1, sure = 0, blank, reduction, upstream: shares } = c;
   const inputs = { x: uniform(random(seed), T * B * C, scale) };
   targets.forEach((target, b) => {
     for (let t = 0; t < T; t++) inputs.x[(t * B + b) * C + (t % 2 ? (target[(t - 1) / 2] ?? 0) : 0)] += sure;
   });
-  const options: CtcOptions = { blank, reduction };
+  const options: CtcOptions = { blank, reduction, upstream: shares };
   const sizes = targets.map(({ length }) => length).join();
   return {
     title: `ctc T=${T}${lengths ? ` (${lengths})` : ''} B=${B} C=${C} labels ${sizes} ±${scale}${sure ? ', sure' : ''}`,
     inputs,
     upstream,
     shapes: { x: [T * B, C] },
-    reference: (g, { x }) => ({ loss: ctcReference.ctc(g, x, { T, B, C, targets, lengths, blank, reduction }) }),
+    reference: (g, { x }) => ({
+      loss: ctcReference.ctc(g, x, { T, B, C, targets, lengths, blank, reduction, upstream: shares }),
+    }),
     kernel: (build) => measure(build, inputs, c, (tape, rows) => ctcLoss(tape, rows, targets, options)),
   };
 }
@@ -121,6 +124,7 @@ export function labels(seed: number, size: number, C: number, repeat: number): n
 export interface CrfTest extends Shape {
   readonly scale?: number;
   readonly reduction?: CrfLossOptions['reduction'];
+  readonly upstream?: readonly number[];
   /** Moves that are worth ±1e4: how many of ten. */
   readonly forbidden?: number;
   readonly demanded?: number;
@@ -151,7 +155,7 @@ export function crfInputs(seed: number, { T, B, F: K, scale = 1, forbidden = 0, 
 }
 
 export function crfOperation(seed: number, c: CrfTest): Operation {
-  const { T, B, F: K, lengths, scale = 1, reduction, forbidden = 0, demanded = 0 } = c;
+  const { T, B, F: K, lengths, scale = 1, reduction, upstream: shares, forbidden = 0, demanded = 0 } = c;
   const { inputs, tags } = crfInputs(seed, c);
   const special = `${forbidden ? ', -1e4' : ''}${demanded ? ', +1e4' : ''}`;
   // values past the end are not tags
@@ -174,9 +178,11 @@ export function crfOperation(seed: number, c: CrfTest): Operation {
         tags,
         lengths,
         reduction,
+        upstream: shares,
       }),
     }),
-    kernel: (build) => measure(build, inputs, c, (tape, rows, crf) => crf.loss(tape, rows, given, { reduction })),
+    kernel: (build) =>
+      measure(build, inputs, c, (tape, rows, crf) => crf.loss(tape, rows, given, { reduction, upstream: shares })),
   };
 }
 
