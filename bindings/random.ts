@@ -13,11 +13,13 @@ export type Stream = keyof typeof STREAMS;
 
 export class Random {
   readonly next: Record<Stream, number> = { initialise: 0, shuffle: 0, dropout: 0, sample: 0 };
+  /** The part of a batch that is computed: each draws from streams of its own. */
+  shard = 0;
   constructor(readonly seed: number) {}
 
   /** Blocks that `draw` used: it is given the first one and returns the one after its last. */
   use(stream: Stream, draw: (seed: number, id: number, block: number) => number): void {
-    this.next[stream] = draw(this.seed, STREAMS[stream], this.next[stream]);
+    this.next[stream] = draw(this.seed, STREAMS[stream] + 8 * this.shard, this.next[stream]);
   }
 }
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { LanguageModel } from 'gatewise/tasks';
 import type { Browser } from 'playwright-core';
 import { test } from 'uvu';
-import { is, match, ok } from 'uvu/assert';
+import { equal, is, match, ok } from 'uvu/assert';
 import { build, createServer } from 'vite';
 import { hasChromium, launch } from './support/chromium.js';
 import { serve } from './support/serve.js';
@@ -20,7 +20,7 @@ const site = join(root, 'build/worker-page');
 const OPTIONS = { vocabulary: 'abcdefgh', hiddenSize: 128, embeddingSize: 32, seed: 5 };
 const FIT = { batchSize: 16, window: 64, steps: 40 };
 const MAIN = `import { LanguageModel } from 'gatewise/tasks';
-import { inWorker } from 'gatewise/worker';
+import { inWorker, replicas } from 'gatewise/worker';
 
 const TEXT = 'abacadaeafagah'.repeat(300);
 const options = ${JSON.stringify(OPTIONS)};
@@ -46,7 +46,15 @@ async function train() {
   const here = await LanguageModel.load(bytes);
   return { steps, seconds, long, digest: await sha256(bytes), disposed: await pending, training: here.training.steps };
 }
-train().then((outcome) => { window.outcome = outcome; }, (error) => { window.outcome = { error: error.name + ': ' + error.message }; });`;
+/** The same training by two workers; the digest of its bits, and how the numbers travelled. */
+async function replicated() {
+  const workers = replicas(2);
+  const lm = await LanguageModel.create(options);
+  const { workers: about } = await lm.fit(TEXT, { ...fit, steps: 10, workers });
+  workers.dispose();
+  return { digest: await sha256(lm.save()), about };
+}
+(location.hash === '#replicas' ? replicated() : train()).then((outcome) => { window.outcome = outcome; }, (error) => { window.outcome = { error: error.name + ': ' + error.message }; });`;
 
 interface Outcome {
   readonly error?: string;
@@ -57,6 +65,7 @@ interface Outcome {
   readonly digest: string;
   readonly disposed: string;
   readonly training: number;
+  readonly about: { readonly workers: number; readonly memory: string };
 }
 
 let browser: Browser;
@@ -174,6 +183,22 @@ test('without the worker file, a policy decides whether the worker starts from i
   match(error, 'worker-src blob:');
   match(error, 'gatewise/worker-thread.js');
   refused.close();
+});
+
+test('replicas in a page have the bits of Node, with shared memory where the page is isolated and without it elsewhere', async () => {
+  if (!hasChromium()) return;
+  const lm = await LanguageModel.create(OPTIONS);
+  await lm.fit('abacadaeafagah'.repeat(300), { ...FIT, steps: 10, shards: 4 });
+  const digest = createHash('sha256').update(lm.save()).digest('hex');
+  lm.dispose();
+  for (const isolated of [true, false]) {
+    const { url, close } = await serve(join(site, 'dist'), [], { isolated });
+    const outcome = await visit(`${url}#replicas`);
+    is(outcome.error, undefined);
+    is(outcome.digest, digest);
+    equal(outcome.about, { workers: 2, memory: isolated ? 'shared' : 'transferred' });
+    close();
+  }
 });
 
 test.run();

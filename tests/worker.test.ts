@@ -8,11 +8,9 @@ import * as tasks from 'gatewise/tasks';
 import { inWorker, type RemoteModel, WorkerError } from 'gatewise/worker';
 import { test } from 'uvu';
 import { equal, instance, is, match, ok, throws, unreachable } from 'uvu/assert';
+import { type Any, local, remote, same, TASKS, TEXT, TINY, trainings } from './support/task-trainings.js';
 
-const TEXT = 'abacabad'.repeat(50);
-const TINY = { vocabulary: 'abcd', hiddenSize: 8, embeddingSize: 4, seed: 3 };
 const FIT = { batchSize: 2, window: 8, steps: 12 };
-const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 
 async function failure(work: () => PromiseLike<unknown>): Promise<Error> {
   try {
@@ -23,82 +21,6 @@ async function failure(work: () => PromiseLike<unknown>): Promise<Error> {
   return unreachable('expected an error') as never;
 }
 
-/** A training of each task: options, data, options of fit, and what is predicted afterwards. */
-const words = ['abba', 'cad', 'badab', 'dcba'];
-const trainings: Record<keyof typeof TASKS, [object, unknown, object, unknown]> = {
-  LanguageModel: [TINY, TEXT, FIT, ['ab', 'cab']],
-  SequenceClassifier: [
-    { ...TINY, classes: ['x', 'y'], numLayers: 2, dropout: 0.2 },
-    words.map((input, i) => ({ input, label: i % 2 ? 'x' : 'y' })),
-    { epochs: 3, batchSize: 2 },
-    words,
-  ],
-  SequenceRegressor: [
-    { inputSize: 1, outputSize: 1, hiddenSize: 4 },
-    [{ input: Float32Array.of(1, 2), target: [3] }],
-    { epochs: 2 },
-    [Float32Array.of(1, 2, 3)],
-  ],
-  SequenceTagger: [
-    { ...TINY, classes: ['v', 'c'], crf: true },
-    words.map((input) => ({ input, labels: [...input].map((letter) => (letter === 'a' ? 'v' : 'c')) })),
-    { epochs: 2 },
-    words,
-  ],
-  Seq2Seq: [
-    { source: { vocabulary: 'abcd' }, target: 'abcd', hiddenSize: 6, attention: 'general' },
-    words.map((source) => ({ source, target: [...source].reverse().join('') })),
-    { epochs: 2 },
-    words,
-  ],
-  Transcriber: [
-    { inputSize: 2, target: 'ab', hiddenSize: 4 },
-    [{ input: new Float32Array(12).fill(0.5), target: 'ab' }],
-    { epochs: 2 },
-    [new Float32Array(12).fill(0.5)],
-  ],
-  SequenceGenerator: [
-    { classes: ['p', 'q'], target: 'abcd', hiddenSize: 6 },
-    [
-      { input: 'p', target: 'abba' },
-      { input: 'q', target: 'cad' },
-    ],
-    { epochs: 2 },
-    ['p', 'q'],
-  ],
-  Forecaster: [
-    { window: 6, horizon: 2, hiddenSize: 4 },
-    Array.from({ length: 60 }, (_, t) => t % 7),
-    { epochs: 2 },
-    [[1, 2, 3, 4, 5, 6, 0, 1]],
-  ],
-};
-const TASKS = {
-  LanguageModel: tasks.LanguageModel,
-  SequenceClassifier: tasks.SequenceClassifier,
-  SequenceRegressor: tasks.SequenceRegressor,
-  SequenceTagger: tasks.SequenceTagger,
-  Seq2Seq: tasks.Seq2Seq,
-  Transcriber: tasks.Transcriber,
-  SequenceGenerator: tasks.SequenceGenerator,
-  Forecaster: tasks.Forecaster,
-};
-
-/** What tests call of any task. */
-interface Any {
-  fit(data: unknown, options: object): Promise<void> & AsyncIterable<object>;
-  predict(inputs: unknown): PromiseLike<unknown>;
-  save(): Uint8Array | Promise<Uint8Array>;
-  summary(): object | Promise<object>;
-  readonly training: object | null;
-  readonly config: object;
-  dispose(): void;
-}
-
-type Create = (options: object) => Promise<Any>;
-const local = (name: keyof typeof TASKS, options: object) => (TASKS[name].create as unknown as Create)(options);
-const remote = (name: keyof typeof TASKS, options: object) => (inWorker(name).create as unknown as Create)(options);
-
 test('every task is there: gatewise/tasks exports no class of a task that a worker does not know', () => {
   const classes = Object.entries(tasks).filter(([, value]) => typeof value === 'function' && 'createSync' in value);
   equal(classes.map(([name]) => name).sort(), Object.keys(TASKS).sort());
@@ -107,7 +29,7 @@ test('every task is there: gatewise/tasks exports no class of a task that a work
 
 for (const name of Object.keys(TASKS) as (keyof typeof TASKS)[]) {
   test(`${name}: the bits, predictions, progress and properties of a model in a worker are those of one here`, async () => {
-    const [options, data, fit, inputs] = trainings[name];
+    const { options, data, fit, inputs } = trainings[name];
     const here = await local(name, options);
     const there = await remote(name, options);
     try {
@@ -140,10 +62,10 @@ for (const name of Object.keys(TASKS) as (keyof typeof TASKS)[]) {
   });
 
   test(`${name}: every public method and property is there`, async () => {
-    const here = await local(name, trainings[name][0]);
-    const there = await remote(name, trainings[name][0]);
+    const here = await local(name, trainings[name].options);
+    const there = await remote(name, trainings[name].options);
     const own = Object.getOwnPropertyNames(TASKS[name].prototype).filter((key) => !/^constructor$|Sync$/.test(key));
-    for (const key of [...own, 'config', 'training', 'save', 'summary', 'dispose', Symbol.dispose]) {
+    for (const key of [...own, 'config', 'training', 'save', 'summary', 'restoreBest', 'dispose', Symbol.dispose]) {
       ok(key in there, String(key));
       is(
         typeof (there as unknown as Record<PropertyKey, unknown>)[key],
@@ -387,11 +309,12 @@ test.before(() => {
   // the entry as a bundler leaves it that does not know workers: alone, with its parts but without the worker file
   writeFileSync(
     `${root}/build/tests/worker-text.mjs`,
-    `import { cpSync, mkdirSync, rmSync } from 'node:fs';
+    `import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 const to = new URL('./worker-alone/', import.meta.url);
 rmSync(to, { recursive: true, force: true });
 mkdirSync(to, { recursive: true });
-for (const name of ['worker.js', 'base.js', 'shared.js', 'worker-text.js']) cpSync(new URL('../../dist/' + name, import.meta.url), new URL(name, to));
+const dist = new URL('../../dist/', import.meta.url);
+for (const name of readdirSync(dist)) if (name.endsWith('.js') && name !== 'worker-thread.js') cpSync(new URL(name, dist), new URL(name, to));
 const { inWorker } = await import(new URL('worker.js', to));
 const lm = await inWorker('LanguageModel').create({ vocabulary: 'ab', hiddenSize: 4 });
 await lm.fit('ab'.repeat(99), { batchSize: 1, window: 8, steps: 3 });

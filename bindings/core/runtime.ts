@@ -10,6 +10,7 @@
  */
 import { LINE } from '../../assembly/layout.js';
 import { MemoryError } from '../errors.js';
+import type { WasmModule } from '../platform.js';
 import type { Core } from './wasm/core.js';
 
 export type { Core };
@@ -34,8 +35,14 @@ export class Runtime {
   #top: number;
   #depth = 0;
 
-  /** @param exports those of an instance of the core, checked: see start.ts */
-  constructor(exports: object) {
+  /**
+   * @param exports those of an instance of the core, checked: see start.ts
+   * @param module what it is an instance of
+   */
+  constructor(
+    exports: object,
+    readonly module?: WasmModule,
+  ) {
     const core = exports as Core;
     this.#core = core;
     this.build = BUILDS[core.build()] ?? 'simd';

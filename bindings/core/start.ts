@@ -52,7 +52,7 @@ export function runtimes(simd: string, relaxed: (() => Promise<string>) | null, 
           ready = await WebAssembly.compile(decode(text));
           compiled.set(build, ready);
         }
-        return start((await linker.instantiate(ready)).exports);
+        return start((await linker.instantiate(ready)).exports, ready);
       } catch (error) {
         throw explained(error, module ? 'given' : build);
       }
@@ -66,7 +66,7 @@ export function runtimes(simd: string, relaxed: (() => Promise<string>) | null, 
           ready = new WebAssembly.Module(decode(simd));
           compiled.set(build, ready);
         }
-        return start(linker.instantiateSync(ready).exports);
+        return start(linker.instantiateSync(ready).exports, ready);
       } catch (error) {
         throw explained(error, module ? 'given' : build);
       }
@@ -138,10 +138,10 @@ export function decode(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /** A runtime on an instance of the core. */
-function start(exports: object): Runtime {
+function start(exports: object, module: WasmModule): Runtime {
   if ((exports as Partial<Core>).abi?.() !== ABI)
     throw new UnsupportedError(`module: not the core of this version of gatewise (interface ${ABI})`);
-  const runtime = new Runtime(exports);
+  const runtime = new Runtime(exports, module);
   selfCheck(runtime);
   return runtime;
 }

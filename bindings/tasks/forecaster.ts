@@ -187,7 +187,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     };
     const metric = named ? `variables.${targets[0]}.mae` : 'mae';
     const source = kept ? { data: `${end}-${kept}`, evaluate, metric } : undefined;
-    const run = this.fitExamples(items, options, settings, loss, source);
+    const run = this.fitExamples(series, items, options, settings, loss, source);
     this.data = { scaling };
     if (!data.scaling) {
       const enter = (tape: Tape, places: readonly number[]) =>

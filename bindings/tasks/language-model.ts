@@ -9,13 +9,13 @@ import type { State } from '../nn/recurrent/state.js';
 import type { Options } from '../options.js';
 import { option, optional, type Reader, readOptions, real, type Settings, share, whole } from '../options.js';
 import { Random } from '../random.js';
-import type { Tape } from '../tape.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Standing } from '../train/checkpoint.js';
 import { FIT, type FitOptions } from '../train/fit.js';
 import type { FitHistory } from '../train/history.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { Breather, Run } from '../train/run.js';
+import type { Split } from '../train/shards.js';
 import { TASK_FIT, type TaskFitOptions, type TaskProgress } from '../train/task-fit.js';
 import type { BatchOptions, BatchProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, SIGNAL } from './shared/batches.js';
@@ -23,7 +23,7 @@ import { KIND, type LanguageLayers, type LanguageModelConfig, type NextToken } f
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
-import { type Cut, fingerprint, type Position } from './shared/text-position.js';
+import { type Cut, cutOf, fingerprint, joined, type Position, partOf } from './shared/text-position.js';
 
 export interface LanguageModelOptions extends TaskOptions, LanguageModelConfig {}
 
@@ -177,21 +177,23 @@ export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
     }
     const perStep = batchSize * stride;
     let first = 0;
+    const cuts = { batchSize, window, stride };
     const prepare = (standing: Standing) => {
       first = standing.optimizer?.steps ?? 0;
-      return { steps: settings.steps, ...this.#windows(tokens, { batchSize, window, stride }, standing) };
+      return { steps: settings.steps, ...this.#course(tokens, cuts, standing) };
     };
+    const material = { data: text, batchSize, split: this.#windows(tokens, cuts) };
     const evaluate = () => new Run(this.#evaluate(kept, signal), signal);
     const source = validation === undefined ? undefined : { data: fingerprint(kept), evaluate };
-    return this.train(options, settings, prepare, source, (progress) => ({
+    return this.train(options, settings, material, prepare, source, (progress) => ({
       ...progress,
       bits: progress.loss / Math.LN2,
       tokensPerSecond: ((progress.step - first) * perStep) / progress.secondsElapsed,
     }));
   }
 
-  /** The batches of a text: `batchSize` places in it, side by side, window by window, each with the state of the one before. */
-  #windows(tokens: Int32Array, { batchSize: B, window: T, stride }: Cut, standing: Standing) {
+  /** Goes through a text: `batchSize` places in it, side by side, window by window, each with the state of the one before. */
+  #course(tokens: Int32Array, { batchSize: B, window: T, stride }: Cut, standing: Standing) {
     const text = fingerprint(tokens);
     let position = standing.position as Position | null;
     if (position?.text !== text || position.batchSize !== B || position.window !== T || position.stride !== stride) {
@@ -199,34 +201,47 @@ export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
       standing.state = null;
     }
     const at = position;
-    const length = Math.floor((tokens.length - 1) / B);
-    const windows = Math.floor((length - T) / stride) + 1;
-    const inputs = new Int32Array(T * B);
-    const targets = new Int32Array(T * B);
+    const { windows } = cutOf(tokens, { batchSize: B, window: T, stride });
     let epochs = 0;
     const next = () => {
       const n = at.next % windows;
       // at the front of the text there is nothing to carry over
-      const state = n === 0 || !standing.state ? this.model.layers.rnn.state(B) : standing.state.clone();
+      const state = n === 0 ? null : standing.state;
+      const done = (states: readonly unknown[]) => {
+        standing.state = joined(states as State[], B);
+        at.next = n + 1;
+        if (at.next === windows) epochs++;
+      };
+      return { where: { n, state }, done };
+    };
+    return { next, epoch: () => epochs + (at.next % windows) / windows };
+  }
+
+  /** The batches of a text, and parts of them: every n-th place. */
+  #windows(tokens: Int32Array, cut: Cut): Split<LanguageLayers> {
+    const { batchSize, window: T, stride } = cut;
+    const { length } = cutOf(tokens, cut);
+    return (where, shard, shards) => {
+      const { n, state: all } = where as { n: number; state: State | null };
+      const places = Array.from({ length: batchSize }, (_, b) => b).filter((b) => b % shards === shard);
+      const B = places.length;
+      const state = all ? partOf(all, places) : this.model.layers.rnn.state(B);
       const known = n === 0 ? 0 : T - stride;
-      for (let b = 0; b < B; b++) {
-        const from = b * length + n * stride;
+      const inputs = new Int32Array(T * B);
+      const targets = new Int32Array(T * B);
+      places.forEach((place, b) => {
+        const from = place * length + n * stride;
         for (let t = 0; t < T; t++) {
           inputs[t * B + b] = tokens[from + t];
           targets[t * B + b] = t < known ? -1 : tokens[from + t + 1];
         }
-      }
+      });
       return {
-        loss: (tape: Tape, layers: LanguageLayers) =>
-          crossEntropyLoss(tape, layers.forward(tape, inputs, T, B, state, stride), targets),
-        done: () => {
-          standing.state = state;
-          at.next = n + 1;
-          if (at.next === windows) epochs++;
-        },
+        weight: B / batchSize,
+        loss: (tape, layers) => crossEntropyLoss(tape, layers.forward(tape, inputs, T, B, state, stride), targets),
+        after: () => state,
       };
     };
-    return { next, epoch: () => epochs + (at.next % windows) / windows };
   }
 
   /** How well the model predicts a text, read as one stream from a state of zero. */

@@ -218,9 +218,9 @@ export class Seq2Seq<
     return this.learn(examples, options, settings, {
       ...this.#examples,
       size: ({ target }) => target.length + 1,
-      loss: () => (tape, layers, batch) => {
+      loss: () => (tape, layers, batch, step) => {
         const memory = layers.encode(tape, batch);
-        const right = shareOf(teacherForcing, this.training?.steps ?? 0);
+        const right = shareOf(teacherForcing, step);
         return right === 1 ? forced(tape, layers, memory, batch) : scheduled(tape, layers, memory, batch, right);
       },
       measure: (items, how) => this.#measure(items, readOptions('evaluate', EVALUATE, how)),

@@ -42,6 +42,8 @@ interface Training {
   readonly position: unknown;
   /** What validations have found so far. */
   readonly validation: unknown;
+  /** Parts that batches are split into, where there are several. */
+  readonly shards: unknown;
 }
 
 const KEYS = [
@@ -56,6 +58,7 @@ const KEYS = [
   'schedule',
   'position',
   'validation',
+  'shards',
 ];
 /** A number of steps, blocks or windows, which can be counted up from without loss. */
 export const COUNT = whole(0, 2 ** 52);
@@ -104,10 +107,19 @@ export interface Standing {
   state: State | null;
   /** What the validations of a run that was interrupted have found. */
   validation: ValidationState | null;
+  /** Parts that batches are split into; 0 before the first step. */
+  shards: number;
 }
 
 /** Where it stands before the first step. */
-export const FRESH: Standing = { optimizer: null, schedule: null, position: null, state: null, validation: null };
+export const FRESH: Standing = {
+  optimizer: null,
+  schedule: null,
+  position: null,
+  state: null,
+  validation: null,
+  shards: 0,
+};
 
 /** @param about the task, what it was created with, and `data`, what it learned apart from the weights */
 export function save(
@@ -149,6 +161,7 @@ export function save(
       : {}),
     ...(optimizer ? { optimizer: { options: optimizer.options, step: optimizer.steps } } : {}),
     ...(training?.validation ? { validation } : {}),
+    ...(training && training.shards > 1 ? { shards: training.shards } : {}),
   };
   return writeSafetensors(tensors, { gatewise: JSON.stringify(description) }, dtype);
 }
@@ -177,15 +190,15 @@ export function open(
   if (read.task !== task) throw new FormatError(`the file holds ${shown(read.task)}, not '${task}'`);
   const strange = Object.keys(read).find((key) => !KEYS.includes(key));
   if (strange !== undefined) throw new FormatError(`${what}: unknown key ${check.show(strange)}`);
-  const { config, data = {}, random, optimizer, schedule, position, validation } = read;
+  const { config, data = {}, random, optimizer, schedule, position, validation, shards } = read;
   if (!isRecord(config)) throw new FormatError(`${what} has no \`config\``);
   if (!isRecord(data)) throw new FormatError(`${what}: data is not an object`);
   checkLayers(config, tensors.size);
   const seed = checking(what, () => check.whole('seed', read.seed, 0, Number.MAX_SAFE_INTEGER));
-  if (random === undefined && [optimizer, schedule, position, validation].some((part) => part !== undefined)) {
+  if (random === undefined && [optimizer, schedule, position, validation, shards].some((part) => part !== undefined)) {
     throw new FormatError(`${what}: training stands somewhere, but \`random\` is missing`);
   }
-  const training = random === undefined ? null : { random, optimizer, schedule, position, validation };
+  const training = random === undefined ? null : { random, optimizer, schedule, position, validation, shards };
   const options = completed(task, config, new Set(tensors.keys()));
   return { description: { format: format as number, task, seed, config: options, data, training }, metadata, tensors };
 }
@@ -248,7 +261,7 @@ export function restore<L>(
     const missing = keys.find((key) => !check.hasOwn(given, key));
     if (missing !== undefined && description?.format === FORMAT) throw new RangeError(`${name}.${missing}: is missing`);
   };
-  const { random, optimizer, schedule, position, validation } = checking("the file's description", () => {
+  const { random, optimizer, schedule, position, validation, shards } = checking("the file's description", () => {
     const given = <T>(value: unknown, read: (value: unknown) => T) => (value === undefined ? null : read(value));
     return {
       random: given(training?.random, (value) => readOptions('random', RANDOM, value, 'random.')),
@@ -265,6 +278,7 @@ export function restore<L>(
       }),
       position: given(training?.position, (value) => readPosition('position', value)),
       validation: given(training?.validation, (value) => readValidation('validation', value)),
+      shards: given(training?.shards, (value) => check.whole('shards', value, 2)) ?? (training?.optimizer ? 1 : 0),
     };
   });
   const state = position && carried ? carried(model.layers, position) : null;
@@ -292,7 +306,7 @@ export function restore<L>(
     validation.weights = new Float32Array(model.slabBytes / 4);
     for (const { name, at } of best) validation.weights.set(valuesOf(`best.${name}`), (at - model.slab) / 4);
   }
-  const standing = { schedule, position, state: state && new State(state.batch, h, c), validation };
+  const standing = { schedule, position, state: state && new State(state.batch, h, c), validation, shards };
   if (!optimizer) return { optimizer: null, ...standing };
   const resumed = new Optimizer(model, optimizer.options.given);
   resumed.steps = optimizer.step;

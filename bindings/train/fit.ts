@@ -43,7 +43,9 @@ export interface Progress {
 /** What a step is made of. */
 export interface Batch<L> {
   /** The forward pass. */
-  readonly loss: (tape: Tape, layers: L) => Minimised;
+  readonly loss?: ((tape: Tape, layers: L) => Minimised) | undefined;
+  /** Instead of `loss`: computes the gradients of the batch and leaves them in the model; returns the loss. */
+  readonly gradients?: (() => number | PromiseLike<number>) | undefined;
   /** Called once the update has been made: what the step leaves for the next one becomes true only now. */
   readonly done?: () => void;
   /** Whether the run ends with this batch. */
@@ -112,9 +114,10 @@ async function* loop<L>(
     signal?.throwIfAborted();
     const given = next();
     const batch = given instanceof Promise ? await given : given;
-    if (typeof batch?.loss !== 'function') check.fail('next: what it returns', '{ loss }, a function', batch);
+    const { loss: work, gradients } = batch ?? {};
+    if (typeof (work ?? gradients) !== 'function') check.fail('next: what it returns', '{ loss }, a function', batch);
     if (batch.done !== undefined) check.callback('done', batch.done);
-    const loss = model.valueAndGrad(batch.loss);
+    const loss = work ? model.valueAndGrad(work) : await (gradients as () => number)();
     const gradientNorm = clip(model, optimizer.steps + 1, loss, clipNorm, clipValue);
     const learningRate = schedule?.rate(base) ?? base;
     optimizer.step(learningRate);

@@ -18,6 +18,11 @@ export interface FitHistory {
   readonly best: { readonly step: number; readonly metric: string; readonly value: number } | null;
   /** Whether `patience` ended the run. */
   readonly stopped: boolean;
+  /**
+   * Workers that computed the gradients at the end, and how numbers came and went: in memory that they share with this thread, or in
+   * buffers that are passed on. null without `workers`.
+   */
+  readonly workers: { readonly workers: number; readonly memory: 'shared' | 'transferred' | null } | null;
 }
 
 /** Collects the history of a run. */
@@ -36,6 +41,7 @@ export class Recorder {
   #count = 0;
   best: FitHistory['best'] = null;
   stopped = false;
+  workers: FitHistory['workers'] = null;
 
   step(progress: Progress, epoch: number): void {
     const { step, loss, gradientNorm, learningRate, secondsElapsed } = progress;
@@ -52,8 +58,8 @@ export class Recorder {
   }
 
   get history(): FitHistory {
-    const { best, stopped } = this;
-    return { steps: this.#steps, epochs: this.#epochs, validations: this.#validations, best, stopped };
+    const { best, stopped, workers } = this;
+    return { steps: this.#steps, epochs: this.#epochs, validations: this.#validations, best, stopped, workers };
   }
 }
 

@@ -2,6 +2,7 @@
 import * as check from '../check.js';
 import { type Options, optional, type Reader, readOptions, real, required, whole } from '../options.js';
 import type { Progress } from './fit.js';
+import { SHARDS } from './shards.js';
 import { VALIDATION, type Validation } from './validation.js';
 import type { Warning } from './warnings.js';
 
@@ -30,6 +31,7 @@ export const TASK_FIT = {
     (name: string, value: unknown): CheckpointOptions => readOptions(name, CHECKPOINT, value, `${name}.`),
   ),
   ...VALIDATION,
+  ...SHARDS,
 };
 
 export interface TaskFitOptions extends Options<typeof TASK_FIT> {}

@@ -76,13 +76,15 @@ export class Warnings implements Observer {
 
   /** A batch as the step takes it: where the step is looked at, its loss is computed a second time, with the outputs of other sequences. */
   watch<L>(batch: Batch<L>): Batch<L> {
-    if (!this.#looks) return batch;
+    const { loss: work } = batch;
+    // of a batch in parts, only the numbers of the whole are looked at
+    if (!this.#looks || !work) return batch;
     this.model.observer ??= this;
     const sum = (result: unknown) => lossesOf(result).reduce((s, { loss, weight }) => s + weight * loss.value, 0);
-    const loss: Batch<L>['loss'] = (tape, layers) => {
+    const loss: typeof work = (tape, layers) => {
       const rotation = new Rotation();
-      const other = pass(new Tape(tape.runtime, false, [], rotation), (own) => sum(batch.loss(own, layers)));
-      const result = batch.loss(tape, layers);
+      const other = pass(new Tape(tape.runtime, false, [], rotation), (own) => sum(work(own, layers)));
+      const result = work(tape, layers);
       const value = sum(result);
       const { sequences } = rotation;
       if (sequences >= SEQUENCES && sequences < Infinity && other - value <= 0.02 * Math.abs(other)) {

@@ -4,6 +4,7 @@ import { Vocabulary } from '../text/vocabulary.js';
 import { Run, type Work } from '../train/run.js';
 import { Link, type WorkerOptions } from './link.js';
 import { type Answer, type PackedError, packError } from './messages.js';
+import { Replicas } from './replicas.js';
 import type { InWorker, RemoteStream, Tasks } from './types.js';
 
 const TASKS = [
@@ -42,6 +43,10 @@ function split(name: string, options: Record<string, unknown>, functions: Map<st
         throw new TypeError(`${name}: ${place} is a function, which cannot be sent to a worker`);
       }
       functions.set(place, value as Func);
+    } else if (value instanceof Replicas) {
+      throw new TypeError(
+        `${name}: ${place} are replicas, which cannot be sent to a worker; they train models of this thread`,
+      );
     } else rest[key] = isObject(value) && depth < 3 ? split(name, value, functions, `${place}.`, depth + 1) : value;
   }
   return rest;
@@ -183,7 +188,7 @@ async function make(name: string, verb: 'create' | 'load', args: unknown[], own:
       relaxed = (await import('../core/wasm/relaxed.js')).default;
     }
   }
-  const link = await Link.open(name, own);
+  const link = await Link.open(`the worker of ${name}`, own);
   const remote = new Remote(link);
   try {
     const { config, methods, vocabularies } = (await remote.ask('make', { name, verb, args, relaxed })) as Description;

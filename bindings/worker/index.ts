@@ -4,6 +4,8 @@
  * @module gatewise/worker
  */
 
+export type { Workers } from '../train/shards.js';
 export { inWorker } from './in-worker.js';
 export { WorkerError, type WorkerOptions } from './link.js';
+export { type ReplicaOptions, Replicas, replicas } from './replicas.js';
 export type { InWorker, RemoteModel, RemoteStream, Tasks } from './types.js';

@@ -8,7 +8,7 @@ export class WorkerError extends Error {
 
 /** What a Web Worker and a thread of Node have in common, once `listen` has made them alike. */
 interface Thread {
-  postMessage(message: unknown, transfer?: readonly Transferable[]): void;
+  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   terminate(): unknown;
   ref?(): void;
   unref?(): void;
@@ -110,7 +110,7 @@ export class Link {
       }
     }
     throw new WorkerError(
-      `the worker of ${name} could not be started (${failures.join('; ')}). Serve the file gatewise/worker-thread.js and pass its address as \`url\`; a content security policy needs worker-src 'self' for it, or worker-src blob: without it`,
+      `${name} could not be started (${failures.join('; ')}). Serve the file gatewise/worker-thread.js and pass its address as \`url\`; a content security policy needs worker-src 'self' for it, or worker-src blob: without it`,
     );
   }
 
@@ -155,7 +155,7 @@ export class Link {
   #end(why: string): void {
     if (this.#over) return;
     this.#ready.reject(new Error(why));
-    this.#finish(new WorkerError(`the worker of ${this.#name} has ended: ${why}`));
+    this.#finish(new WorkerError(`${this.#name} has ended: ${why}`));
   }
 
   #finish(error: Error): void {
@@ -170,6 +170,11 @@ export class Link {
     this.#finish(new Error('this model has been disposed'));
   }
 
+  /** Whether it has not ended. */
+  get running(): boolean {
+    return !this.#over;
+  }
+
   /** @throws the reason for which the worker has ended */
   alive(): void {
     if (this.#over) throw this.#over;
@@ -180,10 +185,10 @@ export class Link {
    *
    * @throws TypeError for what cannot be copied
    */
-  send(what: string, fields: object, id = 0): void {
+  send(what: string, fields: object, id = 0, transfer: readonly ArrayBuffer[] = []): void {
     this.alive();
     try {
-      this.#thread?.postMessage({ id, what, ...fields });
+      this.#thread?.postMessage({ id, what, ...fields }, transfer);
     } catch (error) {
       throw new TypeError(`${what}: a value cannot be sent to a worker (${(error as Error).message})`);
     }
@@ -195,9 +200,9 @@ export class Link {
   }
 
   /** Sends a request and waits for its answer. */
-  async ask(what: string, fields: object): Promise<Answer> {
+  async ask(what: string, fields: object, transfer: readonly ArrayBuffer[] = []): Promise<Answer> {
     const id = ++this.#last;
-    this.send(what, fields, id);
+    this.send(what, fields, id, transfer);
     this.#thread?.ref?.();
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
   }

@@ -1,7 +1,9 @@
 /** The program of the worker: one task, whose methods it runs as the page asks. */
 import { decode } from '../core/start.js';
+import type { Model } from '../nn/model.js';
 import * as tasks from '../tasks/index.js';
 import type { Run } from '../train/run.js';
+import { computePart, type Split } from '../train/shards.js';
 import { type Answer, builtin, type PackedError, PROTOCOL, packError, type Request, unpackError } from './messages.js';
 
 /** An export makes the file a module for every tool. */
@@ -61,7 +63,7 @@ function describe(): object {
   });
   return {
     config: task?.config,
-    methods: [...methods, 'save', 'summary'],
+    methods: [...methods, 'save', 'summary', 'restoreBest'],
     vocabularies: vocabularies.map(([name, value]) => [name, (value as tasks.Vocabulary).tokens]),
   };
 }
@@ -108,12 +110,52 @@ function keep(stream: unknown): number {
   return last;
 }
 
+/** The model of a run whose parts are computed here, and how its batches are split. */
+let replica: { readonly model: Model<unknown>; readonly split: Split<unknown> } | null = null;
+const received = new Error('what fit is told in a worker to say how it splits a batch');
+
+async function join({ name, bytes, build, module, frozen, data, options }: Fields): Promise<void> {
+  replica = null;
+  (task as Made | null)?.dispose();
+  task = await classOf(name).load(bytes, module ? { module } : { build });
+  const workers = {
+    begin() {},
+    receive(split: Split<unknown>, model: Model<unknown>) {
+      replica = { model, split };
+      throw received;
+    },
+  };
+  try {
+    // examples of an iterable come with the parts
+    task.fit(data ?? [].values(), { ...options, workers });
+  } catch (error) {
+    if (error !== received) throw error;
+  }
+  const { model } = replica as unknown as { model: Model<unknown> };
+  if (frozen.length > 0) model.freeze(...frozen);
+}
+
+function part({ where, shard, shards, blocks, gradients, weights }: Fields) {
+  const { model, split } = replica as NonNullable<typeof replica>;
+  if (weights) {
+    model.runtime.write(model.slab, weights);
+    model.changed();
+  }
+  const own = split(where, shard, shards);
+  if (!own) return { outcome: null, gradients, weights };
+  const { gradients: computed, ...outcome } = computePart(model, own, shard, blocks);
+  gradients.set(computed);
+  return { outcome, gradients, weights };
+}
+
+const classOf = (name: string) =>
+  (tasks as unknown as Record<string, Record<string, (...args: unknown[]) => Promise<Made>>>)[name];
+
 /** What a request asks for. */
 const handlers: Record<string, (fields: Fields) => unknown> = {
   async make({ name, verb, args, relaxed }) {
     if (relaxed) args.at(-1).module = decode(relaxed);
-    const Class = (tasks as unknown as Record<string, Record<string, (...args: unknown[]) => Promise<Made>>>)[name];
-    task = await Class[verb](...args);
+    task = await classOf(name)[verb](...args);
     return describe();
   },
   call({ name, args }) {
@@ -160,6 +202,13 @@ const handlers: Record<string, (fields: Fields) => unknown> = {
   forget({ stream }) {
     streams.delete(stream);
   },
+  join,
+  part,
+  leave() {
+    replica = null;
+    task?.dispose();
+    task = null;
+  },
 };
 
 /** Where an error comes from that the page knows better. */
@@ -174,8 +223,11 @@ async function answer({ id, what, ...fields }: Request): Promise<void> {
   const transfer: unknown[] = [];
   try {
     const value = await handlers[what](fields as Fields);
-    reply = { id, value, state: task ? Object.fromEntries(changing()) : {} };
-    if (value instanceof Uint8Array) transfer.push(value.buffer);
+    reply = { id, value, state: task && !replica ? Object.fromEntries(changing()) : {} };
+    const { gradients, weights } = (value ?? {}) as Partial<Record<string, Float32Array>>;
+    for (const bytes of [value, gradients, weights]) {
+      if (ArrayBuffer.isView(bytes) && bytes.buffer instanceof ArrayBuffer) transfer.push(bytes.buffer);
+    }
   } catch (error) {
     reply = { id, error: packError(error, causeOf(error, fields.run as number)) };
   }

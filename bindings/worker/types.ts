@@ -32,7 +32,7 @@ type Remote<F> = F extends (...args: infer A) => infer R
   : F;
 
 type Immediate = 'dispose' | typeof Symbol.dispose;
-type Left = 'model' | 'runtime' | `${string}Sync`;
+type Left = 'model' | 'runtime' | 'firstBatch' | `${string}Sync`;
 
 /** A model of the task `M` in a worker. */
 export type RemoteModel<M> = {

@@ -215,13 +215,13 @@ export class Epochs<I extends Item> {
     return epochs * n - (this.position.batch % n);
   }
 
-  /** The examples of the next batch. */
-  next(): I[] {
+  /** The places of the next batch among the examples. */
+  next(): Int32Array {
     if (this.position.batch === this.#batches.length) {
       this.position.epoch++;
       this.#begin();
     }
-    return gather(this.items, this.#batches[this.position.batch]);
+    return this.#batches[this.position.batch];
   }
 
   done(): void {

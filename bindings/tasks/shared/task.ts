@@ -6,13 +6,23 @@ import * as check from '../../check.js';
 import type { Runtime } from '../../core/train.js';
 import { Model } from '../../nn/model.js';
 import { type Options, oneOf, option, pick, readOptions, type Settings } from '../../options.js';
-import type { Loss, Tape } from '../../tape.js';
+import type { Tape } from '../../tape.js';
 import * as checkpoint from '../../train/checkpoint.js';
 import { type Batch, type FIT, trainSteps } from '../../train/fit.js';
 import { type FitHistory, Recorder } from '../../train/history.js';
 import { OPTIMIZER, Optimizer, type OptimizerOptions, settings as optimizerSettings } from '../../train/optimizer.js';
 import { Run } from '../../train/run.js';
 import { Schedule } from '../../train/schedule.js';
+import {
+  addParts,
+  computeParts,
+  type Outcome,
+  type Part,
+  type Split,
+  shardsOf,
+  type Team,
+  teamFor,
+} from '../../train/shards.js';
 import { checkpointed, type TASK_FIT, type TaskProgress } from '../../train/task-fit.js';
 import {
   restoreBest,
@@ -35,10 +45,11 @@ import {
   type Item,
   inBatches,
   type SIGNAL,
-  split,
+  split as splitOff,
 } from './batches.js';
 import { type Examples, Flow } from './flow.js';
 import type { Made } from './kind.js';
+import { type LossOf, splitting, weighed, weighing } from './lesson.js';
 import { loadMemory, type Source, Stream } from './stream.js';
 import { type Summary, summarize } from './summary.js';
 
@@ -62,18 +73,34 @@ function optimizerOptions(given: OptimizerOptions): OptimizerOptions {
   return pick(given, keys);
 }
 
-type Losses = Loss | readonly { loss: Loss; weight: number }[];
+type Losses = ReturnType<LossOf<never, never>>;
 type FitSettings = Omit<Settings<typeof FIT>, 'steps'> & Settings<typeof TASK_FIT>;
 
+/** The next batch, as plain data, and what is done after the update: it is given what the parts of the batch have left. */
+interface Given {
+  readonly where: object;
+  readonly done: (afters: readonly unknown[]) => void;
+  /** Whether the run ends with this batch. */
+  readonly last?: boolean;
+}
+
 /** The steps of a run. */
-interface Course<L> {
+interface Course {
   readonly steps: number;
-  /** Makes the next batch. */
-  readonly next: () => Batch<L> | Promise<Batch<L>>;
+  /** The next batch. */
+  readonly next: () => Given | Promise<Given>;
   /** Called at the end, however it comes. */
   readonly close?: () => Promise<void>;
   /** Epochs made so far, with a fraction; whole at the end of one. */
   readonly epoch: () => number;
+}
+
+/** What a task learns from. */
+interface Material<L> {
+  /** The first argument of `fit`. */
+  readonly data: unknown;
+  readonly batchSize: number;
+  readonly split: Split<L>;
 }
 
 /** How a task learns from examples. */
@@ -84,7 +111,7 @@ export interface Lesson<L, E, I extends Item, R> {
   /** What an example counts in the mean of the loss: its steps, say. Default 1. */
   readonly size?: (item: I) => number;
   /** The loss of a batch, the longest example first. @param items all that are learned from; of an iterable none */
-  readonly loss: (items: readonly I[]) => (tape: Tape, layers: L, batch: I[]) => Losses;
+  readonly loss: (items: readonly I[]) => LossOf<L, I>;
   /** What `evaluate` does. */
   readonly measure: (items: readonly I[], options: Options<typeof SIGNAL>) => Run<BatchProgress, R>;
 }
@@ -100,7 +127,7 @@ export abstract class Task<L, C extends object> {
   protected data: Readonly<Record<string, unknown>>;
   #busy = false;
   /** While `firstBatch` asks: the first batch of the last `fit`. */
-  #asked: { batch?: Course<L>['next'] } | null = null;
+  #asked: { batch?: () => Part<L> } | null = null;
   #disposed = false;
 
   /** For `create` and `load` of the tasks. */
@@ -151,7 +178,7 @@ export abstract class Task<L, C extends object> {
   firstBatch(fit: () => unknown): (tape: Tape, layers: L) => Losses {
     const { next } = this.model.random;
     const counters = { ...next };
-    const asked: { batch?: Course<L>['next'] } = {};
+    const asked: { batch?: () => Part<L> } = {};
     this.#asked = asked;
     try {
       fit();
@@ -165,7 +192,6 @@ export abstract class Task<L, C extends object> {
     if (!batch) return check.fail('fit', 'a call of fit', fit);
     return (tape, layers) => {
       const first = batch();
-      if (first instanceof Promise) throw new TypeError('fit: expected a list of examples, got an iterable');
       return first.loss(tape, layers) as Losses;
     };
   }
@@ -218,6 +244,7 @@ export abstract class Task<L, C extends object> {
    * Trains, step by step. It resumes with the optimizer and the schedule that there are, unless their settings have changed.
    *
    * @param options as they were given; `settings` are the same, checked
+   * @param material the data, and how a batch of them is split
    * @param prepare called when the run starts: where training stands, to be read and moved
    * @param source what to validate on
    * @param map the progress of a step as the task reports it
@@ -225,7 +252,8 @@ export abstract class Task<L, C extends object> {
   protected train<P, R extends object>(
     options: OptimizerOptions,
     settings: FitSettings,
-    prepare: (standing: checkpoint.Standing) => Course<L>,
+    material: Material<L>,
+    prepare: (standing: checkpoint.Standing) => Course,
     source: ValidationSource<R> | undefined,
     map: (progress: TaskProgress<R>) => P,
   ): Run<P, FitHistory> {
@@ -236,14 +264,21 @@ export abstract class Task<L, C extends object> {
       if (alone) throw new TypeError(`${alone}: needs validation`);
     }
     if (this.#asked) {
-      this.#asked.batch = prepare({ ...checkpoint.FRESH }).next;
+      const { next } = prepare({ ...checkpoint.FRESH });
+      this.#asked.batch = () => {
+        const first = next();
+        if (first instanceof Promise) throw new TypeError('fit: expected a list of examples, got an iterable');
+        return material.split(first.where, 0, 1) as Part<L>;
+      };
       throw this.#asked; // before anything changes
     }
+    settings.workers?.receive?.(material.split, this.model);
+    shardsOf({ ...settings, ...material }, this.#standing.shards);
     const begin = () => {
       if (this.#busy) throw new Error('fit: this model is being trained already');
       void this.model;
       this.#busy = true;
-      return this.#steps(wanted, settings, prepare, source);
+      return this.#steps(options, settings, material, prepare, source);
     };
     const end = () => {
       this.#busy = false;
@@ -252,11 +287,13 @@ export abstract class Task<L, C extends object> {
   }
 
   async *#steps<R extends object>(
-    wanted: OptimizerOptions,
+    options: OptimizerOptions,
     { clipNorm, clipValue, schedule, signal, checkpoint: saving, ...settings }: FitSettings,
-    prepare: (standing: checkpoint.Standing) => Course<L>,
+    { data, batchSize, split }: Material<L>,
+    prepare: (standing: checkpoint.Standing) => Course,
     source: ValidationSource<R> | undefined,
   ): AsyncGenerator<TaskProgress<R>, FitHistory, void> {
+    const wanted = optimizerOptions(options);
     const standing = this.#standing;
     const recorder = new Recorder();
     const validator = source && new Validator(this.model, standing, settings, source, recorder);
@@ -270,16 +307,38 @@ export abstract class Task<L, C extends object> {
     const { steps, next, epoch, close } = prepare(standing);
     const warnings = new Warnings(this.model, clipNorm);
     let last: TaskProgress<R> | undefined;
+    const shards = shardsOf({ ...settings, batchSize }, standing.shards);
+    standing.shards = shards;
+    const here = (where: unknown) => computeParts(this.model, split, where, shards);
+    const save = () => this.save({ weightsOnly: true });
+    const { taskName: task } = this.constructor as unknown as { taskName: string };
+    const job = { task, model: this.model, data, options, shards, save, here };
+    let team: Team | undefined;
     // `model` throws where it has been disposed between two steps
+    const made = ({ where, done, ...rest }: Given): Batch<L> => {
+      if (shards === 1 && !team) {
+        const { loss, after } = split(where, 0, 1) as Part<L>;
+        return { loss, done: () => done([after?.()]), ...rest };
+      }
+      let parts: Outcome[] = [];
+      const gradients = async () => {
+        parts = await (team ? team.step(where) : here(where));
+        recorder.workers = team?.about ?? null;
+        return addParts(this.model, parts);
+      };
+      return { gradients, done: () => done(parts.map(({ after }) => after)), ...rest };
+    };
     const step = () => {
       void this.model;
-      const batch = next();
-      return batch instanceof Promise ? batch.then((own) => warnings.watch(own)) : warnings.watch(batch);
+      const given = next();
+      const watched = (own: Given) => warnings.watch(made(own));
+      return given instanceof Promise ? given.then(watched) : watched(given);
     };
     const all = { ...wanted, steps, clipNorm, clipValue, signal };
-    const made = trainSteps(this.model, optimizer, all, step, standing.schedule);
-    const run = validator ? validator.watch(made, optimizer.steps, epoch) : made;
+    const trained = trainSteps(this.model, optimizer, all, step, standing.schedule);
+    const run = validator ? validator.watch(trained, optimizer.steps, epoch) : trained;
     try {
+      team = await teamFor(settings.workers, job);
       for await (const progress of saving ? checkpointed(run, saving, () => this.save()) : run) {
         recorder.step(progress, epoch());
         last = { ...progress, epoch: epoch() };
@@ -290,6 +349,7 @@ export abstract class Task<L, C extends object> {
       if (warning && last) yield { ...last, warning };
       throw error;
     } finally {
+      team?.end();
       await close?.();
     }
     return recorder.history;
@@ -309,17 +369,17 @@ export abstract class Task<L, C extends object> {
     let kept: I[] = [];
     if (typeof validation === 'number') {
       if (!list) throw new TypeError('validation: a share needs a list of examples; expected examples to validate on');
-      ({ learned, kept } = split(this.model, learned, validation));
+      ({ learned, kept } = splitOff(this.model, learned, validation));
     } else if (validation) kept = encodeExamples('validation', validation as readonly E[], fields, encode);
     const evaluate = () => measure(kept, { signal });
     const source = kept.length ? { data: fingerprint(kept), evaluate } : undefined;
     const own = weighed(loss(learned), size);
-    if (list) return this.fitExamples(learned, options, settings, own, source);
+    if (list) return this.fitExamples(list, learned, options, settings, own, source, size);
     const epochs = passes(settings, examples);
     const flow = new Flow(this.model, examples, fields, encode, { ...settings, epochs });
     const next = async () => {
       const { batch, ...rest } = await flow.next();
-      return { loss: (tape: Tape, layers: L) => own(tape, layers, batch), ...rest };
+      return { where: { batch, step: this.training?.steps ?? 0 }, ...rest };
     };
     const course = {
       steps: settings.steps ?? Infinity,
@@ -327,9 +387,11 @@ export abstract class Task<L, C extends object> {
       epoch: () => flow.made,
       close: () => flow.close(),
     };
+    const material = { data: undefined, batchSize: settings.batchSize, split: splitting([], own, size) };
     return this.train(
       options,
       settings,
+      material,
       () => course,
       source,
       (progress) => progress,
@@ -339,26 +401,27 @@ export abstract class Task<L, C extends object> {
   /**
    * Trains on examples, epoch by epoch.
    *
-   * @param loss of the examples of a batch, the longest first
+   * @param data the first argument of `fit`
+   * @param size what an item counts for in the mean over a batch
    */
   protected fitExamples<I extends Item, R extends object>(
+    data: unknown,
     items: readonly I[],
     options: OptimizerOptions,
     settings: Settings<typeof FIT_EXAMPLES>,
-    loss: (tape: Tape, layers: L, batch: I[]) => Losses,
+    loss: LossOf<L, I>,
     source: ValidationSource<R> | undefined,
+    size?: (item: I) => number,
   ): Run<EpochProgress<R>, FitHistory> {
     const { batchSize, shuffle, steps = Infinity } = settings;
     const prepare = (standing: checkpoint.Standing) => {
       const own = new Epochs(this.model, items, batchSize, shuffle, standing.position as ExamplePosition | null);
       standing.position = own.position;
-      const next = () => {
-        const batch = own.next();
-        return { loss: (tape: Tape, layers: L) => loss(tape, layers, batch), done: () => own.done() };
-      };
+      const next = () => ({ where: { places: own.next(), step: this.training?.steps ?? 0 }, done: () => own.done() });
       return { steps: Math.min(steps, own.stepsFor(passes(settings, items))), next, epoch: () => own.made };
     };
-    return this.train(options, settings, prepare, source, (progress) => progress);
+    const material = { data, batchSize, split: splitting(items, loss, size) };
+    return this.train(options, settings, material, prepare, source, (progress) => progress);
   }
 
   /** Runs the layers over all items, a batch at a time; gives one result for each, in their order. */
@@ -408,42 +471,6 @@ function passes({ epochs, steps }: Settings<typeof FIT_EXAMPLES>, examples: unkn
     );
   }
   return epochs ?? (once ? 1 : steps === undefined ? 10 : Infinity);
-}
-
-/** Encodes examples with their weights. */
-function weighing<E, I extends Item>(fields: string, encode: (place: string, example: E) => I) {
-  return (place: string, example: E): I => {
-    if (typeof example !== 'object' || example === null) check.fail(place, fields, example);
-    const { weight } = example as { weight?: unknown };
-    const item = encode(place, example);
-    return weight === undefined ? item : { ...item, weight: check.number(`${place}.weight`, weight, 0) };
-  };
-}
-
-/** A loss in which an example counts by its weight: those of a batch with the same weight are computed together. */
-function weighed<L, I extends Item>(
-  loss: (tape: Tape, layers: L, batch: I[]) => Losses,
-  size: (item: I) => number = () => 1,
-) {
-  const sum = (items: readonly I[]) => items.reduce((n, item) => n + size(item), 0);
-  return (tape: Tape, layers: L, batch: I[]): Losses => {
-    const groups = new Map<number, I[]>();
-    for (const item of batch) {
-      const { weight = 1 } = item;
-      const group = groups.get(weight);
-      if (group) group.push(item);
-      else groups.set(weight, [item]);
-    }
-    if (groups.size === 1 && groups.has(1)) return loss(tape, layers, batch);
-    const whole = sum(batch);
-    return [...groups].flatMap(([weight, items]) => {
-      const scale = (weight * sum(items)) / whole;
-      return [loss(tape, layers, items)].flat().map((own) => {
-        const { loss: one, weight: given } = 'loss' in own ? own : { loss: own, weight: 1 };
-        return { loss: one, weight: scale * given };
-      });
-    });
-  };
 }
 
 /** The optimizer at work, if its settings but for the rate are the same; else a new one. */

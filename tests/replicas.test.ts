@@ -1,0 +1,321 @@
+/**
+ * Replicas: the bits of a training depend on its shards and not on its workers, and the sum over the shards is the gradient of the
+ * whole batch. What goes wrong in a worker ends the run and does not change the model in that step.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { FormatError, readSafetensors, writeSafetensors } from 'gatewise';
+import { LanguageModel, SequenceClassifier } from 'gatewise/tasks';
+import { inWorker, type Replicas, replicas, WorkerError } from 'gatewise/worker';
+import { test } from 'uvu';
+import { equal, instance, is, match, not, ok, throws, unreachable } from 'uvu/assert';
+import { type Any, loaded, local, same, TEXT, TINY, variants } from './support/task-trainings.js';
+import { gradients, LOOK } from './support/tasks.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const sha256 = async (model: Any) =>
+  createHash('sha256')
+    .update(await model.save())
+    .digest('hex');
+const FIT = { batchSize: 4, window: 8, steps: 12 };
+
+async function failure(work: () => PromiseLike<unknown>): Promise<Error> {
+  try {
+    await work();
+  } catch (error) {
+    return error as Error;
+  }
+  return unreachable('expected an error') as never;
+}
+
+/** Kept for all tests: starting workers takes longer than these trainings. */
+const teams: Record<string, Replicas> = {
+  'no workers': replicas(0),
+  'one worker': replicas(1),
+  'two workers': replicas(2),
+  'four workers': replicas(4),
+  'two workers, transferred buffers': replicas(2, { shared: false }),
+};
+test.after(() => Object.values(teams).forEach((team) => team.dispose()));
+
+for (const [title, { name, options, data, fit }] of Object.entries(variants)) {
+  test(`${title}: 0, 1, 2 and 4 workers give the same bits`, async () => {
+    const digests: Record<string, string> = {};
+    const losses: Record<string, readonly number[]> = {};
+    for (const [how, workers] of Object.entries<Replicas | undefined>({ alone: undefined, ...teams })) {
+      const model = await local(name, options);
+      const history = await model.fit(data, { ...fit, shards: 4, workers });
+      digests[how] = await sha256(model);
+      losses[how] = history.steps.loss;
+      if (workers) {
+        is(history.workers?.workers, workers.count);
+        const memory = how.includes('transferred') ? 'transferred' : 'shared';
+        is(history.workers?.memory, workers.count === 0 ? null : memory);
+      } else is(history.workers, null);
+      model.dispose();
+    }
+    for (const [how, digest] of Object.entries(digests)) {
+      is(digest, digests.alone, how);
+      equal(losses[how], losses.alone, how);
+    }
+  });
+
+  test(`${title}: the sum over 3 shards is the gradient of the whole batch`, async () => {
+    const plain = Object.fromEntries(Object.entries(options).filter(([key]) => !/dropout/i.test(key)));
+    const { epochs: _, ...look } = LOOK;
+    const own = { ...fit, ...look, ...(title.includes('scheduled') ? { teacherForcing: 1 } : {}) };
+    const [whole, parts] = await Promise.all([local(name, plain), local(name, plain)]);
+    const seen: { loss: number; gradients: Float32Array }[][] = [[], []];
+    for (const [i, model] of [whole, parts].entries()) {
+      for await (const progress of model.fit(data, { ...own, shards: i ? 3 : 1 })) {
+        seen[i].push({ loss: (progress as { loss: number }).loss, gradients: gradients(model.model) });
+      }
+    }
+    ok(seen[0].length > 0);
+    is(seen[1].length, seen[0].length);
+    seen[0].forEach(({ loss, gradients: expected }, i) => {
+      const near = (a: number, b: number, scale: number) => Math.abs(a - b) <= 2e-6 * scale;
+      ok(near(seen[1][i].loss, loss, Math.abs(loss)), `loss ${seen[1][i].loss}, expected ${loss}`);
+      const largest = expected.reduce((most, g) => Math.max(most, Math.abs(g)), 0);
+      const worst = expected.reduce((most, g, k) => Math.max(most, Math.abs(g - seen[1][i].gradients[k])), 0);
+      ok(largest > 0, 'no gradient');
+      ok(worst <= 2e-6 * largest, `gradients differ by ${worst / largest} of the largest`);
+    });
+    whole.dispose();
+    parts.dispose();
+  });
+}
+
+test('each shard has dropout masks of its own, and the next step others', async () => {
+  // the same example in every place of the batch: only masks make parts differ
+  const examples = Array.from({ length: 4 }, () => ({ input: 'abcd', label: 'x' }));
+  const options = { ...TINY, classes: ['x', 'y'], numLayers: 2, dropout: 0.5 };
+  const model = await SequenceClassifier.create(options);
+  const losses = async (shards: number) => {
+    const own = await SequenceClassifier.create(options);
+    const history = await own.fit(examples, { batchSize: 4, epochs: 3, learningRate: 0, clipNorm: 0, shards });
+    own.dispose();
+    return history.steps.loss;
+  };
+  const four = await losses(4);
+  is(new Set(four).size, 3);
+  not.equal(four, await losses(2));
+  model.dispose();
+});
+
+test('shards are 1 unless given, and with workers 4 or the size of the batch', async () => {
+  const shardsOf = async (options: object) => {
+    const model = await LanguageModel.create(TINY);
+    await model.fit(TEXT, { ...FIT, ...options });
+    const text = new TextDecoder().decode(model.save().slice(8, 20_000));
+    model.dispose();
+    return Number(/\\?"shards\\?":(\d+)/.exec(text)?.[1] ?? 1);
+  };
+  is(await shardsOf({}), 1);
+  is(await shardsOf({ workers: replicas(0) }), 4);
+  is(await shardsOf({ workers: replicas(0), batchSize: 3 }), 3);
+  is(await shardsOf({ workers: replicas(0), shards: 2 }), 2);
+});
+
+test('a training that was saved and loaded resumes to the same bits, with its shards; others are refused', async () => {
+  for (const title of ['language model, overlapping windows, dropout', 'classifier']) {
+    const { name, options, data, fit } = variants[title];
+    const once = await local(name, options);
+    await once.fit(data, { ...fit, shards: 3 });
+    const first = await local(name, options);
+    for await (const { step } of first.fit(data, { ...fit, shards: 3 }) as AsyncIterable<{ step: number }>)
+      if (step === 1) break;
+    const second = await loaded(name, await first.save());
+    const left = name === 'LanguageModel' ? { ...fit, steps: 11 } : fit;
+    for (const wrong of [{ shards: 2 }, { shards: 1 }, { workers: replicas(2) }]) {
+      throws(() => second.fit(data, { ...left, ...wrong }), /shards: this training was made with 3, got [124]/);
+    }
+    is(second.training?.steps, 1);
+    await second.fit(data, { ...left, workers: teams['two workers'], shards: 3 });
+    is(await sha256(second), await sha256(once), title);
+    const third = await loaded(name, await first.save());
+    await third.fit(data, left); // without the option: as it was made
+    is(await sha256(third), await sha256(once), title);
+    const fresh = await loaded(name, await first.save({ weightsOnly: true }));
+    await fresh.fit(data, { ...left, shards: 2 });
+    for (const model of [once, first, second, third, fresh]) model.dispose();
+  }
+});
+
+test('a file whose shards are not a whole number above 1 is refused', async () => {
+  const model = await LanguageModel.create(TINY);
+  await model.fit(TEXT, { ...FIT, steps: 1, shards: 2 });
+  const { tensors, metadata } = readSafetensors(model.save());
+  for (const shards of [0, 1, 1.5, '2', null]) {
+    const description = { ...JSON.parse(metadata.gatewise), shards };
+    const bytes = writeSafetensors(tensors, { gatewise: JSON.stringify(description) });
+    instance(await failure(() => LanguageModel.load(bytes)), FormatError);
+  }
+  model.dispose();
+});
+
+test('frozen parameters, a build of its own and a validation share', async () => {
+  const digests: string[] = [];
+  const debug = readFileSync(`${root}/build/wasm/debug.wasm`);
+  for (const workers of [replicas(0), teams['two workers']]) {
+    const model = await SequenceClassifier.create({ ...TINY, classes: ['x', 'y'], module: debug });
+    model.model.freeze('embedding');
+    const before = model.model.get('embedding.weight');
+    await model.fit(variants.classifier.data as never, {
+      epochs: 3,
+      batchSize: 3,
+      validation: 0.3,
+      patience: 9,
+      workers,
+    });
+    equal(model.model.get('embedding.weight'), before);
+    digests.push(createHash('sha256').update(model.save()).digest('hex'));
+    model.dispose();
+  }
+  is(digests[1], digests[0]);
+});
+
+test('workers: auto gives the bits of its shards, and says who made the last step', async () => {
+  const here = await LanguageModel.create(TINY);
+  const there = await LanguageModel.create(TINY);
+  const auto = replicas('auto');
+  const history = await there.fit(TEXT, { ...FIT, workers: auto });
+  await here.fit(TEXT, { ...FIT, shards: 4 });
+  ok(same(there.save(), here.save()));
+  equal(history.workers, { workers: 0, memory: null }, 'steps of so small a model are not worth a message');
+  auto.dispose();
+  here.dispose();
+  there.dispose();
+});
+
+test('options that cannot be are refused before anything changes', async () => {
+  const model = await LanguageModel.create(TINY);
+  throws(() => model.fit(TEXT, { ...FIT, shards: 5 }), /shards: expected at most batchSize=4, got 5/);
+  throws(() => model.fit(TEXT, { ...FIT, shards: 0 }), /shards: expected a positive whole number/);
+  throws(
+    () => model.fit(TEXT, { ...FIT, workers: 2 as never }),
+    /workers: expected replicas of gatewise\/worker, such as replicas\(2\), got 2/,
+  );
+  throws(() => replicas(1.5), /count: /);
+  throws(() => replicas(2, { sharing: true } as never), /unknown option 'sharing'/);
+  is(model.training, null);
+  const remote = await inWorker('LanguageModel').create(TINY);
+  throws(() => remote.fit(TEXT, { ...FIT, workers: teams['one worker'] }), /cannot be sent to a worker/);
+  remote.dispose();
+  model.dispose();
+});
+
+test('an aborted signal ends the run after the running step', async () => {
+  const model = await LanguageModel.create(TINY);
+  const stop = new AbortController();
+  const workers = teams['two workers'];
+  const error = await failure(async () => {
+    for await (const { step } of model.fit(TEXT, { ...FIT, steps: 1e6, signal: stop.signal, workers }))
+      if (step === 3) stop.abort();
+  });
+  is(error, stop.signal.reason);
+  is(model.training?.steps, 3);
+  await model.fit(TEXT, { ...FIT, steps: 2, workers });
+  const here = await LanguageModel.create(TINY);
+  await here.fit(TEXT, { ...FIT, steps: 5, shards: 4 });
+  ok(same(model.save(), here.save()), 'the same workers make the next training');
+  model.dispose();
+  here.dispose();
+});
+
+test('two runs cannot use the same workers at the same time', async () => {
+  const [a, b] = [await LanguageModel.create(TINY), await LanguageModel.create(TINY)];
+  const workers = teams['two workers'];
+  const first = a.fit(TEXT, { ...FIT, workers }).then(() => {});
+  match((await failure(() => b.fit(TEXT, { ...FIT, workers }))).message, /workers: are used by another run/);
+  await first;
+  await b.fit(TEXT, { ...FIT, workers });
+  ok(same(a.save(), b.save()));
+  a.dispose();
+  b.dispose();
+});
+
+/** A worker file that does as the real one does, until the n-th part. */
+const breaking = (parts: number, how: string) =>
+  `data:text/javascript,${encodeURIComponent(`import { parentPort } from 'node:worker_threads';
+const on = parentPort.on.bind(parentPort);
+let parts = 0;
+parentPort.on = (event, listener) => on(event, (message) => {
+  if (message.what === 'part' && ++parts === ${parts}) ${how};
+  listener(message);
+});
+await import(${JSON.stringify(new URL('dist/worker-thread.js', `file://${root}/`).href)});`)}`;
+
+test('a worker that dies or throws ends the run with an error that names it, which did not change the model', async () => {
+  for (const [how, kind, message] of [
+    ['process.exit(7)', WorkerError, /^worker [12] of 2 has ended: it exited with code 7/],
+    ["{ throw new Error('of its own') }", WorkerError, /^worker [12] of 2 has ended: of its own/],
+    ['message.weights = message.gradients = null', TypeError, / \(in worker [12] of 2\)$/],
+  ] as const) {
+    for (const shared of [true, false]) {
+      const model = await LanguageModel.create({ ...TINY, numLayers: 2, dropout: 0.2 });
+      const workers = replicas(2, { url: breaking(7, how), shared });
+      const error = await failure(() => model.fit(TEXT, { ...FIT, workers }));
+      instance(error, kind);
+      match(error.message, message);
+      const { steps = 0 } = model.training ?? {};
+      is(steps, 3, 'two parts of each step');
+      const here = await LanguageModel.create({ ...TINY, numLayers: 2, dropout: 0.2 });
+      await here.fit(TEXT, { ...FIT, steps, shards: 4 });
+      ok(same(model.save(), here.save()));
+      // a run with other workers resumes
+      await model.fit(TEXT, { ...FIT, steps: 1, workers: teams['two workers'], shards: 4 });
+      await here.fit(TEXT, { ...FIT, steps: 1, shards: 4 });
+      ok(same(model.save(), here.save()));
+      workers.dispose();
+      model.dispose();
+      here.dispose();
+    }
+  }
+});
+
+test('workers that cannot be started are named, with what to serve', async () => {
+  const model = await LanguageModel.create(TINY);
+  const workers = replicas(2, { url: 'file:///nowhere/worker-thread.js' });
+  const error = await failure(() => model.fit(TEXT, { ...FIT, workers }));
+  instance(error, WorkerError);
+  match(error.message, /^worker [12] of 2 could not be started \(Cannot find module/);
+  match(error.message, 'gatewise/worker-thread.js');
+  is(model.training?.steps ?? 0, 0);
+  await model.fit(TEXT, { ...FIT, workers: teams['one worker'] });
+  model.dispose();
+});
+
+test('dispose ends a run that is pending, and later ones throw', async () => {
+  const model = await LanguageModel.create(TINY);
+  const workers = replicas(1);
+  const pending = failure(() => model.fit(TEXT, { ...FIT, steps: 1e9, workers }));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  workers.dispose();
+  match((await pending).message, /disposed/);
+  match((await failure(() => model.fit(TEXT, { ...FIT, workers, shards: 4 }))).message, /replicas have been disposed/);
+  model.dispose();
+});
+
+test('replicas keep no process alive, disposed or not', async () => {
+  for (const end of ['', 'workers.dispose();', 'lm.dispose();']) {
+    const file = `${root}/build/tests/replicas-exit.mjs`;
+    writeFileSync(
+      file,
+      `import { LanguageModel } from 'gatewise/tasks';
+import { replicas } from 'gatewise/worker';
+const lm = await LanguageModel.create({ vocabulary: 'ab', hiddenSize: 4 });
+const workers = replicas(2);
+await lm.fit('ab'.repeat(99), { batchSize: 2, window: 8, steps: 3, workers });
+${end}
+console.log('done');`,
+    );
+    const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: root, timeout: 20_000 });
+    is(stdout, 'done\n', end);
+  }
+});
+
+test.run();
