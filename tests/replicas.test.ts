@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { FormatError, readSafetensors, writeSafetensors } from 'gatewise';
+import { FormatError, type Model, Optimizer, readSafetensors, train, writeSafetensors } from 'gatewise';
 import { LanguageModel, SequenceClassifier } from 'gatewise/tasks';
 import { inWorker, type Replicas, replicas, WorkerError } from 'gatewise/worker';
 import { test } from 'uvu';
@@ -297,6 +297,64 @@ test('dispose ends a run that is pending, and later ones throw', async () => {
   workers.dispose();
   match((await pending).message, /disposed/);
   match((await failure(() => model.fit(TEXT, { ...FIT, workers, shards: 4 }))).message, /replicas have been disposed/);
+  model.dispose();
+});
+
+test('a training loop of layers has the same bits with any number of workers', async () => {
+  const module = `file://${root}/build/tests/replicas-layers.mjs`;
+  writeFileSync(
+    new URL(module),
+    `import { dropout, input, Linear, Model, mseLoss, Recurrent, Runtime } from 'gatewise';
+export const model = async ({ hiddenSize }) => new Model(await Runtime.create(), 3, (b) => ({
+  b,
+  rnn: new Recurrent(b, 'rnn', { cell: 'gru', inputSize: 1, hiddenSize }),
+  head: new Linear(b, 'head', { inputSize: hiddenSize, outputSize: 1 }),
+}));
+export const loss = (tape, { b, rnn, head }, { x, y }) => {
+  const B = x.length / 5;
+  const { output } = rnn.forward(tape, input(tape, x, { T: 5, B, F: 1 }));
+  return mseLoss(tape, head.forward(tape, dropout(tape, b.random, output, 0.25)), y);
+};`,
+  );
+  const { model: make } = (await import(module)) as { model: (args: object) => Promise<Model<never>> };
+  const args = { hiddenSize: 6 };
+  const piece = (B: number, weight: number) => {
+    const x = Float32Array.from({ length: 5 * B }, (_, i) => Math.fround(((i * 37) % 11) / 11));
+    return { weight, data: { x, y: x.map((v) => 1 - v) } };
+  };
+  const digests: string[] = [];
+  for (const workers of Object.values(teams)) {
+    const model = await make(args);
+    const optimizer = new Optimizer(model, { learningRate: 0.05 });
+    const team = await workers.join(model, { module, args, shards: 3 });
+    is(team.about.workers, Math.min(3, workers.count as number));
+    let batches = 0;
+    const losses: number[] = [];
+    // the last batch has two parts
+    const next = () => {
+      const parts = ++batches < 10 ? [piece(2, 0.4), piece(2, 0.4), piece(1, 0.2)] : [piece(2, 0.5), piece(2, 0.5)];
+      return { gradients: () => team.gradients(parts) };
+    };
+    for await (const { loss } of train(model, optimizer, { steps: 10 }, next)) losses.push(loss);
+    ok(losses[9] < losses[0]);
+    match((await failure(() => team.gradients([]))).message, /parts: expected a list of 1 to 3 parts/);
+    team.end();
+    const weights = model.parameters.flatMap(({ name }) => [...model.get(name)]);
+    digests.push(createHash('sha256').update(Float32Array.from(weights)).digest('hex'));
+    model.dispose();
+  }
+  is(digests.length, 5);
+  is(new Set(digests).size, 1);
+  const model = await make(args);
+  const workers = teams['one worker'];
+  const other = { ...args, hiddenSize: 7 };
+  match(
+    (await failure(() => workers.join(model, { module, args: other }))).message,
+    /module: its model has other parameters/,
+  );
+  match((await failure(() => workers.join(model, { module: `${module}?none`, args: 3 }))).message, /in worker 1 of 1/);
+  const empty = 'data:text/javascript,export const model = 1';
+  match((await failure(() => workers.join(model, { module: empty }))).message, /module: model: expected a function/);
   model.dispose();
 });
 

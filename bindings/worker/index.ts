@@ -7,5 +7,13 @@
 export type { Workers } from '../train/shards.js';
 export { inWorker } from './in-worker.js';
 export { WorkerError, type WorkerOptions } from './link.js';
-export { type ReplicaOptions, Replicas, replicas } from './replicas.js';
+export {
+  type JoinOptions,
+  type LayersModel,
+  type LayersTeam,
+  type Piece,
+  type ReplicaOptions,
+  Replicas,
+  replicas,
+} from './replicas.js';
 export type { InWorker, RemoteModel, RemoteStream, Tasks } from './types.js';

@@ -1,6 +1,16 @@
 /** Copies of a model in workers, which compute the gradients of the parts of a batch. */
 import * as check from '../check.js';
-import type { Job, Outcome, Team, Workers } from '../train/shards.js';
+import type { Model } from '../nn/model.js';
+import type { Minimised, Tape } from '../tape.js';
+import {
+  addParts,
+  computeParts,
+  type Job,
+  type Outcome,
+  type Split,
+  type Team,
+  type Workers,
+} from '../train/shards.js';
 import { Link, WorkerError, type WorkerOptions } from './link.js';
 import { builtin } from './messages.js';
 
@@ -37,6 +47,50 @@ const canShare = () =>
 function cores(): number {
   const os = builtin<{ availableParallelism(): number }>('node:os');
   return os?.availableParallelism() ?? (globalThis as { navigator?: Navigator }).navigator?.hardwareConcurrency ?? 1;
+}
+
+/** A part of a batch of `join`: its data, and what its mean counts for in the mean over the batch. */
+export interface Piece {
+  readonly weight: number;
+  /** Plain data, which are copied to a worker. */
+  readonly data: unknown;
+}
+
+/** A `Model` of `gatewise`. */
+export interface LayersModel {
+  readonly slab: number;
+  readonly frozen: readonly string[];
+  valueAndGrad(work: never): number;
+}
+
+/** What `join` takes. */
+export interface JoinOptions {
+  /** The address of the module that exports `model` and `loss`. */
+  readonly module: string | URL;
+  /** What `model` is called with in each worker: plain data. */
+  readonly args?: unknown;
+  /** The most parts of a batch, default 4. */
+  readonly shards?: number | undefined;
+}
+
+/** Those that compute the gradients of a training loop. */
+export interface LayersTeam {
+  readonly about: { readonly workers: number; readonly memory: 'shared' | 'transferred' | null };
+  /** Computes the gradients of a batch and leaves their sum in the model; returns the loss, Σ weight·loss. */
+  gradients(parts: readonly Piece[]): Promise<number>;
+  /** Lets go of the workers, for the next run. */
+  end(): void;
+}
+
+interface LayersModule {
+  readonly model: (args: unknown) => unknown;
+  readonly loss: (tape: Tape, layers: never, data: unknown) => Minimised;
+}
+
+interface LayersMessage {
+  readonly url: string;
+  readonly args: unknown;
+  readonly frozen: readonly string[];
 }
 
 /** The answer to a part: numbers come back in the buffers that were sent. */
@@ -77,7 +131,8 @@ class Crew implements Team {
     this.about = { workers: links.length, memory: shared ? 'shared' : 'transferred' };
   }
 
-  async step(where: unknown): Promise<Outcome[]> {
+  /** @param of what a part needs to know: by default all of the batch */
+  async step(where: unknown, of: (shard: number) => unknown = () => where): Promise<Outcome[]> {
     const { links, shared, job } = this;
     const { shards, model } = job;
     const { runtime, slab, slabBytes, random } = model;
@@ -91,7 +146,7 @@ class Crew implements Team {
       if (!shared) weights?.set(values);
       const sent = [gradients, weights].filter((floats) => floats !== undefined);
       const transfer = shared ? [] : sent.map(({ buffer }) => buffer as ArrayBuffer);
-      const answer = links[w].ask('part', { where, shard, shards, blocks, gradients, weights }, transfer);
+      const answer = links[w].ask('part', { where: of(shard), shard, shards, blocks, gradients, weights }, transfer);
       return named(answer, w, links.length);
     });
     const answers = await Promise.all(asked);
@@ -131,7 +186,81 @@ export class Replicas implements Workers {
     return this.#begin(job as Job);
   }
 
-  async #begin(job: Job): Promise<Team> {
+  /**
+   * The same for a training loop of layers. A module exports `model(args)`, which makes the model, and `loss(tape, layers, data)`, the
+   * loss of a part of a batch. Each worker imports it, so it is a file that the page serves, or one of Node.
+   *
+   * @param trained the model that is trained: what `model(args)` of the module has made on this thread
+   * @throws TypeError, RangeError for a module without these functions, or a model with other parameters; WorkerError
+   *
+   * @example
+   * ```js
+   * import { writeFileSync } from 'node:fs';
+   * import { Optimizer, train } from 'gatewise';
+   * import { replicas } from 'gatewise/worker';
+   *
+   * writeFileSync('line.mjs', `import { input, Linear, Model, mseLoss, Runtime } from 'gatewise';
+   * export const model = async () =>
+   *   new Model(await Runtime.create(), 1, (b) => new Linear(b, 'line', { inputSize: 1, outputSize: 1 }));
+   * export const loss = (tape, line, { x, y }) =>
+   *   mseLoss(tape, line.forward(tape, input(tape, x, { T: 1, B: x.length, F: 1 })), y);
+   * `);
+   * const module = new URL('./line.mjs', import.meta.url);
+   * const model = await (await import(module)).model();
+   * const optimizer = new Optimizer(model, { optimizer: 'sgd', learningRate: 0.1 });
+   * const workers = replicas(2);
+   * const team = await workers.join(model, { module, shards: 2 });
+   * // half of the batch each: weights of the means
+   * const parts = [{ weight: 0.5, data: { x: [1, 2], y: [3, 5] } }, { weight: 0.5, data: { x: [3, 4], y: [7, 9] } }];
+   * const last = { loss: 1 };
+   * const next = () => ({ gradients: () => team.gradients(parts) });
+   * for await (const { loss } of train(model, optimizer, { steps: 300 }, next)) last.loss = loss;
+   * console.log(last.loss < 1e-3); // true
+   * workers.dispose();
+   * ```
+   */
+  async join(trained: LayersModel, options: JoinOptions): Promise<LayersTeam> {
+    check.model(trained);
+    const model = trained as Model<never>;
+    check.options('join', options, ['module', 'args', 'shards']);
+    const { module, args, shards = 4 } = options;
+    check.whole('shards', shards);
+    const url = String(module);
+    const own: LayersModule = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
+    for (const name of ['model', 'loss'] as const) check.callback(`module: ${name}`, own[name]);
+    const split: Split<never> = (where, shard) => {
+      const piece = (where as Piece[])[shard];
+      return piece ? { weight: piece.weight, loss: (tape, layers) => own.loss(tape, layers, piece.data) } : null;
+    };
+    const job: Job<never> = {
+      task: '',
+      model,
+      data: undefined,
+      options: {},
+      shards,
+      save: () => new Uint8Array(),
+      here: (where) => computeParts(model, split, where, shards),
+    };
+    const team = await this.#begin(job as unknown as Job, { url, args, frozen: model.frozen });
+    return {
+      get about() {
+        return team.about;
+      },
+      async gradients(parts) {
+        if (!Array.isArray(parts) || parts.length === 0 || parts.length > shards) {
+          check.fail('parts', `a list of 1 to ${shards} parts { weight, data }`, parts);
+        }
+        const pieces = parts.map(({ weight, data }, i) => ({
+          weight: check.number(`parts[${i}].weight`, weight, 0),
+          data,
+        }));
+        return addParts(model, await team.step(pieces));
+      },
+      end: () => team.end(),
+    };
+  }
+
+  async #begin(job: Job, layers?: LayersMessage): Promise<Team> {
     if (this.#disposed) throw new Error('workers: these replicas have been disposed');
     if (this.#busy)
       throw new Error('workers: are used by another run; each run that trains at the same time needs its own');
@@ -140,32 +269,35 @@ export class Replicas implements Workers {
       this.#busy = false;
     };
     try {
-      return this.count === 'auto' ? this.#auto(job, done) : await this.#crew(job, this.count, done);
+      return this.count === 'auto' ? this.#auto(job, done, layers) : await this.#crew(job, this.count, done, layers);
     } catch (error) {
       done();
       throw error;
     }
   }
 
-  async #crew(job: Job, count: number, done: () => void): Promise<Team> {
+  async #crew(job: Job, count: number, done: () => void, layers?: LayersMessage): Promise<Team> {
     const n = Math.min(count, job.shards);
     if (n === 0) return { about: HERE, step: job.here, end: done };
     const { task, model, data, options, shards } = job;
     const { runtime, frozen } = model;
     const { build, module } = runtime;
     const about = { name: task, bytes: job.save(), build, module, frozen };
-    const message = { ...about, data, options: described(options, shards) };
+    const message = layers ?? { ...about, data, options: described(options, shards) };
+    const names = model.parameters.map(({ name, shape }) => `${name} [${shape}]`).join();
     const links = await Promise.all(
       Array.from({ length: n }, async (_, w) => {
         const link = await this.#link(w, n);
-        await named(link.ask('join', message), w, n);
+        const { value } = await named(link.ask(layers ? 'joinLayers' : 'join', message), w, n);
+        if (value !== names)
+          throw new RangeError(`module: its model has other parameters than the one that is trained`);
         return link;
       }),
     );
     const crew = new Crew(job, links, this.options.shared ?? canShare());
     return {
       about: crew.about,
-      step: (where) => crew.step(where),
+      step: (where) => (layers ? crew.step(where, (shard) => (where as Piece[])[shard]) : crew.step(where)),
       end: () => {
         crew.end();
         done();
@@ -186,7 +318,7 @@ export class Replicas implements Workers {
    * Steps are made here until one takes long enough; then workers start, and take over once they are ready. Where they cannot be
    * started, all steps are made here.
    */
-  #auto(job: Job, done: () => void): Team {
+  #auto(job: Job, done: () => void, layers?: LayersMessage): Team {
     const count = Math.min(cores(), MOST, job.shards);
     let crew: Team | null = null;
     let steps = 0;
@@ -195,7 +327,7 @@ export class Replicas implements Workers {
     const start = async () => {
       starting = true;
       try {
-        const made = await this.#crew(job, count, done);
+        const made = await this.#crew(job, count, done, layers);
         if (over) made.end();
         else crew = made;
       } catch {

@@ -114,7 +114,11 @@ function keep(stream: unknown): number {
 let replica: { readonly model: Model<unknown>; readonly split: Split<unknown> } | null = null;
 const received = new Error('what fit is told in a worker to say how it splits a batch');
 
-async function join({ name, bytes, build, module, frozen, data, options }: Fields): Promise<void> {
+/** The parameters, for the page to compare. */
+const parametersOf = ({ parameters }: Model<unknown>) =>
+  parameters.map(({ name, shape }) => `${name} [${shape}]`).join();
+
+async function join({ name, bytes, build, module, frozen, data, options }: Fields): Promise<string> {
   replica = null;
   (task as Made | null)?.dispose();
   task = await classOf(name).load(bytes, module ? { module } : { build });
@@ -133,6 +137,20 @@ async function join({ name, bytes, build, module, frozen, data, options }: Field
   }
   const { model } = replica as unknown as { model: Model<unknown> };
   if (frozen.length > 0) model.freeze(...frozen);
+  return parametersOf(model);
+}
+
+/** A model of layers, of a module of the user. */
+async function joinLayers({ url, args, frozen }: Fields): Promise<string> {
+  const { model: make, loss } = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
+  const model: Model<unknown> = await make(args);
+  const split: Split<unknown> = (where) => {
+    const { weight, data } = (where ?? {}) as { weight?: number; data?: unknown };
+    return weight === undefined ? null : { weight, loss: (tape, layers) => loss(tape, layers, data) };
+  };
+  replica = { model, split };
+  if (frozen.length > 0) model.freeze(...frozen);
+  return parametersOf(model);
 }
 
 function part({ where, shard, shards, blocks, gradients, weights }: Fields) {
@@ -203,8 +221,10 @@ const handlers: Record<string, (fields: Fields) => unknown> = {
     streams.delete(stream);
   },
   join,
+  joinLayers,
   part,
   leave() {
+    if (!task) replica?.model.dispose();
     replica = null;
     task?.dispose();
     task = null;

@@ -1,12 +1,24 @@
 /** The loss of a batch of examples: their weights, and parts of the batch. */
 import * as check from '../../check.js';
+import type { Settings } from '../../options.js';
 import type { Loss, Tape } from '../../tape.js';
 import type { Split } from '../../train/shards.js';
-import { gather, type Item } from './batches.js';
+import { type FIT_EXAMPLES, gather, type Item } from './batches.js';
 
 export type Losses = Loss | readonly { loss: Loss; weight: number }[];
 /** The loss of a batch, the longest example first. @param step the number of updates so far */
 export type LossOf<L, I> = (tape: Tape, layers: L, batch: I[], step: number) => Losses;
+
+/** How often examples are read. */
+export function passes({ epochs, steps }: Settings<typeof FIT_EXAMPLES>, examples: unknown): number {
+  const once = typeof examples !== 'function' && !Array.isArray(examples);
+  if (once && epochs !== undefined && epochs > 1) {
+    throw new RangeError(
+      `epochs: an iterable is read once, got ${epochs}; pass a function that returns one for each epoch`,
+    );
+  }
+  return epochs ?? (once ? 1 : steps === undefined ? 10 : Infinity);
+}
 
 /** Encodes examples with their weights. */
 export function weighing<E, I extends Item>(fields: string, encode: (place: string, example: E) => I) {

@@ -49,7 +49,7 @@ import {
 } from './batches.js';
 import { type Examples, Flow } from './flow.js';
 import type { Made } from './kind.js';
-import { type LossOf, splitting, weighed, weighing } from './lesson.js';
+import { type LossOf, passes, splitting, weighed, weighing } from './lesson.js';
 import { loadMemory, type Source, Stream } from './stream.js';
 import { type Summary, summarize } from './summary.js';
 
@@ -460,17 +460,6 @@ export abstract class Task<L, C extends object> {
     source.alive();
     return new Stream(source, saved === undefined ? source.start() : loadMemory(source, saved));
   }
-}
-
-/** How often examples are read. */
-function passes({ epochs, steps }: Settings<typeof FIT_EXAMPLES>, examples: unknown): number {
-  const once = typeof examples !== 'function' && !Array.isArray(examples);
-  if (once && epochs !== undefined && epochs > 1) {
-    throw new RangeError(
-      `epochs: an iterable is read once, got ${epochs}; pass a function that returns one for each epoch`,
-    );
-  }
-  return epochs ?? (once ? 1 : steps === undefined ? 10 : Infinity);
 }
 
 /** The optimizer at work, if its settings but for the rate are the same; else a new one. */
