@@ -83,7 +83,11 @@ export class Warnings implements Observer {
     const sum = (result: unknown) => lossesOf(result).reduce((s, { loss, weight }) => s + weight * loss.value, 0);
     const loss: typeof work = (tape, layers) => {
       const rotation = new Rotation();
+      const { next } = this.model.random;
+      const blocks = { ...next };
       const other = pass(new Tape(tape.runtime, false, [], rotation), (own) => sum(work(own, layers)));
+      // what a loss draws, scheduled sampling say, is drawn again
+      Object.assign(next, blocks);
       const result = work(tape, layers);
       const value = sum(result);
       const { sequences } = rotation;

@@ -114,7 +114,7 @@ export class Recurrent implements Stack {
     const { carry = x.T } = options;
     if (carry !== x.T) {
       check.whole('carry', carry, 1, x.T);
-      if (!tape.training || this.bidirectional || this.#checked.options.reverse || x.lengths) {
+      if (!(tape.training || tape.observer?.dry) || this.bidirectional || this.#checked.options.reverse || x.lengths) {
         throw new RangeError('carry: needs training, forward in time, with sequences of equal lengths');
       }
     }
