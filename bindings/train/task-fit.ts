@@ -1,7 +1,9 @@
 /** What `fit` of a task adds to the training loop: checkpoints, validation, and their options. */
 import * as check from '../check.js';
-import { type Options, optional, type Reader, readOptions, real, required, whole } from '../options.js';
+import type { Model } from '../nn/model.js';
+import { type Options, optional, pick, type Reader, readOptions, real, required, whole } from '../options.js';
 import type { Progress } from './fit.js';
+import { OPTIMIZER, Optimizer, type OptimizerOptions, settings as optimizerSettings } from './optimizer.js';
 import { SHARDS } from './shards.js';
 import { VALIDATION, type Validation } from './validation.js';
 import type { Warning } from './warnings.js';
@@ -68,4 +70,20 @@ export interface TaskProgress<R = unknown> extends Progress {
   readonly validation?: Validation<R>;
   /** What goes wrong, each kind once. Of an overflow the progress of the last good step is repeated with it, and `fit` throws. */
   readonly warning?: Warning;
+}
+
+/** The options among `given` that the optimizer takes. */
+export function optimizerOptions(given: OptimizerOptions): OptimizerOptions {
+  const keys = (Object.keys(OPTIMIZER) as (keyof OptimizerOptions)[]).filter((key) => given[key] !== undefined);
+  return pick(given, keys);
+}
+
+/** The optimizer at work, if its settings but for the rate are the same; else a new one. */
+export function resumed(model: Model<unknown>, optimizer: Optimizer | null, options: OptimizerOptions): Optimizer {
+  const { learningRate: _, ...wanted } = optimizerSettings(options);
+  const { learningRate: __, ...have } = optimizer?.settings ?? optimizerSettings({});
+  if (optimizer && JSON.stringify(wanted) === JSON.stringify(have)) return optimizer;
+  const fresh = new Optimizer(model, options);
+  fresh.steps = optimizer?.steps ?? 0;
+  return fresh;
 }

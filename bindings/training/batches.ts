@@ -3,7 +3,7 @@ import * as check from '../check.js';
 import type { Shape } from '../nn/input.js';
 import type { Model } from '../nn/model.js';
 import { type Options, option, optional, type Reader, readOptions, whole } from '../options.js';
-import { Epochs, type ExamplePosition, readPosition } from '../tasks/shared/batches.js';
+import { Epochs, type ExamplePosition, gather, readPosition } from '../tasks/shared/batches.js';
 
 const readLength: Reader<(example: never) => number> = (name, value) =>
   typeof value === 'function' ? (value as (example: never) => number) : check.fail(name, 'a function', value);
@@ -90,7 +90,7 @@ export class Batches<E> {
 
   /** The examples of the next batch, the longest first. It stays the next one until `done` is called. */
   next(): E[] {
-    return this.#epochs.next().map(({ example }) => example);
+    return gather(this.#epochs.items, this.#epochs.next()).map(({ example }) => example);
   }
 
   /** To be called when a step is made: `train` does it with `done` of a batch. */

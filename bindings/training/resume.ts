@@ -66,7 +66,7 @@ export function saveTraining(model: Model<unknown>, training: Partial<TrainingSt
   return checkpoint.save(
     model,
     { task: TASK, config: {} },
-    { optimizer, schedule, position: place, state, validation: null },
+    { optimizer, schedule, position: place, state, validation: null, shards: 0 },
   );
 }
 

@@ -5,12 +5,12 @@
 import * as check from '../../check.js';
 import type { Runtime } from '../../core/train.js';
 import { Model } from '../../nn/model.js';
-import { type Options, oneOf, option, pick, readOptions, type Settings } from '../../options.js';
+import { type Options, oneOf, option, readOptions, type Settings } from '../../options.js';
 import type { Tape } from '../../tape.js';
 import * as checkpoint from '../../train/checkpoint.js';
 import { type Batch, type FIT, trainSteps } from '../../train/fit.js';
 import { type FitHistory, Recorder } from '../../train/history.js';
-import { OPTIMIZER, Optimizer, type OptimizerOptions, settings as optimizerSettings } from '../../train/optimizer.js';
+import { type Optimizer, type OptimizerOptions, settings as optimizerSettings } from '../../train/optimizer.js';
 import { Run } from '../../train/run.js';
 import { Schedule } from '../../train/schedule.js';
 import {
@@ -23,7 +23,7 @@ import {
   type Team,
   teamFor,
 } from '../../train/shards.js';
-import { checkpointed, type TASK_FIT, type TaskProgress } from '../../train/task-fit.js';
+import { checkpointed, optimizerOptions, resumed, type TASK_FIT, type TaskProgress } from '../../train/task-fit.js';
 import {
   restoreBest,
   VALIDATION,
@@ -66,12 +66,6 @@ const SAVE = {
 };
 
 export interface SaveOptions extends Options<typeof SAVE> {}
-
-/** The options among `given` that the optimizer takes. */
-function optimizerOptions(given: OptimizerOptions): OptimizerOptions {
-  const keys = (Object.keys(OPTIMIZER) as (keyof OptimizerOptions)[]).filter((key) => given[key] !== undefined);
-  return pick(given, keys);
-}
 
 type Losses = ReturnType<LossOf<never, never>>;
 type FitSettings = Omit<Settings<typeof FIT>, 'steps'> & Settings<typeof TASK_FIT>;
@@ -460,14 +454,4 @@ export abstract class Task<L, C extends object> {
     source.alive();
     return new Stream(source, saved === undefined ? source.start() : loadMemory(source, saved));
   }
-}
-
-/** The optimizer at work, if its settings but for the rate are the same; else a new one. */
-function resumed(model: Model<unknown>, optimizer: Optimizer | null, options: OptimizerOptions): Optimizer {
-  const { learningRate: _, ...wanted } = optimizerSettings(options);
-  const { learningRate: __, ...have } = optimizer?.settings ?? optimizerSettings({});
-  if (optimizer && JSON.stringify(wanted) === JSON.stringify(have)) return optimizer;
-  const fresh = new Optimizer(model, options);
-  fresh.steps = optimizer?.steps ?? 0;
-  return fresh;
 }
