@@ -119,7 +119,8 @@ async function* loop<L>(
     if (batch.done !== undefined) check.callback('done', batch.done);
     const loss = work ? model.valueAndGrad(work) : await (gradients as () => number)();
     const gradientNorm = clip(model, optimizer.steps + 1, loss, clipNorm, clipValue);
-    const learningRate = schedule?.rate(base) ?? base;
+    // a rate past all numbers is refused as any update that is not finite
+    const learningRate = Math.min(schedule?.rate(base) ?? base, Number.MAX_VALUE);
     optimizer.step(learningRate);
     schedule?.done(loss);
     batch.done?.();

@@ -23,7 +23,7 @@ export const mutants = [
     'beam: of equal ones the last',
   ],
   [
-    'bindings/tasks/shared/task.ts',
+    'bindings/tasks/shared/kind.ts',
     'else model?.dispose();',
     'else void model;',
     'load: a refused file keeps its blocks',
@@ -444,9 +444,26 @@ export const mutants = [
     'settings[key] === undefined',
     'stackOf: !== becomes ===',
   ],
-  ['bindings/tasks/shared/stream.ts', 'name) && Array.', 'name) || Array.', 'loadMemory: && becomes ||'],
+  [
+    'bindings/tasks/shared/stream.ts',
+    'source.check?.(memory.values);',
+    'void memory.values;',
+    'loadMemory: the values of a file are not checked',
+  ],
+  [
+    'bindings/tape.ts',
+    '!tape || tape !== running || !tape.owns(rows)',
+    '!tape || tape !== running || rows?.tape !== tape',
+    'checkRows: forged rows are taken',
+  ],
+  [
+    'bindings/train/checkpoint.ts',
+    'missing !== undefined && description?.format === FORMAT',
+    'missing === undefined && description?.format === FORMAT',
+    'restore: !== becomes ===',
+  ],
   ['bindings/tasks/shared/summary.ts', 'slice(dot + 1)] =', 'slice(dot - 1)] =', 'summarize: + becomes -'],
-  ['bindings/tasks/shared/task.ts', 'if (!file.description &', 'if (file.description &', 'planFile: if (! becomes if '],
+  ['bindings/tasks/shared/kind.ts', 'if (!file.description &', 'if (file.description &', 'planFile: if (! becomes if '],
   [
     'bindings/tasks/shared/task.ts',
     'given[key] !== undefined',
