@@ -36,6 +36,36 @@ test('a refused file leaves no memory in use on a shared runtime', async () => {
     (error: unknown) => error instanceof FormatError,
   );
   is(runtime.memory().bytesInUse, bytesInUse);
+  // that the place of the random stream is missing shows after the model has been made
+  await lm.fit('abcabcabc', { batchSize: 1, window: 4, steps: 1 });
+  const used = runtime.memory().bytesInUse;
+  const trained = Buffer.from(lm.save());
+  trained.write('semple', trained.indexOf('sample'));
+  await rejects(LanguageModel.load(trained, { runtime }), /random: unknown option 'semple'/);
+  is(runtime.memory().bytesInUse, used);
+});
+
+test('generate keeps the state of every layer: greedy text is what a stream says step by step', async () => {
+  using lm = await LanguageModel.create({ ...SMALL, vocabulary: 'abcdefgh', hiddenSize: [4, 6], cell: 'rnn' });
+  const random = (n: number, scale: number) =>
+    Float32Array.from({ length: n }, (_, i) => scale * Math.sin(7 * i * i + i));
+  for (const { name, size } of lm.model.parameters) lm.model.set(name, random(size, 2));
+  // the first layer remembers nothing, so all that depends on earlier tokens is in the second one
+  lm.model.set('rnn.weight_hh_l0', new Float32Array(16));
+  const stream = lm.stream();
+  let text = '';
+  for (let next = 'a', i = 0; i < 40; i++) {
+    const { probabilities } = stream.step(next);
+    next = 'abcdefgh'[probabilities.indexOf(Math.max(...probabilities))];
+    text += next;
+  }
+  is(await lm.generate({ prompt: 'a', length: 40, temperature: 0 }), text);
+  const after = new Map<string, Set<string>>();
+  for (let i = 1; i < 40; i++) after.set(text[i - 1], (after.get(text[i - 1]) ?? new Set()).add(text[i]));
+  ok(
+    [...after.values()].some(({ size }) => size > 1),
+    `what follows a token depends on more than it: ${text}`,
+  );
 });
 
 test('tensors that overlap are refused', async () => {

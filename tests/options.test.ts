@@ -111,7 +111,7 @@ test('config is a frozen copy of the options that were given', async () => {
   classes.push('z');
   equal(model.config, { classes: ['x', 'y'], vocabulary: ['a', 'b'], hiddenSize: 4, initializers });
   ok(Object.isFrozen(model.config) && Object.isFrozen(model.config.classes));
-  ok(Object.isFrozen(model.config.initializers?.input));
+  ok(Object.isFrozen((model.config.initializers as typeof initializers).input));
   for (const Task of [SequenceRegressor, SequenceTagger]) {
     throws(() => Task.createSync({ vocabulary: 'ab', classes: ['x', 'y'], cell: null } as never), TypeError);
   }

@@ -476,6 +476,30 @@ test('options that make no sense are refused, with both named', () => {
   throws(() => forward(n, new Float32Array(4 * I), 2, 2, undefined, [1, 3]), /lengths\[1\]: .*got 3/);
 });
 
+test("'irnn' is the start of an IRNN, which has ReLU", () => {
+  const irnn = { activation: 'relu', hiddenSize: 40, initializers: 'irnn' } as const;
+  const own = model('simd', { cell: 'rnn', ...irnn });
+  equal([...own.get('rnn.bias_ih_l0'), ...own.get('rnn.bias_hh_l0')], Array(80).fill(0));
+  equal(
+    own.get('rnn.weight_hh_l0'),
+    Float32Array.from({ length: 1600 }, (_, i) => (i % 41 ? 0 : 1)),
+  );
+  const w = own.get('rnn.weight_ih_l0');
+  const deviation = Math.sqrt(w.reduce((s, v) => s + v * v, 0) / w.length);
+  ok(deviation > 5e-4 && deviation < 2e-3, `${deviation}`);
+  throws(
+    () => model('simd', { cell: 'rnn', hiddenSize: 3, initializers: 'irnn' }),
+    /initializers: 'irnn' and activation: 'tanh' cannot be combined: an IRNN has ReLU/,
+  );
+  for (const cell of ['lstm', 'gru'] as const)
+    throws(
+      () => model('simd', { cell, hiddenSize: 3, initializers: 'irnn' }),
+      new RegExp(`initializers: 'irnn' and cell: '${cell}' cannot be combined`),
+    );
+  const start = model('simd', { cell: 'residual', hiddenSize: 3 });
+  for (const name of ['bias_ih_l0', 'bias_hh_l0', 'weight_hh_l0']) ok(start.get(`rnn.${name}`).every((v) => v === 0));
+});
+
 test('initializers', () => {
   const start = (recurrent: object, hiddenSize = H) =>
     model('simd', { cell: 'gru', hiddenSize, initializers: { recurrent: recurrent as never } }).get('rnn.weight_hh_l0');

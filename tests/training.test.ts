@@ -5,7 +5,9 @@ import {
   gradcheck,
   input,
   Linear,
+  lastPool,
   Model,
+  mseLoss,
   Optimizer,
   Recurrent,
   Runtime,
@@ -256,6 +258,46 @@ test('a model of vectors can be checked, too', () => {
     crossEntropyLoss(tape, rnn.forward(tape, input(tape, x, { T: 5, B: 2, F: 4 })).output, targets),
   );
   ok(result.ok, `${result.worst}`);
+});
+
+test('the residual cell learns the difference of two counts over 200 steps from its default start', async () => {
+  const [T, B] = [200, 16];
+  let state = 1;
+  const draw = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+  const batch = () => {
+    const values = new Float32Array(T * B * 2);
+    const counts = new Float32Array(B);
+    for (let i = 0; i < T * B; i++) {
+      const r = draw();
+      if (r < 0.1) values[2 * i + (r < 0.05 ? 0 : 1)] = 1;
+      if (r < 0.1) counts[i % B] += r < 0.05 ? 0.1 : -0.1;
+    }
+    return { values, counts };
+  };
+  for (const feedback of [true, false]) {
+    const model = new Model(await Runtime.create(), 1, (b) => ({
+      rnn: new Recurrent(b, 'rnn', { cell: 'residual', feedback, inputSize: 2, hiddenSize: 12 }),
+      head: new Linear(b, 'head', { inputSize: 12, outputSize: 1 }),
+    }));
+    const optimizer = new Optimizer(model, { learningRate: 5e-3 });
+    let [loss, variance] = [0, 0];
+    for (let i = 0; i < 150; i++) {
+      const { values, counts } = batch();
+      const value = model.valueAndGrad((tape, { rnn, head }) => {
+        const x = input(tape, values, { T, B, F: 2 });
+        return mseLoss(tape, head.forward(tape, lastPool(tape, rnn.forward(tape, x).output)), counts);
+      });
+      if (i === 0) ok(value < 3, `loss of the first step: ${value}`);
+      if (i >= 140) loss += value / 10;
+      if (i >= 140) variance += counts.reduce((sum, n) => sum + n * n, 0) / B / 10;
+      model.clipGradNorm(1);
+      optimizer.step();
+    }
+    ok(loss < variance / 4, `feedback ${feedback}: loss ${loss}, variance ${variance}`);
+  }
 });
 
 test.run();

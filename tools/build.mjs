@@ -197,9 +197,9 @@ export const initialize = () => {}, startOf = null, gateStart = null, fanIn = nu
     ...[/get trained\(\) \{.*?\n {4}\}\n/s, ''],
   ],
   'nn/recurrent/options.js': [
-    ...[/object\(\{\n {8}input: .*?\}\)/s, 'checkInitializer'],
+    ...[/object\(\{\n {4}input: .*?\}\)/s, 'checkInitializer'],
     ...[/\[options\.dropout && .*?\],\n/, ''],
-    ...[/\[!bias && initializers.*?\],\n/, ''],
+    ...[/\[!bias && !irnn.*?\],\n/, ''],
   ],
   'nn/recurrent/recurrent.js': [
     ...[/\['carry'\]\);.*?(?=const \{ output)/s, '[]);'],

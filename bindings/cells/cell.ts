@@ -67,6 +67,8 @@ export interface LayerOptions {
   readonly zoneoutHidden: number;
   readonly zoneoutCell: number;
   readonly initializers: { readonly recurrent?: { readonly kind: string } | undefined };
+  /** Whether they are those of an IRNN. */
+  readonly irnn: boolean;
 }
 
 /** Two options that cannot be combined, if `wrong`, and the reason. */
@@ -94,6 +96,8 @@ export interface CellDescription<S extends Schema = Schema> {
   kept?(shape: { readonly H: number; readonly normalized: boolean }, settings: Settings<S>): readonly Kept[];
   extras?(settings: Settings<S>): readonly Extra[];
   projection?(settings: Settings<S>): Projection | OutputMap | undefined;
+  /** Whether weights of h and biases start as zeros where nothing is given; else uniform within 1/√H. */
+  readonly startsAtZero?: boolean;
   /** What is added to the initial bias of a gate. */
   biasOffset?(settings: Settings<S>): { readonly gate: string; readonly value: number } | undefined;
   /** The cell's own fields in the block of a call: whole numbers, and floats. */

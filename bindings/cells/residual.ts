@@ -20,6 +20,7 @@ export const residual: CellDescription<typeof OPTIONS> = {
   options: OPTIONS,
   gates: () => ['h'],
   hasC: false,
+  startsAtZero: true,
   segments: ({ feedback }) => [{ first: 0, gates: 1, x: true, h: feedback ? 'product' : false }],
   clashes: ({ feedback }, layer) => (feedback ? [] : withoutRecurrentWeights('feedback: false', layer)),
 };

@@ -27,5 +27,8 @@ export const rnn: CellDescription<typeof OPTIONS> = {
   gates: () => ['h'],
   hasC: false,
   segments: () => [{ first: 0, gates: 1, x: true, h: 'product' }],
+  clashes: ({ activation }, { irnn }) => [
+    [irnn && activation !== 'relu', "initializers: 'irnn'", `activation: '${activation}'`, 'an IRNN has ReLU'],
+  ],
   fields: ({ activation }) => ({ [Rnn.activation]: FUNCTIONS[activation] }),
 };

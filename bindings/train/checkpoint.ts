@@ -68,10 +68,8 @@ const RANDOM = {
   dropout: required(COUNT),
   sample: required(COUNT),
 };
-const SCHEDULE = {
-  options: required((_, value) => value),
-  memory: required((_, value) => value),
-};
+const record: Reader<Json> = (name, value) => (isRecord(value) ? value : check.fail(name, 'an object', value));
+const SCHEDULE = { options: required(record), memory: required(record) };
 const OPTIMIZER = {
   options: required((name, value) => {
     if (!isRecord(value)) return check.fail(name, 'an object of options', value);
@@ -272,8 +270,8 @@ export function restore<L>(
       }),
       schedule: given(training?.schedule, (value) => {
         const { options, memory } = readOptions('schedule', SCHEDULE, value, 'schedule.');
-        const resumed = new Schedule(options as ScheduleOptions, memory as Schedule['memory']);
-        complete('schedule.options', options as object, Object.keys(resumed.options));
+        const resumed = new Schedule(options as unknown as ScheduleOptions, memory as unknown as Schedule['memory']);
+        complete('schedule.options', options, Object.keys(resumed.options));
         return resumed;
       }),
       position: given(training?.position, (value) => readPosition('position', value)),

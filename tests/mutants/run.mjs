@@ -38,11 +38,11 @@ The last line is "N passed, N failed": killed, or explained; and survived.
 const TESTS = [
   [/assembly\/(activation|concat|pool|rows|vector)/, ['rows', 'recurrent', 'fingerprints']],
   [/assembly\/(attention)/, ['attention', 'seq2seq']],
-  [/assembly\/(beam|predict)/, ['sequence-decoding', 'sequence-generator', 'seq2seq-decoding']],
+  [/assembly\/(beam|predict)/, ['mutants', 'sequence-decoding', 'sequence-generator', 'seq2seq-decoding']],
   [/assembly\/(crf|ctc|double)/, ['sequence-losses', 'sequence-decoding']],
   [/assembly\/(embedding|norm)/, ['layers', 'isolation', 'fingerprints']],
   [/assembly\/gemm/, ['gemm', 'layers', 'recurrent']],
-  [/assembly\/generate/, ['language-model']],
+  [/assembly\/generate/, ['mutants', 'language-model']],
   [/assembly\/(initializer|random)/, ['random', 'layers', 'recurrent', 'fingerprints']],
   [/assembly\/(losses|softmax)/, ['losses', 'attention', 'sequence-decoding']],
   [/assembly\/math/, ['math', 'rows', 'cells']],
@@ -56,7 +56,7 @@ const TESTS = [
   [/bindings\/gradcheck/, ['training', 'forecaster']],
   [/bindings\/nn\/attention/, ['attention', 'isolation', 'seq2seq']],
   [/bindings\/nn\/(crf|ctc)/, ['sequence-losses', 'sequence-decoding', 'isolation']],
-  [/bindings\/nn\/(generate)/, ['language-model']],
+  [/bindings\/nn\/(generate)/, ['mutants', 'language-model']],
   [/bindings\/nn\/(losses)/, ['losses', 'isolation', 'fingerprints']],
   [/bindings\/nn\/(predict)/, ['sequence-decoding', 'random', 'seq2seq-decoding', 'sequence-generator']],
   [/bindings\/nn\/(pool|rows|padding)/, ['rows', 'isolation', 'layers', 'fingerprints']],
@@ -102,15 +102,18 @@ function ambiguous() {
   return mutants.filter(([file, text]) => readFileSync(join(root, file), 'utf8').split(text).length !== 2);
 }
 
-/** Runs a program in a copy; resolves with whether it succeeded. */
+/** Runs a program in a copy; resolves with whether it succeeded. The first test that fails ends it. */
 function run(folder, args, limit = 600_000) {
   return new Promise((done) => {
     const child = spawn(process.execPath, args, {
       cwd: folder,
-      stdio: 'ignore',
+      stdio: ['ignore', 'pipe', 'ignore'],
       env: { ...process.env, FORCE_COLOR: '0' },
     });
     const timer = setTimeout(() => child.kill('SIGKILL'), limit);
+    child.stdout.on('data', (text) => {
+      if (text.includes('✘')) child.kill('SIGKILL');
+    });
     child.on('close', (code) => {
       clearTimeout(timer);
       done(code === 0);

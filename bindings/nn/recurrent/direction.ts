@@ -90,7 +90,8 @@ export class Direction {
     readonly H: number,
   ) {
     const { cell, own } = settings;
-    const { initializers, bias, layerNorm, initialState } = settings.options;
+    const { bias, layerNorm, initialState } = settings.options;
+    const { initializers } = settings;
     this.gates = cell.gates(own);
     const parts = partsOf(cell.segments(own), H);
     this.parts = parts;
@@ -114,11 +115,13 @@ export class Direction {
         return { ...extra, own: new Map(made) };
       });
     };
+    const zero = cell.startsAtZero ? constant(0) : undefined;
+    const still = layerNorm ? undefined : zero;
     // the order of the parameters is that of files, of random numbers and of sums over all gradients
     this.wih = builder.parameter(name('weight_ih'), [G * H, I], gateStart(initializers.input, H));
-    this.whh = make(feedback, 'weight_hh', [G * H, P], gateStart(initializers.recurrent, H));
-    this.bih = make(bias, 'bias_ih', [G * H], gateStart(initializers.bias, H, offset));
-    this.bhh = make(bias && feedback, 'bias_hh', [G * H], gateStart(initializers.bias, H));
+    this.whh = make(feedback, 'weight_hh', [G * H, P], gateStart(initializers.recurrent ?? still, H));
+    this.bih = make(bias, 'bias_ih', [G * H], gateStart(initializers.bias ?? zero, H, offset));
+    this.bhh = make(bias && feedback, 'bias_hh', [G * H], gateStart(initializers.bias ?? zero, H));
     this.whr = make(this.projection, 'weight_hr', [P, H], fanIn(H));
     const others = extras(false);
     this.gainX = make(layerNorm, 'norm_ih', [G * H], constant(1));

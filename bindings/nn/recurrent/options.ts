@@ -24,6 +24,18 @@ const widths: Reader<number | readonly number[]> = (name, value) => {
   return Object.freeze(list);
 };
 
+const STARTS = object({
+  input: optional(checkInitializer),
+  recurrent: optional(checkInitializer),
+  bias: optional(checkInitializer),
+});
+type Starts = ReturnType<typeof STARTS>;
+const IRNN: Starts = {
+  input: { kind: 'normal', std: 0.001 },
+  recurrent: { kind: 'identity' },
+  bias: { kind: 'constant', value: 0 },
+};
+
 const LAYER = {
   /** The kind of cell. */
   cell: required<CellName>(oneOf(...CELL_NAMES)),
@@ -55,15 +67,11 @@ const LAYER = {
   weightDrop: option(rate, 0),
   /** Whether both products, and the cell state of an LSTM before its tanh, are normalised, default false (Ba et al. 2016, arXiv:1607.06450v1). */
   layerNorm: option(check.flag, false),
-  /** How weights of x, of h (gate by gate), and biases start; default as in PyTorch: uniform within 1/√H. */
-  initializers: option(
-    object({
-      input: optional(checkInitializer),
-      recurrent: optional(checkInitializer),
-      bias: optional(checkInitializer),
-    }),
-    {},
-  ),
+  /**
+   * How weights of x, of h (gate by gate), and biases start; default as in PyTorch: uniform within 1/√H, for `residual` zeros but for the
+   * weights of x. `'irnn'`: those of an IRNN, for `rnn` with `activation: 'relu'`: U is the identity (Le et al. 2015, arXiv:1504.00941v2).
+   */
+  initializers: option<Starts | 'irnn'>((name, value) => (value === 'irnn' ? value : STARTS(name, value)), {}),
 };
 
 /** The schema of a recurrent layer with any cell. `checkRecurrent` checks values, since a cell's options depend on the cell. */
@@ -84,6 +92,7 @@ export interface Checked {
   readonly cell: CellDescription;
   /** The cell's own options. */
   readonly own: Settings<Schema>;
+  readonly initializers: Starts;
   /** H of each layer. */
   readonly widths: readonly number[];
 }
@@ -101,7 +110,9 @@ export function checkRecurrent(name: string, given: RecurrentOptions): Checked {
     if (!(key in cell.options)) throw new RangeError(`${key}: not an option of cell '${options.cell}'`);
   }
   const own = readOptions(name, cell.options, Object.fromEntries(ofCell));
-  const { hiddenSize, bias, bidirectional, zoneoutCell, initializers } = options;
+  const { hiddenSize, bias, bidirectional, zoneoutCell } = options;
+  const irnn = options.initializers === 'irnn';
+  const initializers = options.initializers === 'irnn' ? IRNN : options.initializers;
   const list = typeof hiddenSize === 'object' ? hiddenSize : undefined;
   const numLayers = options.numLayers ?? list?.length ?? 1;
   if (list && list.length !== numLayers) {
@@ -113,11 +124,12 @@ export function checkRecurrent(name: string, given: RecurrentOptions): Checked {
     [options.merge && !bidirectional, 'merge', 'bidirectional: false', 'there is one direction only'],
     [options.dropout && numLayers === 1, 'dropout', 'numLayers: 1', 'it acts between layers'],
     [zoneoutCell && !cell.hasC, 'zoneoutCell', `cell: '${options.cell}'`, 'the cell has no state c'],
-    ...(cell.clashes?.(own, { ...options, widths }) ?? []),
-    [!bias && initializers.bias, 'initializers.bias', 'bias: false', 'there is no bias'],
+    ...(cell.clashes?.(own, { ...options, initializers, irnn, widths }) ?? []),
+    [irnn && options.cell !== 'rnn', "initializers: 'irnn'", `cell: '${options.cell}'`, 'an IRNN is an rnn with ReLU'],
+    [!bias && !irnn && initializers.bias, 'initializers.bias', 'bias: false', 'there is no bias'],
   ];
   for (const [wrong, a, b, why] of clashes) {
     if (wrong) check.clash(a, b, why);
   }
-  return { options, cell, own, widths };
+  return { options, cell, own, initializers, widths };
 }
