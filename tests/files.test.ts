@@ -20,7 +20,7 @@ import {
   type Tensor,
   writeSafetensors,
 } from 'gatewise';
-import { LanguageModel, SequenceClassifier } from 'gatewise/tasks';
+import { LanguageModel, Seq2Seq, SequenceClassifier, SequenceTagger } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
 import { same } from './support/tasks.js';
@@ -321,6 +321,66 @@ test('a file with its tensors in another order resumes to the same bits', async 
     }),
   );
   ok(same(files[0], files[1]));
+});
+
+test('a file whose JSON keys are in another order resumes to the same bits', async () => {
+  const reversed = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (Array.isArray(value)) return value.map(reversed);
+    return Object.fromEntries(
+      Object.entries(value)
+        .map(([key, own]) => [key, reversed(own)])
+        .reverse(),
+    );
+  };
+  const features = {
+    word: { vocabulary: ['a', 'b'], embeddingSize: 2 },
+    end: { vocabulary: ['a', 'b'], embeddingSize: 2 },
+  };
+  const [word, end] = [
+    ['a', 'b', 'a'],
+    ['b', 'b', 'a'],
+  ];
+  const models = [
+    await SequenceTagger.create({ features, hiddenSize: 3, classes: { x: ['n', 'v'], a: ['n', 'v'] } }),
+    await Seq2Seq.create({ source: { x: { vocabulary: 'ab' }, a: { features } }, target: 'ab', hiddenSize: 3 }),
+    await LanguageModel.load(saved),
+  ] as const;
+  const data = [
+    [{ input: { word, end }, labels: { x: ['n', 'v', 'n'], a: ['v', 'v', 'n'] } }],
+    [{ source: { x: 'ab', a: { word, end } }, target: 'ab' }],
+    TEXT,
+  ];
+  for (const [i, model] of models.entries()) {
+    const schedule = { kind: 'plateau', factor: 0.5, patience: 1, every: 2 } as const;
+    const own = i === 2 ? { batchSize: 2, window: 8, steps: 3, schedule } : { epochs: 2, schedule };
+    await model.fit(data[i] as never, own as never);
+    const bytes = model.save();
+    const other = changed(bytes, (description) => {
+      const { names } = description as { names?: Json };
+      const all = reversed(description) as Json;
+      for (const key of Object.keys(description)) delete description[key];
+      // lists are not turned around
+      Object.assign(description, all, names ? { names: reversed(names) } : {});
+      return undefined;
+    });
+    ok(!same(bytes, other));
+    const Task = model.constructor as typeof LanguageModel;
+    const results = await Promise.all(
+      [bytes, other].map(async (file) => {
+        const loaded = await Task.load(file);
+        await loaded.fit(data[i] as never, own as never);
+        return loaded.save();
+      }),
+    );
+    ok(same(results[0], results[1]), Task.name);
+    if (i === 2) continue;
+    for (const names of [null, 5, {}, { other: [] }, { features: 5 }])
+      refused(
+        () => Task.loadSync(changed(bytes, (description) => void Object.assign(description, { names }))),
+        /names/,
+      );
+  }
 });
 
 test('what training resumes from is checked: whatever is wrong is a FormatError', async () => {

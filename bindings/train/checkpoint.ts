@@ -6,6 +6,7 @@ import * as check from '../check.js';
 import type { Runtime } from '../core/runtime.js';
 import { FormatError } from '../errors.js';
 import { checking, isRecord, type Json, parseObject, shown } from '../files/json.js';
+import { inOrder, namesIn } from '../files/names.js';
 import { completed, fromFormat1 } from '../files/renames.js';
 import { match, readSafetensors, type Tensor, writeSafetensors } from '../files/safetensors.js';
 import { ownTensors, renamed, weightsOf } from '../files/weights.js';
@@ -52,6 +53,7 @@ const KEYS = [
   'build',
   'seed',
   'config',
+  'names',
   'data',
   'random',
   'optimizer',
@@ -152,6 +154,7 @@ export function save(
     build: runtime.build,
     seed: random.seed,
     ...about,
+    names: namesIn(about.config),
     ...(training ? { random: { ...random.next } } : {}),
     ...(training?.position ? { position: training.position } : {}),
     ...(training?.schedule
@@ -197,7 +200,7 @@ export function open(
     throw new FormatError(`${what}: training stands somewhere, but \`random\` is missing`);
   }
   const training = random === undefined ? null : { random, optimizer, schedule, position, validation, shards };
-  const options = completed(task, config, new Set(tensors.keys()));
+  const options = inOrder(completed(task, config, new Set(tensors.keys())), read.names);
   return { description: { format: format as number, task, seed, config: options, data, training }, metadata, tensors };
 }
 

@@ -292,6 +292,8 @@ function difference(bytes: Uint8Array, saved: Uint8Array, own?: (name: string) =
   const [file, back] = [contentOf(bytes, own), contentOf(saved)];
   if (file.tensors !== back.tensors) return 'accepted with other tensors than those of the file';
   if (file.about === null) return null;
+  // without lists of names their order is that of the file
+  if (!('names' in (file.about as Json))) delete (back.about as Partial<Json> | null)?.names;
   const [said, is] = [canonical(file.about), canonical(back.about)];
   if (said === is) return null;
   const keys = [...new Set([...Object.keys(file.about as Json), ...Object.keys((back.about as Json) ?? {})])];

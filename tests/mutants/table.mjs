@@ -451,6 +451,12 @@ export const mutants = [
     'loadMemory: the values of a file are not checked',
   ],
   [
+    'bindings/files/names.ts',
+    'list.map((key: string) => [key, own[key]])',
+    'keys.map((key: string) => [key, own[key]])',
+    'inOrder: names stay in the order of the file',
+  ],
+  [
     'bindings/tape.ts',
     '!tape || tape !== running || !tape.owns(rows)',
     '!tape || tape !== running || rows?.tape !== tape',
