@@ -34,7 +34,12 @@ export const mutants = [
     'if (from > end)',
     'safetensors: overlapping tensors are accepted',
   ],
-  ['bindings/tasks/sequence-classifier.ts', 'p >= 0.5', 'p > 0.5', 'classifier: a probability of exactly 1/2'],
+  [
+    'bindings/tasks/sequence-classifier.ts',
+    'p >= (threshold ?? 0.5)',
+    'p > (threshold ?? 0.5)',
+    'classifier: a probability of exactly 1/2',
+  ],
   ['bindings/tasks/shared/metrics.ts', '&& last.label === label', '', 'spans: I-y continues B-x'],
   // by rule: one operator or one term of an expression
   [
@@ -479,7 +484,7 @@ export const mutants = [
   ['bindings/tasks/transcriber.ts', '.value * batch.', '.value / batch.', 'fit: * becomes /'],
   ['bindings/tasks/transcriber.ts', 'length - 1]];', 'length]];', 'stream: - 1 becomes nothing'],
   ['bindings/text/vocabulary.ts', "string' && !Array", "string' || !Array", 'encode: && becomes ||'],
-  ['bindings/train/fit.ts', 'made) * (steps', 'made) / (steps', 'train: * becomes /'],
+  ['bindings/train/fit.ts', 'made) * (total', 'made) / (total', 'train: * becomes /'],
   ['bindings/train/fit.ts', 'clipValue > 0) model', 'clipValue >= 0) model', 'clip: > becomes >='],
   ['bindings/train/optimizer.ts', 'weightDecay > decoupled', 'weightDecay >= decoupled', 'update: > becomes >='],
   ['bindings/train/optimizer.ts', "optimizer === 'adagrad", "optimizer !== 'adagrad", 'settings: === becomes !=='],
