@@ -500,6 +500,43 @@ test("'irnn' is the start of an IRNN, which has ReLU", () => {
   for (const name of ['bias_ih_l0', 'bias_hh_l0', 'weight_hh_l0']) ok(start.get(`rnn.${name}`).every((v) => v === 0));
 });
 
+test('orthonormalRows: rows are orthonormalised one after the other', () => {
+  const core = runtime('simd');
+  for (const [K, N] of [
+    [3, 5],
+    [16, 16],
+    [5, 32],
+  ]) {
+    const start = uniform(random(7), K * N, 1);
+    const ld = 64 * Math.ceil(N / 16);
+    const q = core.scope(() => {
+      const [to, from] = [core.take(K * ld), core.takeZeroed(K * ld)];
+      for (let i = 0; i < K; i++) core.write(from + i * ld, start.subarray(i * N, (i + 1) * N));
+      core.core.orthonormalRows(to, from, ld, K, N);
+      return Array.from({ length: K }, (_, i) => core.read(to + i * ld, N));
+    });
+    const dot = (x: Float64Array, y: ArrayLike<number>) => x.reduce((sum, v, k) => sum + v * y[k], 0);
+    const rows: Float64Array[] = [];
+    for (let i = 0; i < K; i++) {
+      const row = Float64Array.from(start.subarray(i * N, (i + 1) * N));
+      // Gram and Schmidt; the sign is free
+      for (const other of rows) {
+        const along = dot(row, other);
+        for (let k = 0; k < N; k++) row[k] -= along * other[k];
+      }
+      const length = Math.sqrt(dot(row, row));
+      rows.push(row.map((v) => v / length));
+      const sign = Math.sign(dot(row, q[i]));
+      close(
+        q[i],
+        rows[i].map((v) => sign * v),
+        1e-4,
+        `K ${K}, N ${N}, row ${i}`,
+      );
+    }
+  }
+});
+
 test('initializers', () => {
   const start = (recurrent: object, hiddenSize = H) =>
     model('simd', { cell: 'gru', hiddenSize, initializers: { recurrent: recurrent as never } }).get('rnn.weight_hh_l0');
