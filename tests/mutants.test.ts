@@ -1,5 +1,17 @@
 /** What once could be broken without any test noticing: one test for each such fault. */
-import { FormatError, input, inspect, Linear, loadState, Model, Optimizer, Recurrent, Runtime } from 'gatewise';
+import {
+  dotLoss,
+  FormatError,
+  input,
+  inspect,
+  Linear,
+  loadState,
+  Model,
+  Optimizer,
+  type OptimizerOptions,
+  Recurrent,
+  Runtime,
+} from 'gatewise';
 import { Forecaster, LanguageModel, SequenceClassifier, spansOf } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
@@ -125,6 +137,31 @@ test('inspect: h is o · tanh c in both directions of an LSTM', async () => {
         if (t < (options.lengths?.[b] ?? T)) ok(Math.abs(h[i] - gates.o[i] * Math.tanh(c?.[i] ?? 0)) < 1e-6, `${i}`);
       }
     }
+  }
+});
+
+test('moments after a step, with their signs, as PyTorch keeps them', async () => {
+  const gradient = [0.5, -2, 3];
+  const wanted: [OptimizerOptions, Record<string, (g: number) => number>][] = [
+    [{ optimizer: 'sgd', momentum: 0.9 }, { momentum_buffer: (g) => g }],
+    [
+      { optimizer: 'rmsprop', alpha: 0.75, centered: true },
+      { square_avg: (g) => 0.25 * g * g, grad_avg: (g) => 0.25 * g },
+    ],
+    [
+      { optimizer: 'adam', beta1: 0.5, beta2: 0.75 },
+      { exp_avg: (g) => 0.5 * g, exp_avg_sq: (g) => 0.25 * g * g },
+    ],
+    [{ optimizer: 'adagrad' }, { sum: (g) => g * g }],
+  ];
+  for (const [options, moments] of wanted) {
+    const model = new Model(await Runtime.create(), 1, (b) => new Linear(b, 'l', { inputSize: 1, outputSize: 3 }));
+    const optimizer = new Optimizer(model, options);
+    model.valueAndGrad((tape, l) => dotLoss(tape, l.forward(tape, input(tape, [1], { T: 1, B: 1, F: 1 })), gradient));
+    optimizer.step();
+    for (const [name, of] of Object.entries(moments))
+      equal([...model.runtime.read(optimizer.moments[name], 3)], gradient.map(of), `${options.optimizer} ${name}`);
+    model.runtime.dispose();
   }
 });
 
