@@ -19,7 +19,7 @@ function walk(value: unknown, path: string, change: (path: string, own: Json) =>
   return Object.fromEntries(entries);
 }
 
-/** The lists of names in options, by path; undefined where there are none. */
+/** The lists of names in options, by path; undefined without any. */
 export function namesIn(config: object): Readonly<Record<string, readonly string[]>> | undefined {
   const found: Record<string, readonly string[]> = {};
   walk(config, '', (path, own) => {
