@@ -226,6 +226,7 @@ export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
       const places = Array.from({ length: batchSize }, (_, b) => b).filter((b) => b % shards === shard);
       const B = places.length;
       const state = all ? partOf(all, places) : this.model.layers.rnn.state(B);
+      let after = state;
       const known = n === 0 ? 0 : T - stride;
       const inputs = new Int32Array(T * B);
       const targets = new Int32Array(T * B);
@@ -238,8 +239,13 @@ export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
       });
       return {
         weight: B / batchSize,
-        loss: (tape, layers) => crossEntropyLoss(tape, layers.forward(tape, inputs, T, B, state, stride), targets),
-        after: () => state,
+        loss: (tape, layers) => {
+          // a pass moves it, and a step may be looked at in a pass of its own
+          after = state.clone();
+          const logits = layers.forward(tape, inputs, T, B, after, tape.training ? stride : T);
+          return crossEntropyLoss(tape, logits, targets);
+        },
+        after: () => after,
       };
     };
   }
