@@ -104,7 +104,7 @@ test('a page in Chromium trains to the same bits as Node, and stays alive', asyn
 });
 
 test('the separate wasm files are the bytes inside the JavaScript', async () => {
-  for (const name of ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'online']) {
+  for (const name of ['simd', 'relaxed', 'infer', 'functions', 'memory', 'quantized', 'online']) {
     const text: string = (await import(`#dist/bindings/core/wasm/${name}.js`)).default;
     const file = readFileSync(fileURLToPath(import.meta.resolve(`gatewise/${name}.wasm`)));
     is(createHash('sha256').update(decode(text)).digest('hex'), createHash('sha256').update(file).digest('hex'));

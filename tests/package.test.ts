@@ -29,7 +29,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const ENTRIES = Object.keys(manifest.exports)
   .filter((path) => !/\.(wasm|json|js)$|^\.\/(import\/|node$)/.test(path))
   .map((path) => path.replace('.', 'gatewise'));
-const MODULES = ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'quantized-relaxed', 'online'];
+const MODULES = ['simd', 'relaxed', 'infer', 'functions', 'memory', 'quantized', 'quantized-relaxed', 'online'];
 
 /** A module's name as one of JavaScript. */
 const identifier = (name: string) => name.replace('-', '_');
@@ -209,7 +209,7 @@ for (const file of ${JSON.stringify(ENTRIES.map((entry) => manifest.exports[entr
     output.trim().split('\n'),
     ENTRIES.map((entry) => {
       const file = manifest.exports[entry.replace('gatewise', '.')].default;
-      return `${file} loads${/tasks|import|export|functions|training|quantized|online|worker|dynamics/.test(file) ? '' : ' and runs'}`;
+      return `${file} loads${/tasks|import|export|functions|training|quantized|online|worker|dynamics|memory/.test(file) ? '' : ' and runs'}`;
     }),
   );
 });

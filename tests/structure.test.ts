@@ -19,7 +19,7 @@ const FLOORS = [
   ['tasks', 'online'],
   ['index', 'infer', 'functions', 'training', 'node'],
   ['worker'],
-  ['import', 'export', 'dynamics'],
+  ['import', 'export', 'dynamics', 'memory'],
 ];
 
 interface Import {
@@ -127,7 +127,7 @@ test('the two halves of one thing have the same name', () => {
   ];
   const alone = [...inside, 'softmax', 'vector'];
   for (const file of assembly.keys()) {
-    if (/\/(quantized|online)\//.test(file) || alone.includes(stem(file))) continue;
+    if (/\/(memory|quantized|online)\//.test(file) || alone.includes(stem(file))) continue;
     ok(host.has(stem(file)), `${file}: no file of this name in bindings/`);
   }
 });

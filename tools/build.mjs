@@ -28,7 +28,7 @@ const packageOnly = process.argv.includes('--package');
 const libraryOnly = process.argv.includes('--library');
 
 /** The modules that are in the package, and those of them that an entry also brings with it as text. */
-const PACKAGED = ['simd', 'relaxed', 'infer', 'functions', 'quantized', 'quantized-relaxed', 'online'];
+const PACKAGED = ['simd', 'relaxed', 'infer', 'functions', 'memory', 'quantized', 'quantized-relaxed', 'online'];
 const AS_TEXT = PACKAGED.filter((build) => build !== 'quantized-relaxed');
 
 let said = false;
@@ -102,7 +102,8 @@ async function bundle() {
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'import/amp', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
   await entries(Object.fromEntries(parts), {}, (code) => code, true);
-  await entries({ dynamics: 'dist/bindings/dynamics.js' }, {}, (code) => code, true);
+  for (const name of ['dynamics', 'memory'])
+    await entries({ [name]: `dist/bindings/${name}.js` }, {}, (code) => code, true);
 }
 
 /** Vite would look for the file of a worker here; users' bundlers do, in what is written. */
@@ -357,7 +358,7 @@ async function main() {
     for (let target = todo.shift(); target; target = todo.shift()) {
       // bench-simd is assembly/bench.ts, quantized-relaxed assembly/quantized/index.ts, simd the core itself
       const entry =
-        ['bench', 'infer', 'functions', 'quantized/index', 'online/index'].find((path) =>
+        ['bench', 'infer', 'functions', 'memory/index', 'quantized/index', 'online/index'].find((path) =>
           path.startsWith(target.split('-')[0]),
         ) ?? 'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);
@@ -374,7 +375,7 @@ async function main() {
       readFileSync(join(root, 'build/wasm/functions.d.ts'), 'utf8'),
     ),
     ...Object.fromEntries(
-      ['quantized', 'online'].map((name) => [
+      ['memory', 'quantized', 'online'].map((name) => [
         `${name}-core.ts`,
         coreInterface(`assembly/${name}/index.ts`, readFileSync(join(root, `build/wasm/${name}.d.ts`), 'utf8')),
       ]),

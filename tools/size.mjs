@@ -47,6 +47,11 @@ const ENTRIES = [
     code: "export * from 'gatewise/online';",
   },
   {
+    id: 'memory',
+    what: 'gatewise/memory: a network with an external memory',
+    code: "export * from 'gatewise/memory';",
+  },
+  {
     id: 'dynamics',
     what: 'gatewise/dynamics: gradient flow and its pictures',
     code: "export * from 'gatewise/dynamics';",
@@ -93,6 +98,7 @@ async function bundle(code) {
         { find: 'gatewise/functions', replacement: join(root, 'dist/functions.js') },
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
         { find: 'gatewise/online', replacement: join(root, 'dist/online.js') },
+        { find: 'gatewise/memory', replacement: join(root, 'dist/memory.js') },
         { find: 'gatewise/dynamics', replacement: join(root, 'dist/dynamics.js') },
       ],
     },
