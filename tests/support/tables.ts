@@ -31,10 +31,12 @@ export function cellTable(): string {
 
 const root = new URL('../../../', import.meta.url);
 
-/** What a file has between the lines `// <name>` and `// </name>`. */
+/** What a file has between the lines `// <name>` and `// </name>`, or else its function of that name, with its comment. */
 function quote(path: string, name: string): string {
   const text = readFileSync(new URL(path, root), 'utf8');
-  const [, found] = new RegExp(`^ *// <${name}>\\n(.*?)^ *// </${name}>$`, 'ms').exec(text) ?? [];
+  const marked = new RegExp(`^ *// <${name}>\\n(.*?)^ *// </${name}>$`, 'ms').exec(text);
+  const whole = `(^/\\*\\*(?:(?!\\*/)[\\s\\S])*\\*/\\n(?:export )?function ${name}\\([\\s\\S]*?^\\}\\n)`;
+  const [, found] = marked ?? new RegExp(whole, 'm').exec(text) ?? [];
   if (found === undefined) throw new Error(`${path}: no part '${name}'`);
   return found;
 }
