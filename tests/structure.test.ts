@@ -19,7 +19,7 @@ const FLOORS = [
   ['tasks', 'online'],
   ['index', 'infer', 'functions', 'training', 'node'],
   ['worker'],
-  ['import', 'export', 'dynamics', 'memory'],
+  ['import', 'export', 'dynamics', 'memory', 'extend'],
 ];
 
 interface Import {
