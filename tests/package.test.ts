@@ -116,7 +116,7 @@ test('import and require give the same names', () => {
     is(imported?.code, 0, imported?.output);
     match(
       imported?.output ?? '',
-      /Runtime|Forecaster|QuantizedModel|OnlineLearner|toOnnx|inWorker|softmax|padTokens|gradientFlow|read|load/,
+      /Runtime|Forecaster|QuantizedModel|OnlineLearner|toOnnx|inWorker|softmax|padTokens|gradientFlow|EchoStateNetwork|read|load/,
     );
     equal(required, imported);
   }
@@ -209,7 +209,7 @@ for (const file of ${JSON.stringify(ENTRIES.map((entry) => manifest.exports[entr
     output.trim().split('\n'),
     ENTRIES.map((entry) => {
       const file = manifest.exports[entry.replace('gatewise', '.')].default;
-      return `${file} loads${/tasks|import|export|functions|training|quantized|online|worker|dynamics|memory|extend/.test(file) ? '' : ' and runs'}`;
+      return `${file} loads${/tasks|import|export|functions|training|quantized|online|worker|dynamics|memory|extend|reservoir/.test(file) ? '' : ' and runs'}`;
     }),
   );
 });

@@ -19,7 +19,7 @@ const FLOORS = [
   ['tasks', 'online'],
   ['index', 'infer', 'functions', 'training', 'node'],
   ['worker'],
-  ['import', 'export', 'dynamics', 'memory', 'extend'],
+  ['import', 'export', 'dynamics', 'memory', 'extend', 'reservoir'],
 ];
 
 interface Import {

@@ -102,7 +102,7 @@ async function bundle() {
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'import/amp', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);
   await entries(Object.fromEntries(parts), {}, (code) => code, true);
-  for (const name of ['dynamics', 'memory', 'extend'])
+  for (const name of ['dynamics', 'memory', 'extend', 'reservoir'])
     await entries({ [name]: `dist/bindings/${name}.js` }, {}, (code) => code, true);
 }
 

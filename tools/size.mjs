@@ -56,6 +56,7 @@ const ENTRIES = [
     what: 'gatewise/dynamics: gradient flow and its pictures',
     code: "export * from 'gatewise/dynamics';",
   },
+  { id: 'reservoir', what: 'gatewise/reservoir, with gatewise', code: "export * from 'gatewise/reservoir';" },
   {
     id: 'tasks',
     what: 'gatewise/tasks: all tasks, with their layers',
@@ -99,6 +100,7 @@ async function bundle(code) {
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
         { find: 'gatewise/online', replacement: join(root, 'dist/online.js') },
         { find: 'gatewise/memory', replacement: join(root, 'dist/memory.js') },
+        { find: 'gatewise/reservoir', replacement: join(root, 'dist/reservoir.js') },
         { find: 'gatewise/dynamics', replacement: join(root, 'dist/dynamics.js') },
       ],
     },
