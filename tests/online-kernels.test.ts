@@ -53,6 +53,10 @@ const NETWORKS: readonly RecurrentOptions[] = [
   { cell: 'residual', inputSize: 3, hiddenSize: 5 },
   { cell: 'residual', inputSize: 3, hiddenSize: 5, feedback: false },
   { cell: 'residual', inputSize: 3, hiddenSize: [4, 5] },
+  { cell: 'mingru', inputSize: 3, hiddenSize: 5 },
+  { cell: 'mingru', inputSize: 2, hiddenSize: [4, 6], positive: true },
+  { cell: 'minlstm', inputSize: 3, hiddenSize: 5 },
+  { cell: 'minlstm', inputSize: 2, hiddenSize: [6, 3], bias: false, positive: true },
 ];
 const LOSSES: readonly OnlineLoss[] = ['crossEntropy', 'bceWithLogits', 'mse'];
 const title = ({ cell, ...rest }: RecurrentOptions) => `${cell} ${JSON.stringify(rest)}`;
