@@ -4,6 +4,7 @@
  */
 import {
   bceWithLogitsLoss,
+  CELL_NAMES,
   crossEntropyLoss,
   input,
   Linear,
@@ -16,9 +17,9 @@ import {
   Runtime,
   type Tape,
 } from 'gatewise';
-import { OnlineLearner, type OnlineLoss, type OnlineOptions } from 'gatewise/online';
+import { ONLINE_CELLS, OnlineLearner, type OnlineLoss, type OnlineOptions } from 'gatewise/online';
 import { test } from 'uvu';
-import { equal, ok } from 'uvu/assert';
+import { equal, ok, throws } from 'uvu/assert';
 import type { Graph, Matrix } from './reference/autodiff.js';
 import { crossEntropy, losses } from './reference/losses.js';
 import { bptt, type LossOf, online, type Parameters, type Rule, summed } from './reference/online.js';
@@ -54,9 +55,15 @@ const NETWORKS: readonly RecurrentOptions[] = [
   { cell: 'residual', inputSize: 3, hiddenSize: 5, feedback: false },
   { cell: 'residual', inputSize: 3, hiddenSize: [4, 5] },
   { cell: 'mingru', inputSize: 3, hiddenSize: 5 },
-  { cell: 'mingru', inputSize: 2, hiddenSize: [4, 6], positive: true },
-  { cell: 'minlstm', inputSize: 3, hiddenSize: 5 },
-  { cell: 'minlstm', inputSize: 2, hiddenSize: [6, 3], bias: false, positive: true },
+  { cell: 'mingru', inputSize: 3, hiddenSize: [6, 5], positive: true },
+  { cell: 'minlstm', inputSize: 3, hiddenSize: 5, bias: false },
+  { cell: 'minlstm', inputSize: 3, hiddenSize: [4, 5], positive: true },
+];
+/** Cells whose units do not see each other. */
+const DIAGONAL: readonly RecurrentOptions[] = [
+  { cell: 'mingru', inputSize: 3, hiddenSize: 7 },
+  { cell: 'minlstm', inputSize: 3, hiddenSize: 7 },
+  { cell: 'residual', inputSize: 3, hiddenSize: 7, feedback: false },
 ];
 const LOSSES: readonly OnlineLoss[] = ['crossEntropy', 'bceWithLogits', 'mse'];
 const title = ({ cell, ...rest }: RecurrentOptions) => `${cell} ${JSON.stringify(rest)}`;
@@ -203,6 +210,21 @@ NETWORKS.forEach((network, i) => {
     compare(summed(learned(p, 'rtrl')), backpropagated(p), 1e-6, 'gradient');
   });
 });
+
+test('every cell is among them, or is refused by name', () => {
+  equal([...new Set(NETWORKS.map(({ cell }) => cell))].sort(), [...ONLINE_CELLS].sort());
+  for (const cell of CELL_NAMES.filter((name) => !(ONLINE_CELLS as readonly string[]).includes(name))) {
+    const options: OnlineOptions = { cell, inputSize: 2, hiddenSize: 4, outputSize: 1, loss: 'mse' };
+    throws(() => OnlineLearner.createSync(options), new RegExp(`cell: expected 'rnn' or .*, got '${cell}'`));
+  }
+});
+
+for (const network of DIAGONAL) {
+  test(`snap1: ${title(network)}: exact, since no unit sees another, to 1e-6 of backpropagation`, () => {
+    const p = problem(network, 'mse', 5);
+    compare(summed(learned(p, 'snap1')), backpropagated(p), 1e-6, 'gradient');
+  });
+}
 
 test('a wrong recurrence would be found: the cheaper rules are not backpropagation', () => {
   const p = problem({ cell: 'gru', inputSize: 3, hiddenSize: 5 }, 'mse', 1);

@@ -47,7 +47,7 @@ test('estimate: the bytes are those that create allocates, and no step adds to t
       using learner = OnlineLearner.createSync({ ...options, method });
       const { bytes, influenceBytes } = estimate(options, { method });
       is(learner.memory().bytesInUse, bytes, `${options.cell} ${method}`);
-      equal(learner.estimate(), estimate(options, { method }));
+      equal(learner.estimate(), estimate({ ...options, maxBytes: 2 ** 20 }, { method }));
       ok(influenceBytes < bytes);
       is(influenceBytes === 0, method === 'immediate');
       const { bytesReserved } = learner.memory();
@@ -99,7 +99,8 @@ test('create: more than maxBytes is refused before anything is allocated, and th
 
 test('weights go to a model of gatewise and come back; its predictions have the same bits', async () => {
   const runtime = await Runtime.create();
-  for (const options of [BASE, STACK, { ...BASE, cell: 'residual', loss: 'mse' } as const]) {
+  const others = [{ ...BASE, cell: 'residual' } as const, { ...BASE, cell: 'mingru' } as const];
+  for (const options of [BASE, STACK, ...others]) {
     const { cell, inputSize, hiddenSize, outputSize } = options;
     const layers: RecurrentOptions = { cell, inputSize, hiddenSize };
     const H = [hiddenSize].flat().at(-1) as number;
@@ -165,14 +166,20 @@ test('save and load anywhere: the rest is that of a learner that was not interru
   )) {
     const steps = [...stream(options, 60)];
     using whole = OnlineLearner.createSync(options);
-    const want = run(whole, steps);
+    const halved = (learner: OnlineLearner, list: typeof steps) =>
+      list.map(([x, target]) => {
+        if (learner.steps === 20) learner.learningRate /= 2;
+        return learner.step(x, target);
+      });
+    const want = halved(whole, steps);
     for (const cut of [0, 1, 31]) {
       using first = OnlineLearner.createSync(options);
-      run(first, steps.slice(0, cut));
+      halved(first, steps.slice(0, cut));
       using second = OnlineLearner.loadSync(first.save());
       is(second.steps, cut);
       equal(second.config, first.config);
-      equal(run(second, steps.slice(cut)), want.slice(cut));
+      equal(halved(second, steps.slice(cut)), want.slice(cut));
+      is(second.learningRate, whole.learningRate);
       equal(second.save(), whole.save());
       is(second.updates, whole.updates);
     }
@@ -206,11 +213,13 @@ test('load: what is not a learner, is damaged or does not fit is a FormatError',
   refused(written({}, 'influence.0'), /missing influence\.0/);
   refused(written({}, 'optimizer.exp_avg.head.bias'), /missing optimizer/);
   refused(written({ steps: -1 }), /steps/);
+  refused(written({ learningRate: -1 }), /learningRate/);
   refused(written({ more: 1 }), /unknown option 'more'/);
   refused(written({ options: { ...options, method: 'rtrl' } }), /influence\.0 is/);
   refused(written({ options: { ...options, hiddenSize: 7 } }), /rnn\.weight_ih_l0 is/);
   refused(written({ options: { ...options, cell: 'transformer' } }), /cell/);
   refused(written({ options: { ...options, numLayers: 100_000 } }), /has 100000 layers/);
+  refused(written({ options: { ...options, numLayers: 2 ** 31 - 1 } }), /has 2147483647 layers/);
   refused(written({ options: undefined }), /options/);
   const square = tensors.get('optimizer.exp_avg_sq.head.bias')?.data as Float32Array;
   square[0] = -1;
@@ -257,7 +266,11 @@ test('invalid options are refused by name', () => {
   throws(() => estimate(BASE, { method: 'x' as never }), /method/);
   throws(() => estimate(BASE, { steps: 0 }), /steps/);
   throws(() => estimate(BASE, { stepz: 1 } as never), /stepz/);
-  ok(Object.isFrozen(OnlineLearner.createSync(BASE).config));
+  const sizes = [3, 2];
+  const { config } = OnlineLearner.createSync({ ...BASE, hiddenSize: sizes, maxBytes: 2 ** 20 });
+  sizes.push(4);
+  equal(config, { ...BASE, hiddenSize: [3, 2] });
+  ok(Object.isFrozen(config) && Object.isFrozen(config.hiddenSize));
 });
 
 test('another module of gatewise is refused', async () => {
@@ -335,6 +348,24 @@ test('an update that would not be finite is refused, and the weights stay', () =
   }
   ok(caught instanceof NonFiniteError, String(caught));
   equal(learner.saveWeights(), before);
+});
+
+test('learningRate can be changed: at 0 nothing is learned', () => {
+  using learner = OnlineLearner.createSync({ ...BASE, learningRate: 0.1 });
+  is(learner.learningRate, 0.1);
+  const before = learner.saveWeights();
+  learner.learningRate = 0;
+  run(learner, stream(BASE, 10));
+  equal(learner.saveWeights(), before);
+  for (const rate of [-1, Number.NaN, Infinity, '1' as never]) {
+    throws(() => {
+      learner.learningRate = rate;
+    }, /learningRate: expected a finite number of at least 0/);
+  }
+  is(learner.learningRate, 0);
+  learner.learningRate = 0.1;
+  run(learner, stream(BASE, 10));
+  ok(String(learner.saveWeights()) !== String(before));
 });
 
 test('a disposed learner says so', () => {

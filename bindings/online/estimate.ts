@@ -5,7 +5,14 @@ import { align } from '../core/runtime.js';
 import { Outline } from '../nn/builder.js';
 import { momentsOf } from '../train/optimizer.js';
 import { type LayerPlan, Network } from './network.js';
-import { type Method, type OnlineOptions, type OnlineSettings, readMethod, readOnline } from './options.js';
+import {
+  type Method,
+  type OnlineOptions,
+  type OnlinePlace,
+  type OnlineSettings,
+  readMethod,
+  readOnline,
+} from './options.js';
 
 /** Bytes and multiplications of a learner, next to those of backpropagation through time. */
 export interface Estimate {
@@ -58,13 +65,17 @@ class Measure extends Outline {
  * console.log(exact.influenceBytes / local.influenceBytes > 25); // true
  * ```
  */
-export function estimate(model: OnlineOptions, options: { method?: Method; steps?: number } = {}): Estimate {
+export function estimate(
+  model: OnlineOptions & OnlinePlace,
+  options: { method?: Method; steps?: number } = {},
+): Estimate {
   check.options('estimate', options, ['method', 'steps']);
   if (typeof model !== 'object' || model === null) check.fail('estimate: model', 'the options of a learner', model);
   const { method = model.method ?? 'rtrl', steps = 100 } = options;
   readMethod('method', method);
   check.whole('steps', steps);
-  return estimateOf(readOnline('estimate', { ...model, method }), steps);
+  const { maxBytes: _, module: __, ...rest } = model;
+  return estimateOf(readOnline('estimate', { ...(rest as OnlineOptions), method }), steps);
 }
 
 /** The same of checked options. */

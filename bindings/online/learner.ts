@@ -53,6 +53,7 @@ export class OnlineLearner {
   readonly #optimizer: Optimizer;
   readonly #settings: OnlineSettings;
   #steps = 0;
+  #learningRate: number;
 
   static {
     make = (runtime, settings, saved) => new OnlineLearner(runtime, settings, saved);
@@ -65,6 +66,7 @@ export class OnlineLearner {
     this.#model = new Model(runtime, own.seed, (b) => new Network(b, settings), !saved);
     const given = Object.entries(optimizer).filter(([key]) => key in settings.given);
     this.#optimizer = new Optimizer(this.#model, Object.fromEntries(given));
+    this.#learningRate = optimizer.learningRate;
     this.#model.layers.connect(this.#model);
     if (saved) this.#restore(saved);
   }
@@ -115,6 +117,16 @@ export class OnlineLearner {
     return this.#optimizer.steps;
   }
 
+  /** η of the next updates: at first that of the options. Lower it while the learner runs, and the weights settle. */
+  get learningRate(): number {
+    return this.#learningRate;
+  }
+
+  /** @throws RangeError for a rate that is negative or not finite */
+  set learningRate(rate: number) {
+    this.#learningRate = check.number('learningRate', rate, 0);
+  }
+
   /** The names and shapes of the parameters: `rnn.weight_ih_l0` and so on as in `Recurrent`, `head.weight`, `head.bias`. */
   get parameters(): readonly { readonly name: string; readonly shape: readonly number[] }[] {
     return this.#model.parameters.map(({ name, shape }) => ({ name, shape }));
@@ -158,7 +170,7 @@ export class OnlineLearner {
     const loss = kernels.onlineGradient(network.block);
     if (!Number.isFinite(loss)) throw this.#diverged('loss', 'loss');
     if (own.clipNorm !== undefined) this.#model.clipGradNorm(own.clipNorm);
-    this.#optimizer.step();
+    this.#optimizer.step(this.#learningRate);
     return { output: prediction, loss };
   }
 
@@ -243,11 +255,12 @@ export class OnlineLearner {
     for (const { name, shape, at, size } of this.#carried()) {
       tensors.set(name, { shape, data: runtime.read(at, size) });
     }
-    return write(tensors, { options: this.config, steps: this.#steps, updates: this.#optimizer.steps });
+    const { steps, updates, learningRate } = this;
+    return write(tensors, { options: this.config, steps, updates, learningRate });
   }
 
   /** Brings a learner that has just been made to where a file stands. */
-  #restore({ tensors, steps, updates }: Saved): void {
+  #restore({ tensors, steps, updates, learningRate }: Saved): void {
     const { runtime, parameters, slab } = this.#model;
     const put = (name: string, at: number) => runtime.write(at, tensors.get(name) as Float32Array);
     for (const { name, at } of parameters) {
@@ -258,6 +271,7 @@ export class OnlineLearner {
     }
     for (const { name, at } of this.#carried()) put(name, at);
     this.#steps = steps;
+    this.#learningRate = learningRate;
     this.#optimizer.steps = updates;
     this.#model.changed();
   }

@@ -17,6 +17,12 @@ import {
 import type { Bytes, WasmModule } from '../platform.js';
 import { OPTIMIZER, type OptimizerOptions, type OptimizerSettings, settings } from '../train/optimizer.js';
 
+/**
+ * Cells that can learn online: each unit sees of the gates only its own. The kernels rely on it, so a new cell is not here before
+ * tests/online-kernels.test.ts has it.
+ */
+export const ONLINE_CELLS = ['rnn', 'lstm', 'gru', 'residual', 'mingru', 'minlstm'] as const;
+
 /** The rules by their names. */
 export const RULES = { rtrl: Rule.rtrl, snap1: Rule.snap1, immediate: Rule.immediate };
 
@@ -108,6 +114,7 @@ export function readOnline(place: string, given: OnlineOptions): OnlineSettings 
       (Object.keys(schema) as (keyof OnlineOptions)[]).filter((key) => given[key] !== undefined),
     );
   const layers = checkRecurrent(place, of(RECURRENT_OPTIONS) as RecurrentOptions);
+  check.oneOf('cell', layers.options.cell, ONLINE_CELLS);
   for (const [key, [allowed, why]] of Object.entries(ONLY)) {
     const value = given[key as keyof OnlineOptions];
     if (value === undefined || value === allowed) continue;
@@ -117,7 +124,10 @@ export function readOnline(place: string, given: OnlineOptions): OnlineSettings 
     throw new RangeError("cell: got 'lru'; online, each feature of its output would see the states of all units");
   }
   const optimizer = settings(of(OPTIMIZER) as OptimizerOptions);
-  return { own, layers, optimizer, given: Object.freeze(of(ALL)) as OnlineOptions };
+  // the checked values: lists and objects among them are copies
+  const checked = { ...layers.options, ...layers.own, ...optimizer, ...own } as OnlineOptions;
+  const config = pick(checked, Object.keys(of(ALL)) as (keyof OnlineOptions)[]);
+  return { own, layers, optimizer, given: Object.freeze(config) as OnlineOptions };
 }
 
 /** @throws TypeError, RangeError for invalid options */
