@@ -20,6 +20,7 @@ const FLOORS = [
   ['index', 'infer', 'functions', 'training', 'node'],
   ['worker'],
   ['import', 'export', 'dynamics', 'memory', 'extend', 'reservoir'],
+  ['metrics'],
 ];
 
 interface Import {

@@ -98,6 +98,7 @@ async function bundle() {
   const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
   await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
   await entries({ node: 'dist/bindings/node.js' }, {}, (code) => code);
+  await entries({ metrics: 'dist/bindings/metrics.js' }, {}, (code) => code);
   // importers and exporters work on the classes of gatewise itself: one copy of them
   const formats = ['import/pytorch', 'import/keras', 'import/onnx', 'import/amp', 'export/onnx'];
   const parts = formats.map((name) => [name.replace('/', '-'), `dist/bindings/${name}.js`]);

@@ -58,6 +58,11 @@ const ENTRIES = [
   },
   { id: 'reservoir', what: 'gatewise/reservoir, with gatewise', code: "export * from 'gatewise/reservoir';" },
   {
+    id: 'metrics',
+    what: 'gatewise/metrics: confusion, calibration, learning rates, plots',
+    code: "export * from 'gatewise/metrics';",
+  },
+  {
     id: 'tasks',
     what: 'gatewise/tasks: all tasks, with their layers',
     code: "export * from 'gatewise/tasks';",
@@ -102,6 +107,7 @@ async function bundle(code) {
         { find: 'gatewise/memory', replacement: join(root, 'dist/memory.js') },
         { find: 'gatewise/reservoir', replacement: join(root, 'dist/reservoir.js') },
         { find: 'gatewise/dynamics', replacement: join(root, 'dist/dynamics.js') },
+        { find: 'gatewise/metrics', replacement: join(root, 'dist/metrics.js') },
       ],
     },
     build: {
