@@ -192,6 +192,8 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   cell: ['celltype', 'rnntype'],
   classes: ['numclasses', 'nclasses', 'labels', 'classnames'],
   classWeights: ['classweight'],
+  metric: ['monitor'],
+  patience: ['earlystopping', 'earlystoppingrounds'],
   seed: ['randomseed', 'randomstate'],
   optimizer: ['optim', 'solver'],
   epsilon: ['eps'],

@@ -289,6 +289,9 @@ test('what is wrong is said before the first step', async () => {
   const wrong: [object, RegExp][] = [
     [{ patience: 3 }, /^patience: needs validation$/],
     [{ metric: 'loss' }, /^metric: needs validation$/],
+    [{ monitor: 'loss' }, /^fit: unknown option 'monitor'; did you mean 'metric'\?$/],
+    [{ early_stopping: 3 }, /^fit: unknown option 'early_stopping'; did you mean 'patience'\?$/],
+    [{ validation_split: 0.2 }, /^fit: unknown option 'validation_split'; did you mean 'validation'\?$/],
     [{ validation: 1 }, /^validation: expected a number between 0 and 1, got 1$/],
     [{ validation: 0 }, /^validation: expected a finite number above 0 and at most 1, got 0$/],
     [
