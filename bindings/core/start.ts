@@ -108,7 +108,7 @@ export function explained(error: unknown, build: string): unknown {
         )
       : error;
   }
-  const why = /policy|unsafe-eval|disallowed|not allowed/i.test(error.message)
+  const why = /policy|CSP|unsafe-eval|disallowed|not allowed/i.test(error.message)
     ? "the page's content security policy needs 'wasm-unsafe-eval' in script-src, or the engine a precompiled `module`"
     : {
         given: 'are the bytes complete, and of this version?',
