@@ -28,6 +28,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'clone-amp': () => import('./clone-amp.js'),
   rnnoise: () => import('./rnnoise.js'),
   textgenrnn: () => import('./textgenrnn.js'),
+  'voice-activity': () => import('./voice-activity.js'),
   'enhance-speech': () => import('./enhance-speech.js'),
 };
 

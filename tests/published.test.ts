@@ -11,6 +11,7 @@ import { Dtln } from '../examples/published/dtln.js';
 import { Pronouncer } from '../examples/published/g2p.js';
 import { Segmenter } from '../examples/published/icu.js';
 import { RnNoise } from '../examples/published/rnnoise.js';
+import { SileroVad } from '../examples/published/silero.js';
 import { Stft } from '../examples/published/stft.js';
 import { TextGenRnn } from '../examples/published/textgenrnn.js';
 
@@ -120,6 +121,24 @@ if (!existsSync(folder)) {
     const enhanced = new Float32Array(noisy.length);
     for (let t = 0; t < noisy.length; t += 128) enhanced.set(model.hop(noisy.subarray(t, t + 128), stft, state), t);
     near(enhanced, of('enhanced'), 'enhanced');
+  });
+
+  test('Silero VAD: features, states and probabilities of 500 frames', () => {
+    const model = new SileroVad(runtime, bytes('silero-vad', 'silero_vad_16k.safetensors'));
+    const { tensors } = readSafetensors(bytes('silero-vad', 'case.safetensors'));
+    const of = (name: string) => tensors.get(name)?.data as Float32Array;
+    const pcm = of('pcm').map((x) => x / 32768);
+    const state = model.state();
+    const [features, speech, h]: number[][] = [[], [], []];
+    for (let t = 0; t < pcm.length; t += 512) {
+      const frame = model.frame(pcm.subarray(t, t + 512), state);
+      features.push(...frame.features);
+      speech.push(frame.speech);
+      if ((t / 512) % 25 === 0) h.push(...state.lstm.h[0]);
+    }
+    near(features, of('features'), 'features');
+    near(h, of('h'), 'states');
+    near(speech, of('prob'), 'probabilities');
   });
 }
 

@@ -1,0 +1,93 @@
+/**
+ * Silero VAD v6 for 16 kHz, the probability of speech: a Fourier transform as a convolution → magnitudes → 4 convolutions → LSTM → one
+ * number for each frame of 512 samples (https://github.com/snakers4/silero-vad, MIT). Names and layouts are those of PyTorch.
+ */
+import {
+  activation,
+  input,
+  Linear,
+  Model,
+  Recurrent,
+  type Rows,
+  type Runtime,
+  read,
+  type State,
+  select,
+  type Tape,
+} from 'gatewise';
+import { Conv1d, magnitude } from 'gatewise/functions';
+import { tensorsOf } from './weights.js';
+
+const [FRAME, CONTEXT, BINS, HIDDEN] = [512, 64, 129, 128];
+/** Channels in and out, and the stride, of the convolutions over spectra. */
+const CONVOLUTIONS = [
+  [BINS, 128, 1],
+  [128, 64, 2],
+  [64, 64, 2],
+  [64, HIDDEN, 1],
+] as const;
+
+/** The state of the LSTM, and the last samples of the frame before. */
+export interface SileroState {
+  readonly lstm: State;
+  readonly context: Float32Array;
+}
+
+export class SileroVad {
+  readonly #model;
+
+  constructor(runtime: Runtime, bytes: Uint8Array) {
+    const tensor = tensorsOf(bytes);
+    this.#model = new Model(runtime, 0, (b) => ({
+      transform: new Conv1d(b, 'stft_conv', {
+        inputSize: 1,
+        outputSize: 2 * BINS,
+        kernelSize: 256,
+        stride: 128,
+        bias: false,
+      }),
+      convolutions: CONVOLUTIONS.map(
+        ([inputSize, outputSize, stride], i) =>
+          new Conv1d(b, `conv${i + 1}`, { inputSize, outputSize, kernelSize: 3, stride, padding: 1 }),
+      ),
+      lstm: new Recurrent(b, 'lstm', { cell: 'lstm', inputSize: HIDDEN, hiddenSize: HIDDEN }),
+      head: new Linear(b, 'final_conv', { inputSize: HIDDEN, outputSize: 1 }),
+    }));
+    for (const { name } of this.#model.parameters) {
+      this.#model.set(name, tensor(name.replace(/^lstm\.(\w+)_l0$/, 'lstm_cell.$1')).data);
+    }
+  }
+
+  state(): SileroState {
+    return { lstm: this.#model.layers.lstm.state(1), context: new Float32Array(CONTEXT) };
+  }
+
+  /** 512 samples from -1 to 1 → the 128 features that the LSTM reads, and the probability of speech; the state moves on. */
+  frame(samples: Float32Array, { lstm: state, context }: SileroState): { features: Float32Array; speech: number } {
+    // the last samples of the frame before, the frame, and its end mirrored
+    const x = new Float32Array(CONTEXT + FRAME + CONTEXT);
+    x.set(context);
+    x.set(samples, CONTEXT);
+    for (let i = 0; i < CONTEXT; i++) x[CONTEXT + FRAME + i] = samples[FRAME - 2 - i];
+    const outcome = this.#model.forward((tape, { lstm, head, ...layers }) => {
+      const features = this.#features(tape, x, layers);
+      const { output } = lstm.forward(tape, features, state);
+      const speech = activation(tape, head.forward(tape, activation(tape, output, 'relu')), 'sigmoid');
+      return { features: read(tape, features), speech: read(tape, speech)[0] };
+    });
+    context.set(samples.subarray(FRAME - CONTEXT));
+    return outcome;
+  }
+
+  #features(tape: Tape, x: Float32Array, layers: { transform: Conv1d; convolutions: readonly Conv1d[] }): Rows {
+    const spectrum = layers.transform.forward(tape, input(tape, x, { T: x.length, B: 1, F: 1 })); // [4,1,258]
+    const part = (from: number) =>
+      select(
+        tape,
+        spectrum,
+        [...Array(BINS).keys()].map((k) => from + k),
+      );
+    const start = magnitude(tape, part(0), part(BINS));
+    return layers.convolutions.reduce((y, layer) => activation(tape, layer.forward(tape, y), 'relu'), start);
+  }
+}

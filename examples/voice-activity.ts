@@ -1,0 +1,61 @@
+/** A published model: Silero VAD finds speech, 512 samples at a time. */
+import { readFile } from 'node:fs/promises';
+import { Runtime } from 'gatewise';
+import wavefile from 'wavefile';
+import { SileroVad } from './published/silero.js';
+import { fileOf } from './published/weights.js';
+import type { Example } from './support/stage.js';
+
+const [RATE, FRAME] = [16_000, 512];
+
+async function recording(path: string): Promise<Float32Array> {
+  const wav = new wavefile.WaveFile(await readFile(path));
+  wav.toSampleRate(RATE);
+  wav.toBitDepth('32f');
+  const samples: unknown = wav.getSamples(false, Float32Array);
+  return Array.isArray(samples) ? samples[0] : (samples as Float32Array);
+}
+
+export const example: Example = {
+  title: 'a published model: Silero VAD, where speech is in a recording',
+  usage: `[SPEECH.wav] --model PATH
+
+  SPEECH.wav   a recording   default two seconds of a buzz, which is not speech`,
+  async run(stage) {
+    const bytes = await fileOf(stage, {
+      where: 'https://github.com/snakers4/silero-vad, file silero_vad_16k_op15.onnx',
+      file: 'its initializers under their names as a safetensors file',
+    });
+    if (!bytes) return;
+    const [path, more] = stage.words;
+    if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
+    const samples = path
+      ? await recording(path)
+      : Float32Array.from({ length: 2 * RATE }, (_, t) => 0.2 * Math.sign(Math.sin((2 * Math.PI * 120 * t) / RATE)));
+    const model = new SileroVad(await Runtime.create(), bytes);
+    const state = model.state();
+    const rows: { seconds: number; speech: number }[] = [];
+    const times: number[] = [];
+    for (let t = 0; t + FRAME <= samples.length; t += FRAME) {
+      const began = performance.now();
+      const { speech } = model.frame(samples.subarray(t, t + FRAME), state);
+      times.push(performance.now() - began);
+      rows.push({ seconds: t / RATE, speech });
+    }
+    times.sort((a, b) => a - b);
+    stage.metric('frames with speech', rows.filter(({ speech }) => speech > 0.5).length / rows.length, '%');
+    stage.metric('time of a frame of 32 ms, median', times[times.length >> 1], 'ms');
+    stage.metric('time of a frame, the slowest of a hundred', times[Math.floor(0.99 * times.length)], 'ms');
+    await stage.picture('speech', {
+      title: 'Probability of speech',
+      width: 640,
+      height: 160,
+      data: { values: rows },
+      mark: 'line',
+      encoding: {
+        x: { field: 'seconds', type: 'quantitative', title: 'time (s)' },
+        y: { field: 'speech', type: 'quantitative', title: 'probability', scale: { domain: [0, 1] } },
+      },
+    });
+  },
+};
