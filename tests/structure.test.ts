@@ -17,7 +17,7 @@ const FLOORS = [
   ['files', 'gradcheck'],
   ['train', 'quantized'],
   ['tasks', 'online'],
-  ['index', 'infer', 'functions', 'training', 'node'],
+  ['index', 'infer', 'processor', 'functions', 'training', 'node'],
   ['worker'],
   ['import', 'export', 'dynamics', 'memory', 'extend', 'reservoir'],
   ['metrics'],

@@ -92,7 +92,8 @@ async function bundle() {
   const alone = (code) => code.replace("async () => (await import('./wasm/relaxed.js')).default", 'null');
   await entries({ 'worker-thread': 'dist/bindings/worker/thread.js' }, {}, alone);
   await workerText();
-  for (const name of ['quantized', 'online']) await entries({ [name]: `dist/bindings/${name}.js` }, {}, (code) => code);
+  for (const name of ['quantized', 'online', 'processor'])
+    await entries({ [name]: `dist/bindings/${name}.js` }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };

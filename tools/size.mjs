@@ -40,6 +40,7 @@ const ENTRIES = [
     what: 'gatewise/quantized: layers with integer weights',
     code: "export * from 'gatewise/quantized';",
   },
+  { id: 'processor', what: 'gatewise/processor: blocks of steps', code: "export * from 'gatewise/processor';" },
   { id: 'worker', what: 'gatewise/worker, without the worker file', code: "export * from 'gatewise/worker';" },
   {
     id: 'online',
@@ -103,6 +104,7 @@ async function bundle(code) {
         { find: 'gatewise/training', replacement: join(root, 'dist/training.js') },
         { find: 'gatewise/functions', replacement: join(root, 'dist/functions.js') },
         { find: 'gatewise/quantized', replacement: join(root, 'dist/quantized.js') },
+        { find: 'gatewise/processor', replacement: join(root, 'dist/processor.js') },
         { find: 'gatewise/online', replacement: join(root, 'dist/online.js') },
         { find: 'gatewise/memory', replacement: join(root, 'dist/memory.js') },
         { find: 'gatewise/reservoir', replacement: join(root, 'dist/reservoir.js') },
