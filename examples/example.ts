@@ -14,6 +14,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   'spell-phones': () => import('./spell-phones.js'),
   'answer-questions': () => import('./answer-questions.js'),
   'write-like': () => import('./write-like.js'),
+  adapt: () => import('./adapt.js'),
   'copy-memory': () => import('./copy-memory.js'),
   dynamics: () => import('./dynamics.js'),
   compose: () => import('./compose.js'),
