@@ -116,7 +116,7 @@ test('import and require give the same names', () => {
     is(imported?.code, 0, imported?.output);
     match(
       imported?.output ?? '',
-      /Runtime|Forecaster|QuantizedModel|OnlineLearner|toOnnx|inWorker|softmax|padTokens|gradientFlow|EchoStateNetwork|read|load/,
+      /Runtime|Forecaster|QuantizedModel|OnlineLearner|toOnnx|inWorker|Processor|confusionMatrix|MemoryNetwork|extend|softmax|padTokens|gradientFlow|EchoStateNetwork|read|load/,
     );
     equal(required, imported);
   }
