@@ -28,13 +28,35 @@ export { type GradientCheck, gradcheck } from './gradcheck.js';
 export { Attention, type AttentionMemory, type AttentionOptions } from './nn/attention.js';
 export { Builder, Parameter } from './nn/builder.js';
 export { Crf, type CrfDecoded, type CrfLossOptions, type CrfOptions, type CrfReduction } from './nn/crf.js';
-export * from './nn/ctc.js';
+export {
+  type BeamSearchOptions,
+  type BestPathOptions,
+  type CtcOptions,
+  ctcBeamSearch,
+  ctcBestPath,
+  ctcLoss,
+  type Labelling,
+} from './nn/ctc.js';
 export { dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export type { Initializer, Start } from './nn/initializer.js';
 export { gradientOf, input, read, type Shape } from './nn/input.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
-export * from './nn/losses.js';
+export {
+  bceWithLogitsLoss,
+  type CrossEntropyOptions,
+  crossEntropyLoss,
+  dotLoss,
+  type ElementLoss,
+  huberLoss,
+  type LossOptions,
+  l1Loss,
+  mseLoss,
+  quantileLoss,
+  type Reduced,
+  type Reduction,
+  smoothL1Loss,
+} from './nn/losses.js';
 export { MLP, type MLPOptions } from './nn/mlp.js';
 export { Model } from './nn/model.js';
 export { LayerNorm, type LayerNormOptions } from './nn/norm.js';
@@ -45,8 +67,6 @@ export type { RecurrentOptions } from './nn/recurrent/options.js';
 export { inspect, Recurrent, type Trace } from './nn/recurrent/recurrent.js';
 export { State, type StateRows } from './nn/recurrent/state.js';
 export { activation, add, concat, expand, select, slice } from './nn/rows.js';
-export { type Link, Sequential, type Stateful, type Tokens } from './nn/sequential.js';
-export { LeastSquares } from './nn/solve.js';
 export type { Bytes, WasmModule } from './platform.js';
 export type { Random, Stream as RandomStream } from './random.js';
 export type { Gradient, Lengths, Loss, Minimised, Observer, Rows, Seen, Tape, Unique } from './tape.js';

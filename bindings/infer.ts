@@ -25,7 +25,6 @@ export type { RecurrentOptions } from './nn/recurrent/options.js';
 export { Recurrent } from './nn/recurrent/recurrent.js';
 export { State, type StateRows } from './nn/recurrent/state.js';
 export { activation, add, concat, expand, slice } from './nn/rows.js';
-export { type Link, Sequential, type Stateful, type Tokens } from './nn/sequential.js';
 export type { Bytes, WasmModule } from './platform.js';
 export type { Random, Stream as RandomStream } from './random.js';
 export type { Lengths, Loss, Minimised, Rows, Tape, Unique } from './tape.js';

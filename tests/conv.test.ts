@@ -1,6 +1,6 @@
 /** Conv1d against its reference, forward and backward, with NaN after the ends of sequences; streams; PyTorch's numbers. */
-import { gradcheck, input, Linear, Model, mseLoss, Recurrent, read, Sequential } from 'gatewise';
-import { Conv1d, type Conv1dOptions } from 'gatewise/functions';
+import { gradcheck, input, Linear, Model, mseLoss, Recurrent, read } from 'gatewise';
+import { Conv1d, type Conv1dOptions, Sequential } from 'gatewise/functions';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
 import { type Convolution, conv1d, outputSteps } from './reference/conv.js';

@@ -18,11 +18,11 @@ import {
   type Runtime,
   read,
   Schedule,
-  Sequential,
   saveState,
   type Tape,
   train,
 } from 'gatewise';
+import { Sequential } from 'gatewise/functions';
 import { SequenceClassifier } from 'gatewise/tasks';
 import { Batches, bucket, loadTraining, padTokens, padVectors, saveTraining } from 'gatewise/training';
 import { test } from 'uvu';

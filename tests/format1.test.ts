@@ -85,18 +85,21 @@ function oneForecast(all: Record<string, { point: number[]; quantiles: number[][
 const inputs = (data: { input: never }[]) => data.map(({ input }) => input);
 type Text = { text: string; tokens: string[]; complete: boolean };
 type Class = { label: string; labels: string[]; probabilities: number[]; values: number[] };
+/** Format 1 had no probabilities by name. */
+const unnamed = async (all: PromiseLike<readonly object[]>) =>
+  (await all).map((one) => Object.fromEntries(Object.entries(one).filter(([name]) => name !== 'probability')));
 type Tags = { labels: string[]; sets: Record<string, string[]>; probabilities: Record<string, number[]> };
 
 kept(
   'classes',
   (bytes) => SequenceClassifier.load(bytes),
-  (model, data) => model.predict(inputs(data)),
+  (model, data) => unnamed(model.predict(inputs(data))),
   (all: Class[]) => all.map(({ label, probabilities }) => ({ label, probabilities })),
 );
 kept(
   'labels',
   (bytes) => SequenceClassifier.load(bytes),
-  (model, data) => model.predict(inputs(data)),
+  (model, data) => unnamed(model.predict(inputs(data))),
   (all: Class[]) => all.map(({ labels, probabilities }) => ({ labels, probabilities })),
 );
 kept(

@@ -243,7 +243,7 @@ test('invalid options are refused by name', () => {
     [{ weightDrop: 0.1 }, /weightDrop: expected 0/],
     [{ layerNorm: true }, /layerNorm: expected false/],
     [{ projectionSize: 2 }, /projectionSize: expected 0, got 2/],
-    [{ cell: 'lru' }, /cell: got 'lru'; online/],
+    [{ cell: 'lru' }, /cell: expected .*'minlstm', got 'lru'/],
     [{ cell: 'gru', reset: 'before' }, /reset: expected 'after', got 'before'/],
   ];
   for (const [more, message] of only) {

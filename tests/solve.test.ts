@@ -1,5 +1,6 @@
 /** Least squares against the reference in double precision, on memory that catches what goes out of bounds; and bad input. */
-import { input, LeastSquares, Model, slice } from 'gatewise';
+import { input, Model, slice } from 'gatewise';
+import { LeastSquares } from 'gatewise/functions';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
 import { leastSquares, objective } from './reference/solve.js';

@@ -11,7 +11,7 @@ export const about: CellAbout = {
 };
 
 const OPTIONS = {
-  /** lru: the function f of the output. */
+  /** lru: the function f of the output, default `'identity'`. */
   activation: option(oneOf('tanh', 'sigmoid', 'relu', 'identity'), 'identity'),
 };
 

@@ -4,7 +4,7 @@
  */
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
-import { BYTES, floats, halves } from './dtypes.js';
+import { BYTES, floats } from './dtypes.js';
 import { isRecord, type Json, parseObject, shapeText, shown } from './json.js';
 
 /** Numbers in the order of their shape, the last index fastest. */
@@ -26,7 +26,7 @@ const MAX_HEADER = 100_000_000;
  *
  * @param tensors by name; all their numbers are finite
  * @param metadata texts by name, default none
- * @param dtype `'f32'`, the default, or `'f16'`: half the bytes, numbers rounded to 11 significant bits
+ * @param halves for tasks: makes numbers of type F16; default F32
  * @throws TypeError, RangeError for what `readSafetensors` would refuse: a tensor named `__metadata__`, metadata that are not strings,
  *   numbers that are not finite or do not fit their shape
  *
@@ -43,9 +43,8 @@ const MAX_HEADER = 100_000_000;
 export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
-  dtype: 'f32' | 'f16' = 'f32',
+  halves?: (name: string, data: Float32Array) => Uint8Array,
 ): Uint8Array<ArrayBuffer> {
-  check.oneOf('dtype', dtype, ['f32', 'f16']);
   if (tagOf(tensors) !== 'Map') check.fail('tensors', 'a Map of tensors by name', tensors);
   if (!isRecord(metadata)) check.fail('metadata', 'an object of strings', metadata);
   for (const [name, text] of Object.entries(metadata)) check.text(`metadata.${check.cut(name)}`, text);
@@ -60,10 +59,10 @@ export function writeSafetensors(
     const { shape, data } = tensor;
     check.numbers(place, data, sizeOf(shape), shapeText(shape));
     const from = end;
-    const own = dtype === 'f16' ? halves(place, data) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const own = halves?.(place, data) ?? new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     parts.push(own);
     end += own.length;
-    return [name, { dtype: dtype.toUpperCase(), shape, data_offsets: [from, end] }];
+    return [name, { dtype: halves ? 'F16' : 'F32', shape, data_offsets: [from, end] }];
   });
   // names such as __proto__ are properties like others
   const text = encodeText(JSON.stringify(Object.fromEntries([['__metadata__', metadata], ...entries])));

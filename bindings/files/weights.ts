@@ -9,7 +9,6 @@ import { match, readSafetensors, type Tensor, writeSafetensors } from './safeten
  * Writes the parameters of a model.
  *
  * @param metadata texts by name that are kept in the file, default none
- * @param dtype `'f32'`, the default, or `'f16'`: half the bytes, numbers rounded to 11 significant bits
  * @throws TypeError for metadata that are not strings; RangeError for a parameter with a number that is not finite
  *
  * @example
@@ -25,10 +24,9 @@ import { match, readSafetensors, type Tensor, writeSafetensors } from './safeten
 export function saveWeights(
   model: Model<unknown>,
   metadata: Readonly<Record<string, string>> = {},
-  dtype: 'f32' | 'f16' = 'f32',
 ): Uint8Array<ArrayBuffer> {
   check.model(model);
-  return writeSafetensors(weightsOf(model), metadata, dtype);
+  return writeSafetensors(weightsOf(model), metadata);
 }
 
 /** A copy of every parameter. */

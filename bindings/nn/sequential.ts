@@ -30,7 +30,8 @@ export interface Tokens extends Shape {
  *
  * @example
  * ```js
- * import { Sequential, Embedding, Linear, Model, Recurrent, Runtime } from 'gatewise';
+ * import { Embedding, Linear, Model, Recurrent, Runtime } from 'gatewise';
+ * import { Sequential } from 'gatewise/functions';
  *
  * const model = new Model(await Runtime.create(), 1, (b) => {
  *   const embedding = new Embedding(b, 'embedding', { vocabularySize: 5, embeddingSize: 3 });

@@ -12,7 +12,8 @@ const whole4 = (n: number) => (n + 3) & ~3;
  *
  * @example
  * ```js
- * import { input, LeastSquares, Model, Runtime } from 'gatewise';
+ * import { input, Model, Runtime } from 'gatewise';
+ * import { LeastSquares } from 'gatewise/functions';
  *
  * const runtime = await Runtime.create();
  * const model = new Model(runtime, 1, () => null);

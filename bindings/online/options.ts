@@ -120,9 +120,6 @@ export function readOnline(place: string, given: OnlineOptions): OnlineSettings 
     if (value === undefined || value === allowed) continue;
     throw new RangeError(`${key}: expected ${check.show(allowed)}, got ${check.show(value)}; online, ${why}`);
   }
-  if (layers.options.cell === 'lru') {
-    throw new RangeError("cell: got 'lru'; online, each feature of its output would see the states of all units");
-  }
   const optimizer = settings(of(OPTIMIZER) as OptimizerOptions);
   // the checked values: lists and objects among them are copies
   const checked = { ...layers.options, ...layers.own, ...optimizer, ...own } as OnlineOptions;

@@ -1,10 +1,10 @@
 /** An echo state network: a sparse random recurrent layer that is never trained, and a linear output by ridge regression. */
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
+import { LeastSquares } from '../functions.js';
 import {
   concat,
   input,
-  LeastSquares,
   Linear,
   Model,
   Recurrent,

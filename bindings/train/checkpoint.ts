@@ -126,7 +126,7 @@ export function save(
   model: Model<unknown>,
   about: { task: string; config: object; data?: Readonly<Record<string, unknown>> | undefined },
   training: Standing | null,
-  dtype?: 'f32' | 'f16',
+  halved?: (name: string, data: Float32Array) => Uint8Array,
 ): Uint8Array<ArrayBuffer> {
   const { runtime, parameters, random } = model;
   const tensors = weightsOf(model);
@@ -164,7 +164,7 @@ export function save(
     ...(training?.validation ? { validation } : {}),
     ...(training && training.shards > 1 ? { shards: training.shards } : {}),
   };
-  return writeSafetensors(tensors, { gatewise: JSON.stringify(description) }, dtype);
+  return writeSafetensors(tensors, { gatewise: JSON.stringify(description) }, halved);
 }
 
 /** How others call the recurrent layers. */

@@ -4,6 +4,7 @@
  */
 import * as check from '../../check.js';
 import type { Runtime } from '../../core/train.js';
+import { halves } from '../../files/dtypes.js';
 import { Model } from '../../nn/model.js';
 import { type Options, oneOf, option, readOptions, type Settings } from '../../options.js';
 import type { Tape } from '../../tape.js';
@@ -208,7 +209,12 @@ export abstract class Task<L, C extends object> {
     }
     const data = Object.keys(this.data).length ? this.data : undefined;
     const about = { task: this.#task, config: this.config, data };
-    return checkpoint.save(this.model, about, weightsOnly ? null : this.#standing, dtype);
+    return checkpoint.save(
+      this.model,
+      about,
+      weightsOnly ? null : this.#standing,
+      dtype === 'f16' ? halves : undefined,
+    );
   }
 
   /**
