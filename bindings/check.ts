@@ -81,7 +81,13 @@ export function numbers(
 
 /** Floats of any realm, say of an iframe. */
 export function isFloats(value: unknown): value is Float32Array | Float64Array {
-  return /^\[object Float(32|64)Array]$/.test(Object.prototype.toString.call(value));
+  // false for a proxy; asked at each step of a stream, so the arrays of another realm come last
+  return (
+    ArrayBuffer.isView(value) &&
+    (value instanceof Float32Array ||
+      value instanceof Float64Array ||
+      /^\[object Float(32|64)Array]$/.test(Object.prototype.toString.call(value)))
+  );
 }
 
 export function flag(name: string, value: unknown): boolean {

@@ -90,7 +90,7 @@ export class Tape {
   /** Whether this module can train: false in gatewise/infer. */
   static readonly training: boolean = true;
   readonly #steps: (() => void)[] = [];
-  readonly #own = new Set<Rows>();
+  readonly #own: Set<Rows> | undefined;
   readonly #watched: { made: number; take: () => void }[] = [];
 
   constructor(
@@ -100,7 +100,11 @@ export class Tape {
     /** The random streams of the models that are trained. Layers of other models run as at inference. */
     readonly trained: readonly Random[] = [],
     readonly observer: Observer | null = null,
-  ) {}
+    /** Whether only this library sees its rows: they are not frozen, which takes longer than a small step. */
+    inside = false,
+  ) {
+    this.#own = inside ? undefined : new Set();
+  }
 
   /** For authors of layers: the kernels. */
   get core(): Runtime['core'] {
@@ -128,13 +132,13 @@ export class Tape {
 
   /** For authors of layers: makes rows valid that a layer has put together itself. Other objects are refused as rows. */
   own(rows: Rows): Rows {
-    this.#own.add(Object.freeze(rows));
+    this.#own?.add(Object.freeze(rows));
     return rows;
   }
 
   /** Whether rows were made on this tape. */
   owns(rows: Rows): boolean {
-    return this.#own.has(rows);
+    return this.#own ? this.#own.has(rows) : rows?.tape === this;
   }
 
   /** For authors of layers: the address of a copy of whole numbers. */

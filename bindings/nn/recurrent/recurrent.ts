@@ -1,7 +1,7 @@
 /** Recurrent layers: a stack of cells over a sequence, in one direction or both. */
 import { Merge } from '../../../assembly/layout.js';
 import * as check from '../../check.js';
-import { checkRows, type Rows, Tape } from '../../tape.js';
+import { checkRows, pass, type Rows, Tape } from '../../tape.js';
 import type { Builder } from '../builder.js';
 import { dropout as dropoutLayer } from '../dropout.js';
 import { checkNumbers, enterRows, input, type Shape } from '../input.js';
@@ -142,7 +142,8 @@ export class Recurrent implements Stack {
     if (output?.length !== size || !check.isFloats(output)) {
       throw new RangeError(`output: expected a Float32Array of [B=${B}, P=${this.outputSize}] = ${size} numbers`);
     }
-    return this.#builder.forward((tape) => {
+    this.#builder.alive();
+    return pass(new Tape(this.#builder.runtime, false, [], null, true), (tape) => {
       const shape = { T: 1, B, lengths: undefined };
       checkNumbers('values', x, shape, this.inputSize, false, Infinity);
       const rows = enterRows(tape, x, shape, this.inputSize);
@@ -167,7 +168,7 @@ export class Recurrent implements Stack {
       let same = list.length === directions.length;
       for (let i = 0; same && i < list.length; i++) same = features(list[i]) === size(directions[i]);
       if (same) {
-        if (isState(state)) state[kind].forEach(checkFinite, kind);
+        if (isState(state)) for (let i = 0; i < list.length; i++) checkFinite(kind, i, state[kind][i]);
         continue;
       }
       const have = Array.from<Float32Array | Rows, number>(list, features);
@@ -354,10 +355,14 @@ export function gatesOf(tape: Tape, direction: Direction, { z, T, B }: Call): Re
   return out;
 }
 
-/** That the numbers of a state are finite. @param this the name of the list, `h` or `c` */
-function checkFinite(this: string, values: Float32Array, l: number): void {
-  for (let i = 0; i < values.length; i++)
-    if (!Number.isFinite(values[i])) check.fail(`state.${this}[${l}][${i}]`, 'a finite number', values[i]);
+/** That the numbers of a state are finite. */
+function checkFinite(kind: string, l: number, values: Float32Array): void {
+  // 0, or NaN if one is not
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += 0 * values[i];
+  if (sum === 0) return;
+  const i = values.findIndex((value) => !Number.isFinite(value));
+  check.fail(`state.${kind}[${l}][${i}]`, 'a finite number', values[i]);
 }
 
 /** That a state has lists of h and c. */
