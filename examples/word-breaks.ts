@@ -29,7 +29,9 @@ export const example: Example = {
     const segmenter = new Segmenter(await Runtime.create(), bytes);
     const runs = [...(await articles(code)).values()].flatMap((text) => text.match(script) ?? []);
     for (const run of runs.filter(({ length }) => length > 20).slice(0, 3)) {
-      stage.log(`  ${segmenter.words(run).join(' | ')}`);
+      const breaks = segmenter.breaks(run);
+      const words = breaks.slice(1).map((end, i) => run.slice(breaks[i], end));
+      stage.log(`  ${words.join(' | ')}`);
     }
     const intl = new Intl.Segmenter(locale, { granularity: 'word' });
     const breaksOfIntl = (text: string) => Array.from(intl.segment(text), ({ index }) => index);

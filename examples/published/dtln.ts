@@ -11,10 +11,7 @@ const [BLOCK, BINS, FEATURES, HIDDEN] = [512, 257, 256, 128];
 /** LayerNorm adds 1e-5 to the variance and DTLN 1e-7: both are equal where the input is 10 times as large. */
 const SCALE = 10;
 
-export interface DtlnState {
-  readonly first: State;
-  readonly second: State;
-}
+export type DtlnState = Readonly<Record<'first' | 'second', State>>;
 
 export class Dtln {
   readonly #model;

@@ -65,12 +65,6 @@ export class Segmenter {
     return [...new Set([0, ...ends, text.length])];
   }
 
-  /** The words of a text. */
-  words(text: string): string[] {
-    const breaks = this.breaks(text);
-    return breaks.slice(1).map((end, i) => text.slice(breaks[i], end));
-  }
-
   #run<R>(text: string, result: (tape: Tape, x: Rows) => R): R {
     const tokens = Array.from(text, (character) => this.#rows.get(character) ?? this.#rows.size);
     return this.#model.forward((tape, { embedding, rnn, head }) =>

@@ -8,7 +8,6 @@ import {
   Linear,
   Model,
   Recurrent,
-  type Rows,
   type Runtime,
   read,
   type State,
@@ -16,16 +15,16 @@ import {
   type Tape,
 } from 'gatewise';
 import { Conv1d, magnitude } from 'gatewise/functions';
+import { mirrored } from './stft.js';
 import { tensorsOf } from './weights.js';
 
 const [FRAME, CONTEXT, BINS, HIDDEN] = [512, 64, 129, 128];
-/** Channels in and out, and the stride, of the convolutions over spectra. */
-const CONVOLUTIONS = [
-  [BINS, 128, 1],
-  [128, 64, 2],
-  [64, 64, 2],
-  [64, HIDDEN, 1],
-] as const;
+const TRANSFORM = { inputSize: 1, outputSize: 2 * BINS, kernelSize: 256, stride: 128, bias: false };
+/** Channels of the convolutions over spectra, and their strides. */
+const [CHANNELS, STRIDES] = [
+  [BINS, 128, 64, 64, HIDDEN],
+  [1, 2, 2, 1],
+];
 
 /** The state of the LSTM, and the last samples of the frame before. */
 export interface SileroState {
@@ -39,17 +38,11 @@ export class SileroVad {
   constructor(runtime: Runtime, bytes: Uint8Array) {
     const tensor = tensorsOf(bytes);
     this.#model = new Model(runtime, 0, (b) => ({
-      transform: new Conv1d(b, 'stft_conv', {
-        inputSize: 1,
-        outputSize: 2 * BINS,
-        kernelSize: 256,
-        stride: 128,
-        bias: false,
+      transform: new Conv1d(b, 'stft_conv', TRANSFORM),
+      convolutions: STRIDES.map((stride, i) => {
+        const [inputSize, outputSize] = CHANNELS.slice(i);
+        return new Conv1d(b, `conv${i + 1}`, { inputSize, outputSize, kernelSize: 3, stride, padding: 1 });
       }),
-      convolutions: CONVOLUTIONS.map(
-        ([inputSize, outputSize, stride], i) =>
-          new Conv1d(b, `conv${i + 1}`, { inputSize, outputSize, kernelSize: 3, stride, padding: 1 }),
-      ),
       lstm: new Recurrent(b, 'lstm', { cell: 'lstm', inputSize: HIDDEN, hiddenSize: HIDDEN }),
       head: new Linear(b, 'final_conv', { inputSize: HIDDEN, outputSize: 1 }),
     }));
@@ -64,11 +57,7 @@ export class SileroVad {
 
   /** 512 samples from -1 to 1 → the 128 features that the LSTM reads, and the probability of speech; the state moves on. */
   frame(samples: Float32Array, { lstm: state, context }: SileroState): { features: Float32Array; speech: number } {
-    // the last samples of the frame before, the frame, and its end mirrored
-    const x = new Float32Array(CONTEXT + FRAME + CONTEXT);
-    x.set(context);
-    x.set(samples, CONTEXT);
-    for (let i = 0; i < CONTEXT; i++) x[CONTEXT + FRAME + i] = samples[FRAME - 2 - i];
+    const x = mirrored(context, samples);
     const outcome = this.#model.forward((tape, { lstm, head, ...layers }) => {
       const features = this.#features(tape, x, layers);
       const { output } = lstm.forward(tape, features, state);
@@ -79,15 +68,11 @@ export class SileroVad {
     return outcome;
   }
 
-  #features(tape: Tape, x: Float32Array, layers: { transform: Conv1d; convolutions: readonly Conv1d[] }): Rows {
+  #features(tape: Tape, x: Float32Array, layers: { transform: Conv1d; convolutions: readonly Conv1d[] }) {
     const spectrum = layers.transform.forward(tape, input(tape, x, { T: x.length, B: 1, F: 1 })); // [4,1,258]
-    const part = (from: number) =>
-      select(
-        tape,
-        spectrum,
-        [...Array(BINS).keys()].map((k) => from + k),
-      );
-    const start = magnitude(tape, part(0), part(BINS));
+    const bins = [...Array(BINS).keys()];
+    const imaginary = bins.map((k) => BINS + k);
+    const start = magnitude(tape, select(tape, spectrum, bins), select(tape, spectrum, imaginary));
     return layers.convolutions.reduce((y, layer) => activation(tape, layer.forward(tape, y), 'relu'), start);
   }
 }

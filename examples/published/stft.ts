@@ -37,3 +37,13 @@ export class Stft {
     return this.#sum.slice(0, HOP);
   }
 }
+
+/** Samples with those that came before them in front, and their end mirrored, as far as there are samples before them. */
+export function mirrored(before: Float32Array, samples: Float32Array): Float32Array {
+  const { length: n } = before;
+  const x = new Float32Array(n + samples.length + n);
+  x.set(before);
+  x.set(samples, n);
+  for (let i = 0; i < n; i++) x[n + samples.length + i] = samples[samples.length - 2 - i];
+  return x;
+}
