@@ -1,23 +1,9 @@
 /** Sequence → class: the language of 30 characters. */
 import { SequenceClassifier } from 'gatewise/tasks';
 import { Chance } from './support/chance.js';
-import { articles } from './support/declaration.js';
+import { articles, LANGUAGES } from './support/declaration.js';
 import type { Example } from './support/stage.js';
 
-const LANGUAGES: Record<string, string> = {
-  deu_1996: 'German',
-  eng: 'English',
-  fra: 'French',
-  spa: 'Spanish',
-  ita: 'Italian',
-  por_PT: 'Portuguese',
-  nld: 'Dutch',
-  swe: 'Swedish',
-  fin: 'Finnish',
-  pol: 'Polish',
-  hun: 'Hungarian',
-  tur: 'Turkish',
-};
 const PIECE = 30;
 /** Stands for characters that are not in the training data. */
 const UNKNOWN = '\u{fffd}';

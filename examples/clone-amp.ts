@@ -1,9 +1,8 @@
 /** Samples → samples: an LSTM learns an amplifier from a recording before and after it. */
-import { readFile } from 'node:fs/promises';
 import { input, Linear, Model, mseLoss, Optimizer, Recurrent, Runtime, read, saveWeights } from 'gatewise';
-import wavefile from 'wavefile';
 import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
+import { recording, wavOf } from './support/wav.js';
 
 const RATE = 48_000;
 const HIDDEN = 16;
@@ -41,15 +40,6 @@ function synthesized(seed: number, seconds: number): Recording {
     return 0.6 * low;
   });
   return { dry, wet };
-}
-
-/** The first channel of a WAV file, from -1 to 1, at 48 kHz. */
-async function recording(path: string): Promise<Float32Array> {
-  const wav = new wavefile.WaveFile(await readFile(path));
-  wav.toSampleRate(RATE);
-  wav.toBitDepth('32f');
-  const samples: unknown = wav.getSamples(false, Float32Array);
-  return Array.isArray(samples) ? samples[0] : (samples as Float32Array);
 }
 
 /** Error-to-signal ratio: squares of the error over squares of the signal. */
@@ -96,7 +86,7 @@ export const example: Example = {
     const [dryPath, wetPath, more] = stage.words;
     if (more || (dryPath && !wetPath)) throw new Error('expected two files, DRY.wav and WET.wav, or none');
     const all = dryPath
-      ? { dry: await recording(dryPath), wet: await recording(wetPath) }
+      ? { dry: await recording(dryPath, RATE), wet: await recording(wetPath, RATE) }
       : synthesized(stage.seed, 30);
     const length = Math.min(all.dry.length, all.wet.length);
     const end = Math.floor(0.8 * length);
@@ -154,9 +144,7 @@ export const example: Example = {
       atMost: dryPath ? baseline : 0.02,
     });
     stage.metric('share of one core, in blocks of 128 samples at 48 kHz', seconds / (said.length / RATE), '%');
-    const wav = new wavefile.WaveFile();
-    wav.fromScratch(1, RATE, '32f', said);
-    await stage.write('amplified.wav', wav.toBuffer());
+    await stage.write('amplified.wav', wavOf(said, RATE));
     await stage.write('amp.safetensors', saveWeights(model));
     const from = Math.floor(said.length / 3);
     await stage.picture('waveform', {

@@ -1,12 +1,11 @@
 /** A published model: DTLN removes noise from speech, 128 samples at a time. */
-import { readFile } from 'node:fs/promises';
 import { Runtime } from 'gatewise';
-import wavefile from 'wavefile';
 import { Dtln } from './published/dtln.js';
 import { Stft } from './published/stft.js';
 import { fileOf } from './published/weights.js';
 import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
+import { recording, wavOf } from './support/wav.js';
 
 const [RATE, HOP] = [16_000, 128];
 
@@ -19,14 +18,6 @@ function synthesized(seed: number): Float32Array {
     for (let k = 1; k <= 20; k++) voice += Math.sin((2 * Math.PI * 120 * k * t) / RATE) / k;
     return (speaking ? 0.1 * voice : 0) + 0.05 * (chance.next() - 0.5);
   });
-}
-
-async function recording(path: string): Promise<Float32Array> {
-  const wav = new wavefile.WaveFile(await readFile(path));
-  wav.toSampleRate(RATE);
-  wav.toBitDepth('32f');
-  const samples: unknown = wav.getSamples(false, Float32Array);
-  return Array.isArray(samples) ? samples[0] : (samples as Float32Array);
 }
 
 export const example: Example = {
@@ -42,7 +33,7 @@ export const example: Example = {
     if (!bytes) return;
     const [path, more] = stage.words;
     if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
-    const noisy = path ? await recording(path) : synthesized(stage.seed);
+    const noisy = path ? await recording(path, RATE) : synthesized(stage.seed);
     const model = new Dtln(await Runtime.create(), bytes);
     const [stft, state] = [new Stft(), model.state()];
     const enhanced = new Float32Array(noisy.length);
@@ -58,8 +49,6 @@ export const example: Example = {
     stage.metric('power of the output, compared with the input', power(enhanced) / power(noisy), '%');
     stage.metric('time of 128 samples (8 ms), median', times[times.length >> 1], 'ms');
     stage.metric('time of 128 samples, the slowest of a hundred', times[Math.floor(0.99 * times.length)], 'ms');
-    const wav = new wavefile.WaveFile();
-    wav.fromScratch(1, RATE, '32f', enhanced);
-    await stage.write('enhanced.wav', wav.toBuffer());
+    await stage.write('enhanced.wav', wavOf(enhanced, RATE));
   },
 };

@@ -1,20 +1,11 @@
 /** A published model: Silero VAD finds speech, 512 samples at a time. */
-import { readFile } from 'node:fs/promises';
 import { Runtime } from 'gatewise';
-import wavefile from 'wavefile';
 import { SileroVad } from './published/silero.js';
 import { fileOf } from './published/weights.js';
 import type { Example } from './support/stage.js';
+import { recording } from './support/wav.js';
 
 const [RATE, FRAME] = [16_000, 512];
-
-async function recording(path: string): Promise<Float32Array> {
-  const wav = new wavefile.WaveFile(await readFile(path));
-  wav.toSampleRate(RATE);
-  wav.toBitDepth('32f');
-  const samples: unknown = wav.getSamples(false, Float32Array);
-  return Array.isArray(samples) ? samples[0] : (samples as Float32Array);
-}
 
 export const example: Example = {
   title: 'a published model: Silero VAD, where speech is in a recording',
@@ -30,7 +21,7 @@ export const example: Example = {
     const [path, more] = stage.words;
     if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
     const samples = path
-      ? await recording(path)
+      ? await recording(path, RATE)
       : Float32Array.from({ length: 2 * RATE }, (_, t) => 0.2 * Math.sign(Math.sin((2 * Math.PI * 120 * t) / RATE)));
     const model = new SileroVad(await Runtime.create(), bytes);
     const state = model.state();

@@ -9,6 +9,8 @@
 
 Shapes are time-major, as in gatewise: T steps, B sequences, F features. Sequences of one batch may differ in length;
 `lengths` [B] says where each ends, and what lies past an end does not count. Needs torch and safetensors.
+
+This is one long file on purpose: it is copied next to a training script, without an installation.
 """
 
 from __future__ import annotations

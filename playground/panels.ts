@@ -319,7 +319,8 @@ const code: Panel = {
       make('div', { className: 'controls' }, ...laneChoice(lanes, () => code.draw(box, lanes)), copy),
       make('p', {
         className: 'hint',
-        textContent: 'This program trains the same model in Node. Install it with npm install gatewise.',
+        textContent:
+          'This program trains a model with the same options in Node, on all of your data. Install the package with npm install gatewise.',
       }),
       make('pre', { textContent: lane.code, tabIndex: 0 }),
     );

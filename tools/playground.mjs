@@ -41,24 +41,10 @@ async function samples() {
   const begin = novel.indexOf('Call me Ishmael');
   writeFileSync(join(folder, 'novel.txt'), novel.slice(begin, begin + 250_000));
 
-  const { articles } = await from('declaration.js');
+  const { articles, LANGUAGES } = await from('declaration.js');
   const { table } = await from('csv.js');
-  const languages = {
-    deu_1996: 'German',
-    eng: 'English',
-    fra: 'French',
-    spa: 'Spanish',
-    ita: 'Italian',
-    por_PT: 'Portuguese',
-    nld: 'Dutch',
-    swe: 'Swedish',
-    fin: 'Finnish',
-    pol: 'Polish',
-    hun: 'Hungarian',
-    tur: 'Turkish',
-  };
   const lines = [];
-  for (const [code, label] of Object.entries(languages)) {
+  for (const [code, label] of Object.entries(LANGUAGES)) {
     const text = [...(await articles(code)).values()].join(' ').toLowerCase();
     for (let at = 0; at + 30 < text.length; at += 30) lines.push([at, `${label}\t${text.slice(at, at + 30)}`]);
   }

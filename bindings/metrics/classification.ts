@@ -223,7 +223,7 @@ export function fitTemperature(
     return { loss: lossAt(temperature), error: reliable(own, truth, bins).error };
   };
   // the loss is convex in 1/T, so it has one valley in ln T: golden-section search from 1/100 to 100
-  const golden = (Math.sqrt(5) - 1) / 2;
+  const golden = 0.6180339887498949; // (√5 - 1) / 2
   let [low, high] = [ln(0.01), ln(100)];
   for (let i = 0; i < 40; i++) {
     const [a, b] = [high - golden * (high - low), low + golden * (high - low)];

@@ -25,7 +25,7 @@ type Reading<E> = Iterator<E> | AsyncIterator<E>;
 
 function iteratorOf<E>(source: unknown, fields: string): Reading<E> {
   const given = source as Partial<AsyncIterable<E> & Iterable<E>> | null | undefined;
-  if (typeof given === 'object') {
+  if (typeof given === 'object' && !ArrayBuffer.isView(given)) {
     const reading = given?.[Symbol.asyncIterator]?.() ?? given?.[Symbol.iterator]?.();
     if (reading) return reading;
   }
