@@ -524,7 +524,7 @@ test('numbers are checked where they enter, and nothing changes before that', as
   for (const output of [new Float32Array(1), {}, null, [0, 0, 0, 0]] as never[]) {
     throws(() => lstm.step(values, state, output), /output: expected a Float32Array of \[B=1, P=4\] = 4 numbers/);
   }
-  throws(() => lstm.step([1, 2, 3, Number.NaN], state), /values\[3\]: expected a number, got NaN/);
+  throws(() => lstm.step([1, 2, 3, Number.NaN], state), /x\[3\]: expected a finite number, got NaN/);
   equal(state, kept, 'a state moves only after everything has been checked');
   runtime.dispose();
 });

@@ -160,15 +160,10 @@ test('invalid arguments are refused, and change nothing', () => {
   throws(() => processor.process(new Float32Array(), y, state), /input: /);
   throws(() => processor.process(x, new Float32Array(5), state), /output: expected \[T=4,B=1,O=7\] = 28 numbers/);
   throws(() => processor.process([1, 2, 3] as never, y, state), /expected Float32Arrays/);
-  throws(
-    () =>
-      processor.process(
-        x.map((_, i) => (i === 5 ? Number.NaN : 0)),
-        y,
-        state,
-      ),
-    /input\[5\]: expected a number/,
-  );
+  for (const wrong of [Number.NaN, Infinity, -Infinity]) {
+    const input = x.map((_, i) => (i === 5 ? wrong : 0));
+    throws(() => processor.process(input, y, state), /input\[5\]: expected a finite number/);
+  }
   throws(() => processor.process(x, y, rnn.state(2)), /state: /);
   throws(() => processor.process(x, y, { ...copy, h: [new Float32Array(3)] } as never), /state\.h\[0\]: /);
   throws(
@@ -176,6 +171,12 @@ test('invalid arguments are refused, and change nothing', () => {
     /state: expected h of 1 layers/,
   );
   throws(() => processor.process(x, y, undefined as never), /state: /);
+  throws(() => processor.process(x, y, { batch: 1 } as never), /state: /);
+  throws(() => processor.process(x, y, { batch: 1, h: copy.h } as never), /state: /);
+  throws(
+    () => processor.process(x, y, { ...copy, h: [[...copy.h[0]]] } as never),
+    /state\.h\[0\]: expected a Float32Array/,
+  );
   const bad: BlockState = structuredClone(state);
   bad.c[0][3] = Infinity;
   throws(() => processor.process(x, y, bad), /state\.c\[0\]\[3\]: expected a finite number/);

@@ -452,6 +452,11 @@ test('options that make no sense are refused, with both named', () => {
     /step: a bidirectional layer needs the whole sequence/,
   );
   const n = model('simd', { cell: 'lstm' });
+  for (const wrong of [Number.NaN, Infinity, -Infinity]) {
+    const state = n.layers.state(1);
+    throws(() => n.layers.step(new Float32Array(I).fill(wrong, 1, 2), state), /^x\[1\]: expected a finite number/);
+    equal(state.h, n.layers.state(1).h);
+  }
   throws(
     () => n.layers.step(new Float32Array(I + 1), n.layers.state(1)),
     /x: expected \[B=1, I=7\] = 7 numbers, got 8/,

@@ -169,7 +169,7 @@ export class Processor {
    * @param input [T,B,I], T at most `steps`; magnitudes below 1e-20 count as 0
    * @param output [T,B,O], overwritten
    * @param state overwritten with the state after the block
-   * @throws TypeError, RangeError for arrays of other sizes, or numbers that are NaN; output and state are then unchanged
+   * @throws TypeError, RangeError for arrays of other sizes, or numbers that are not finite; output and state are then unchanged
    */
   process(input: Float32Array, output: Float32Array, state: BlockState): void {
     const { batch: B, inputSize: I, outputSize: O } = this;
@@ -199,7 +199,7 @@ export class Processor {
       const row = (first.x + r * first.ldx) >>> 2;
       for (let i = 0; i < I; i++) {
         const value = input[k++];
-        if (Number.isNaN(value)) check.fail(`input[${k - 1}]`, 'a number', value);
+        if (!Number.isFinite(value)) check.fail(`input[${k - 1}]`, 'a finite number', value);
         f32[row + i] = value < TINY && value > -TINY ? 0 : value;
       }
     }
@@ -246,7 +246,7 @@ export class Processor {
   /** That a state is of these layers. */
   #check(state: BlockState): void {
     const links = this.#links;
-    if (state?.batch !== this.batch)
+    if (state?.batch !== this.batch || !Array.isArray(state.h) || !Array.isArray(state.c))
       check.fail('state', `a State of ${this.batch} sequences, as processor.state() gives`, state);
     let l = 0;
     for (let i = 0; i < links.length; i++) {
@@ -262,7 +262,12 @@ export class Processor {
 
 function fits(kind: string, l: number, values: Float32Array, { B, F }: Slot): void {
   const have = values?.length;
-  if (have !== B * F) check.fail(`state.${kind}[${l}]`, `[B=${B},F=${F}] = ${B * F} numbers`, have);
+  if (have !== B * F || !isBlock(values))
+    check.fail(
+      `state.${kind}[${l}]`,
+      `a Float32Array [B=${B},F=${F}] = ${B * F} numbers`,
+      have === B * F ? values : have,
+    );
   for (let i = 0; i < have; i++) {
     if (!Number.isFinite(values[i])) check.fail(`state.${kind}[${l}][${i}]`, 'a finite number', values[i]);
   }

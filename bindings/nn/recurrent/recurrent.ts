@@ -145,7 +145,7 @@ export class Recurrent implements Stack {
     this.#builder.alive();
     return pass(new Tape(this.#builder.runtime, false, [], null, true), (tape) => {
       const shape = { T: 1, B, lengths: undefined };
-      checkNumbers('values', x, shape, this.inputSize, false, Infinity);
+      checkNumbers('x', x, shape, this.inputSize); // an infinite number would make the state NaN
       const rows = enterRows(tape, x, shape, this.inputSize);
       leave(tape, output, this.run(tape, rows, state, false).output);
       return output;
