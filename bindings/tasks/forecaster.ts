@@ -3,7 +3,6 @@
  * (direct), or one after the other, each forecast being read like a value that came (recursive). Points, or quantiles.
  */
 import * as check from '../check.js';
-import { slice } from '../nn/rows.js';
 import { type Options, readOptions, type Settings } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import type { FitHistory } from '../train/history.js';
@@ -29,11 +28,19 @@ import {
   FIT,
   type ForecasterFitOptions,
   type ForecastOptions,
-  LAST_STEP,
   PREDICT,
   START,
 } from './shared/forecast-options.js';
-import { filled, fitScaling, relativeTo, type Scaling, type Series, scaled, seriesOf } from './shared/series.js';
+import { forecastStream, type StepValues } from './shared/forecast-stream.js';
+import {
+  checkOrigins,
+  fillLists,
+  readLists,
+  rollingWindows,
+  scaleLists,
+  trainingWindows,
+} from './shared/forecast-windows.js';
+import { fitScaling, type Scaling, type Series } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -120,7 +127,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   /** What was subtracted from each variable and divided by: fitted by the first `fit` and kept. Null before. */
   get scaling(): ByVariable<T, Scaling> | null {
     const { scaling } = this.data as { scaling?: readonly Scaling[] };
-    const { named, variables } = this.model.layers.settings;
+    const { named, variables } = this.#settings;
     if (!scaling) return null;
     const all: object = named ? Object.fromEntries(variables.map((name, v) => [name, scaling[v]])) : scaling[0];
     return all as ByVariable<T, Scaling>;
@@ -138,15 +145,14 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   ): Run<EpochProgress<ForecasterReport<T, ForecastMetrics>>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
     const { to } = options;
-    const { window, horizon, difference, trend, normalization, variables, targets, named, quantiles } =
-      this.model.layers.settings;
-    const given = this.#read('series', series);
+    const { window, horizon, difference, trend, targets, named, quantiles } = this.#settings;
+    const given = readLists(this.#settings, 'series', series);
     if (to !== undefined) check.whole('to', to, 1, given[0].length);
     const whole = given.map((y) => y.subarray(0, to));
     const end = whole[0].length;
     const kept = this.#kept(settings.validation, end);
     const known = whole.map((y) => y.subarray(0, end - kept));
-    const lists = this.#filled('series', known);
+    const lists = fillLists(this.#settings, 'series', known);
     const count = lists[0].length - difference - window - horizon + 1;
     if (count < 1) {
       check.fail(
@@ -157,21 +163,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     }
     const { data } = this;
     const scaling = (data.scaling ?? lists.map((y) => fitScaling(y, difference, trend === 'linear'))) as Scaling[];
-    const z = lists.map((y, v) => scaled(y, difference, scaling[v], 0));
-    const wanted = targets.map((name) => variables.indexOf(name));
-    const items = Array.from({ length: count }, (_, begin) => ({ length: window, z, begin, known: [], start: 0 }));
-    const truth = ({ begin }: ForecastItem) => {
-      const own = new Float32Array(horizon * targets.length);
-      wanted.forEach((i, v) => {
-        const { centre, spread } = relativeTo(normalization, z[i], begin, window);
-        for (let k = 0; k < horizon; k++) {
-          const t = begin + window + k;
-          const absent = Number.isNaN(known[i][t + difference]);
-          own[k * targets.length + v] = absent ? Number.NaN : (z[i][t] - centre) / spread;
-        }
-      });
-      return own;
-    };
+    const { items, truth } = trainingWindows(this.#settings, known, lists, scaling);
     const loss = (tape: Tape, layers: ForecastLayers, batch: ForecastItem[]) =>
       layers.losses(tape, windowRows(tape, layers, batch), batch.map(truth));
     const evaluate = () => {
@@ -205,7 +197,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   #kept(share: unknown, n: number): number {
     if (share === undefined) return 0;
     if (typeof share !== 'number') check.fail('validation', 'a share of the series between 0 and 1', share);
-    const { horizon } = this.model.layers.settings;
+    const { horizon } = this.#settings;
     const kept = Math.round(n * share);
     return kept >= horizon
       ? kept
@@ -219,7 +211,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    */
   predict(histories: readonly Series[], options: ForecastOptions = {}): Run<BatchProgress, ByVariable<T, Forecast>[]> {
     const settings = readOptions('predict', PREDICT, options);
-    const { window, horizon, difference, method } = this.model.layers.settings;
+    const { window, horizon, difference, method } = this.#settings;
     const { steps = horizon } = settings;
     const start = this.#start(settings.start);
     if (steps > horizon && method === 'direct') {
@@ -227,16 +219,17 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
         `steps: method 'direct' predicts at most horizon=${horizon} steps, got ${steps}; method 'recursive' can predict more`,
       );
     }
-    this.#fitted();
+    const scaling = this.#fitted();
     const items = encodeAll('histories', histories, 'series', (place, history): ForecastItem => {
-      const given = this.#filled(place, this.#read(place, history));
+      const given = fillLists(this.#settings, place, readLists(this.#settings, place, history));
       const n = given[0].length;
       const from = n - window - difference;
       if (from < 0) {
         check.fail(place, `at least ${window + difference} steps for window ${window} and difference ${difference}`, n);
       }
       const known = given.map((y) => y.subarray(from));
-      return { length: window, z: this.#scaled(known, start + from), begin: 0, known, start: start + from };
+      const z = scaleLists(this.#settings, known, scaling, start + from);
+      return { length: window, z, begin: 0, known, start: start + from };
     });
     return this.forEach(items, settings, (tape, layers, batch) =>
       this.#forecasts(tape, layers.forward(tape, windowRows(tape, layers, batch), steps), batch, steps),
@@ -255,60 +248,17 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
   stream(
     saved?: Uint8Array | ArrayBuffer,
     options: Options<typeof START> = {},
-  ): Stream<number | Readonly<Record<string, number>>, ByVariable<T, Forecast> | null> {
+  ): Stream<StepValues, ByVariable<T, Forecast> | null> {
     const { start } = readOptions('stream', START, options);
     // nothing in a continued stream without it, which may only need it after reset
     const first = saved && start === undefined ? [] : [this.#start(start)];
-    const { layers } = this.model;
-    const { cell, difference, variables, horizon, window, linear, normalization } = layers.settings;
-    const again = normalization !== 'none';
-    /** Values that are kept, next to the one that is read. */
-    const most = difference + Math.max(again ? window : linear, 1) - 1;
-    this.#fitted();
-    return this.openStream(saved, {
-      cell,
-      start: () => ({ state: layers.rnn.state(1), values: { next: first, past: [] } }),
-      check: ({ next, past }) => {
-        const n = past.length / variables.length;
-        check.whole('length of past', n, 0, most);
-        for (const [i, v] of past.entries()) check.float(`past[${i}]`, v);
-        if (next.length !== 1 && (next.length > 0 || n > 0)) check.fail('next', 'one number', next);
-        if (next.length > 0) check.whole('next', next[0], n, LAST_STEP);
-      },
-      step: (values, { state, values: memory }) => {
-        if (memory.next.length === 0) memory.next = [this.#start(start)];
-        const given =
-          typeof values === 'object' && values !== null
-            ? Object.fromEntries(Object.entries(values).map(([name, v]) => [name, [v]]))
-            : [values];
-        const own = this.#read('values', given as Series);
-        const n = memory.past.length / variables.length;
-        const past = own.map((y, v) => Float64Array.of(...memory.past.slice(v * n, (v + 1) * n), y[0]));
-        const known = this.#filled('values', past);
-        const begin = memory.next[0] - n;
-        const keep = () => {
-          memory.past = known.flatMap((y) => (most ? [...y.slice(-most)] : []));
-          memory.next = [memory.next[0] + 1];
-        };
-        const length = n + 1 - difference;
-        if (length < 1) {
-          keep();
-          return null;
-        }
-        const item: ForecastItem = { length, z: this.#scaled(known, begin), begin: 0, known, start: begin };
-        const forecast = this.model.forward((tape) => {
-          const x = windowRows(tape, layers, [item]);
-          if (n === most) {
-            const outputs = layers.forward(tape, x, horizon, again ? undefined : state);
-            return this.#forecasts(tape, outputs, [item], horizon)[0];
-          }
-          if (!again) layers.rnn.forward(tape, slice(tape, x, length - 1, length), state);
-          return null;
-        });
-        keep();
-        return forecast;
-      },
-    });
+    const { horizon } = this.#settings;
+    const result = (tape: Tape, outputs: readonly Rows[], item: ForecastItem) =>
+      this.#forecasts(tape, outputs, [item], horizon)[0];
+    return this.openStream(
+      saved,
+      forecastStream(this.model, this.#fitted(), first, () => this.#start(start), result),
+    );
   }
 
   /**
@@ -319,10 +269,10 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    */
   evaluate(series: Series, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
-    const { variables, targets } = this.model.layers.settings;
-    const lists = this.#read('series', series);
-    const full = this.#filled('series', lists);
-    const { named, quantiles, horizon } = this.model.layers.settings;
+    const { variables, targets } = this.#settings;
+    const lists = readLists(this.#settings, 'series', series);
+    const full = fillLists(this.#settings, 'series', lists);
+    const { named, quantiles, horizon } = this.#settings;
     const start = (truth: Float64Array) => new ForecastTally(truth, horizon, quantiles);
     if (settings.season !== undefined) check.whole('season', settings.season, 1, settings.from);
     const { run, tallies } = this.#rolling(lists, settings, start, (all, forecasts) => {
@@ -350,18 +300,18 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    */
   calibrate(series: Series, options: CalibrateOptions): Run<BatchProgress, void> {
     const settings = readOptions('calibrate', CALIBRATE, options);
-    const { quantiles, horizon } = this.model.layers.settings;
+    const { quantiles, horizon } = this.#settings;
     if (quantiles.length === 0)
       throw new RangeError('calibrate: expected a model with quantiles; this one predicts points');
     const start = (truth: Float64Array) => new Residuals(truth, horizon, quantiles);
     const finish = (all: readonly Residuals[]) => {
       this.data = { ...this.data, calibration: all.map(({ offsets }) => offsets) };
     };
-    return this.#rolling(this.#read('series', series), settings, start, finish, null).run;
+    return this.#rolling(readLists(this.#settings, 'series', series), settings, start, finish, null).run;
   }
 
   #report<M extends ForecastMetrics>(forecasts: number, all: readonly M[]): ForecasterReport<T, M> {
-    const { named, targets } = this.model.layers.settings;
+    const { named, targets } = this.#settings;
     const metrics: object = named
       ? { variables: Object.fromEntries(targets.map((name, v) => [name, all[v]])) }
       : all[0];
@@ -376,22 +326,12 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     finish: (all: readonly A[], forecasts: number) => R,
     calibration: Calibration | null = this.#calibration,
   ): { run: Run<BatchProgress, R>; tallies: A[] } {
-    const { from, until, stride } = settings;
-    const { window, horizon, difference, variables, targets } = this.model.layers.settings;
-    const N = lists[0].length;
-    const first = window + difference;
-    if (N < first + horizon) check.fail('series', `at least ${first + horizon} steps for one forecast`, N);
-    check.whole('from', from, first, N - horizon);
-    if (until !== undefined) check.whole('until', until, from + 1, N - horizon + 1);
-    const full = this.#filled('series', lists);
-    const z = this.#scaled(full, 0);
-    const items = Array.from({ length: Math.ceil(((until ?? N - horizon + 1) - from) / stride) }, (_, i) => {
-      const origin = from + i * stride;
-      const known = full.map((y) => y.subarray(origin - difference, origin));
-      return { length: window, z, begin: origin - window - difference, known, start: origin - difference, origin };
-    });
-    const tallies = targets.map((name) => start(lists[variables.indexOf(name)]));
+    const { horizon, variables, targets } = this.#settings;
+    checkOrigins(this.#settings, lists[0].length, settings);
+    const full = fillLists(this.#settings, 'series', lists);
     const scaling = this.#fitted();
+    const items = rollingWindows(this.#settings, full, scaleLists(this.#settings, full, scaling, 0), settings);
+    const tallies = targets.map((name) => start(lists[variables.indexOf(name)]));
     const count = (tape: Tape, layers: ForecastLayers, batch: (typeof items)[number][]) => {
       const outputs = layers.forward(tape, windowRows(tape, layers, batch), horizon);
       forecastsOf(tape, layers, { scaling, calibration }, outputs, batch, horizon).forEach((forecasts, b) =>
@@ -402,35 +342,16 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     return { run, tallies };
   }
 
-  /** The lists of a series, checked; NaN where values are missing and may be. */
-  #read(name: string, series: Series): Float64Array[] {
-    const { variables, missing } = this.model.layers.settings;
-    return seriesOf(name, series, variables, missing === 'mask');
-  }
-
-  #filled(name: string, lists: readonly Float64Array[]): Float64Array[] {
-    const { difference } = this.model.layers.settings;
-    return lists.map((y) => filled(name, y, difference));
-  }
-
   /** Without a trend, the number of the first step has no effect. */
   #start(start: number | undefined): number {
-    if (start !== undefined || this.model.layers.settings.trend === 'none') return start ?? 0;
+    if (start !== undefined || this.#settings.trend === 'none') return start ?? 0;
     const what =
       'the number of the first step, counted from the start of the training series (0: begins where it began)';
     throw new RangeError(`start: with trend 'linear', expected ${what}, got undefined`);
   }
 
-  /** Each variable in the units of the model, its first `difference` steps used up. */
-  #scaled(lists: readonly Float64Array[], start: number): Float64Array[] {
-    const { difference } = this.model.layers.settings;
-    const scaling = this.#fitted();
-    return lists.map((y, v) => {
-      const z = scaled(y, difference, scaling[v], start);
-      const name = this.model.layers.settings.variables[v];
-      z.forEach((_, t) => check.float(`${name}[${t + difference}], scaled as in training`, z[t]));
-      return z;
-    });
+  get #settings() {
+    return this.model.layers.settings;
   }
 
   get #calibration(): Calibration | null {
@@ -449,7 +370,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     items: readonly ForecastItem[],
     steps: number,
   ): ByVariable<T, Forecast>[] {
-    const { named, targets } = this.model.layers.settings;
+    const { named, targets } = this.#settings;
     return forecastsOf(
       tape,
       this.model.layers,

@@ -53,6 +53,7 @@ export type {
   ForecasterFitOptions,
   ForecastOptions,
 } from './shared/forecast-options.js';
+export type { StepValues } from './shared/forecast-stream.js';
 export type { FeatureOptions, InputOptions, Sequence, Vectors } from './shared/inputs.js';
 export type { LanguageModelConfig, NextToken } from './shared/language-layers.js';
 export { type ClassMetrics, editDistance, type Span, spanMetrics, spansOf } from './shared/metrics.js';

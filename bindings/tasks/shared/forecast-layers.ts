@@ -7,7 +7,7 @@ import { huberLoss, type LossOptions, mseLoss, quantileLoss } from '../../nn/los
 import { Recurrent } from '../../nn/recurrent/recurrent.js';
 import type { State, StateRows } from '../../nn/recurrent/state.js';
 import { add, concat, select, slice } from '../../nn/rows.js';
-import type { Options, Settings as SettingsOf } from '../../options.js';
+import type { Options, Settings } from '../../options.js';
 import {
   listOf,
   names,
@@ -74,7 +74,8 @@ function between0and1(name: string, value: unknown): number {
 export interface ForecasterConfig extends OneWayOptions, Options<typeof OWN> {}
 
 /** The options with every default filled in. */
-interface Settings extends Omit<SettingsOf<typeof SCHEMA>, 'variables' | 'targets' | 'loss' | 'quantiles' | 'linear'> {
+export interface ForecastSettings
+  extends Omit<Settings<typeof SCHEMA>, 'variables' | 'targets' | 'loss' | 'quantiles' | 'linear'> {
   /** Whether the variables have names. */
   readonly named: boolean;
   readonly variables: readonly string[];
@@ -96,7 +97,7 @@ export class ForecastLayers {
 
   constructor(
     readonly b: Builder,
-    readonly settings: Settings,
+    readonly settings: ForecastSettings,
     readonly rnn: Recurrent,
     readonly head: Linear,
     readonly linear?: Linear,
@@ -204,7 +205,7 @@ export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {
 };
 
 /** Checks what the options say together. */
-function checked(given: SettingsOf<typeof SCHEMA>): Settings {
+function checked(given: Settings<typeof SCHEMA>): ForecastSettings {
   const { variables = [ONLY], method } = given;
   const { targets = variables, loss = given.quantiles ? 'quantile' : 'mse' } = given;
   const known = new Set(variables);
