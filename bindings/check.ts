@@ -59,7 +59,6 @@ export function float(name: string, value: unknown): number {
  * That a list has n numbers of single precision, none of them NaN or infinite.
  *
  * @param skip tells which numbers do not matter
- * @param most their largest magnitude; Infinity where infinite numbers are allowed
  */
 export function numbers(
   name: string,
@@ -67,15 +66,14 @@ export function numbers(
   n: number,
   shape: string,
   skip?: (i: number) => boolean,
-  most = MAX_FLOAT,
 ): void {
   const { length } = (values ?? fail(name, `${shape} numbers`, values)) as { length?: unknown };
   if (typeof values !== 'object' || typeof length !== 'number') fail(name, `${shape} numbers`, values);
   if (length !== n) throw new RangeError(`${name}: expected ${shape} = ${n} numbers, got ${length}`);
   for (let i = 0; i < n; i++) {
     const value = values[i];
-    if (typeof value === 'number' && Math.abs(value) <= most) continue;
-    if (!skip?.(i)) fail(`${name}[${i}]`, most < Infinity ? 'a finite number' : 'a number', value);
+    if (typeof value === 'number' && Math.abs(value) <= MAX_FLOAT) continue;
+    if (!skip?.(i)) fail(`${name}[${i}]`, 'a finite number', value);
   }
 }
 

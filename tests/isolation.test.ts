@@ -459,12 +459,12 @@ test('numbers are checked where they enter, and nothing changes before that', as
   const optimizer = new Optimizer(model);
   model.valueAndGrad((tape, l) => everything.run(tape, l, input(tape, values, shape)).loss);
   const start = parametersOf(model);
-  const bad = [Number.NaN, undefined, null, '1', 1n, {}] as never[];
+  const bad = [Number.NaN, Infinity, -Infinity, undefined, null, '1', 1n, {}] as never[];
   for (const wrong of bad) {
     const list = [0, wrong, 0, 0] as number[];
     const refuse = (work: (tape: Tape, x: Rows) => unknown, message: RegExp) =>
       throws(() => model.forward((tape) => work(tape, input(tape, values, shape))), message, String(work));
-    refuse((tape) => input(tape, list, shape), /values\[1\]: expected a number, got/);
+    refuse((tape) => input(tape, list, shape), /values\[1\]: expected a finite number, got/);
     refuse((tape, x) => mseLoss(tape, x, list), /targets\[1\]: expected a finite number, got/);
     refuse((tape, x) => bceWithLogitsLoss(tape, x, list), /targets\[1\]: expected a finite number, got/);
     refuse(
@@ -525,6 +525,20 @@ test('numbers are checked where they enter, and nothing changes before that', as
     throws(() => lstm.step(values, state, output), /output: expected a Float32Array of \[B=1, P=4\] = 4 numbers/);
   }
   throws(() => lstm.step([1, 2, 3, Number.NaN], state), /x\[3\]: expected a finite number, got NaN/);
+  for (const far of [Infinity, -Infinity, 1e39]) {
+    // what is past the end of a sequence is not read
+    const both = { T: 2, B: 2, F: 2, lengths: [2, 1] };
+    const padded = (at: number) => Float64Array.from({ length: 8 }, (_, i) => (i === at ? far : 1));
+    const into = (at: number) => model.forward((tape) => read(tape, input(tape, padded(at), both)));
+    throws(
+      () => into(5),
+      (e: Error) => e instanceof RangeError && /^values\[5\]: .*, got/.test(e.message),
+    );
+    equal([...into(6)], [1, 1, 1, 1, 1, 1, 0, 0]);
+    const first = { ...kept, h: [kept.h[0].map(() => far)] } as never;
+    throws(() => lstm.step(values, first), /state/);
+    throws(() => model.forward((tape) => lstm.forward(tape, input(tape, values, shape), first)), /state/);
+  }
   equal(state, kept, 'a state moves only after everything has been checked');
   runtime.dispose();
 });

@@ -32,14 +32,13 @@ export function checkNumbers(
   { T, B, lengths }: Pick<Rows, 'T' | 'B' | 'lengths'>,
   F: number,
   batchFirst = false,
-  most?: number,
 ): void {
   const letters = batchFirst ? `[B=${B}, T=${T}, F=${F}]` : `[T=${T}, B=${B}, F=${F}]`;
   const padding = (i: number) => {
     const row = Math.floor(i / F);
     return !live({ lengths, B }, batchFirst ? (row % T) * B + Math.floor(row / T) : row);
   };
-  check.numbers(name, values, T * B * F, letters, lengths && padding, most);
+  check.numbers(name, values, T * B * F, letters, lengths && padding);
 }
 
 /** Checked numbers as rows. */
@@ -64,11 +63,11 @@ export function enterRows(
 /**
  * Puts numbers on the tape, as the input of layers. Magnitudes below 1e-20 become 0.
  *
- * @param values [T,B,F], or [B,T,F] with `batchFirst`: numbers, not NaN; those past the end of a sequence are not read
+ * @param values [T,B,F], or [B,T,F] with `batchFirst`: finite numbers; those past the end of a sequence are not read
  * @param shape T steps of B sequences with F features, and their `lengths` [B] where they end before T
  * @param options `batchFirst`: the order of the dimensions, default false; `gradient`: whether the gradient with respect to the
  *   values is computed, default false; `gradientOf` reads it
- * @throws TypeError, RangeError if the number of values is wrong or one is not a number
+ * @throws TypeError, RangeError if the number of values is wrong, or for one that is not a finite number: its place and what it is
  *
  * @example
  * ```js
@@ -99,7 +98,7 @@ export function input(
   const batchFirst = check.flag('batchFirst', options.batchFirst ?? false);
   const gradient = check.flag('gradient', options.gradient ?? false);
   const batch = { T, B, lengths: lengthsOf(tape, shape.lengths, T, B) };
-  checkNumbers('values', values, batch, F, batchFirst, Infinity);
+  checkNumbers('values', values, batch, F, batchFirst);
   return enterRows(tape, values, batch, F, gradient, batchFirst);
 }
 

@@ -415,7 +415,7 @@ export const mutants = [
   ['bindings/tasks/shared/forecast-stream.ts', 'values !== null', 'values === null', 'step: !== becomes ==='],
   ['bindings/tasks/shared/forecast-stream.ts', "values === 'object", "values !== 'object", 'step: === becomes !=='],
   ['bindings/tasks/language-model.ts', 'targets[t * B + b]', 'targets[t / B + b]', 'windows: * becomes /'],
-  ['bindings/tasks/language-model.ts', 'stride) + 1;', 'stride) - 1;', 'windows: + becomes -'],
+  ['bindings/tasks/shared/text-position.ts', 'stride) + 1 }', 'stride) - 1 }', 'cutOf: + becomes -'],
   ['bindings/tasks/seq2seq.ts', 'bidirectional ? 2 * last :', 'bidirectional ? 2 / last :', 'widthsOf: * becomes /'],
   ['bindings/tasks/seq2seq.ts', 'return from + (to -', 'return from - (to -', 'shareOf: + becomes -'],
   ['bindings/tasks/sequence-classifier.ts', 'label[0] === c);', 'label[0] !== c);', 'fit: === becomes !=='],
@@ -489,7 +489,7 @@ export const mutants = [
   ['bindings/tasks/shared/summary.ts', 'slice(dot + 1)] =', 'slice(dot - 1)] =', 'summarize: + becomes -'],
   ['bindings/tasks/shared/kind.ts', 'if (!file.description &', 'if (file.description &', 'planFile: if (! becomes if '],
   [
-    'bindings/tasks/shared/task.ts',
+    'bindings/train/task-fit.ts',
     'given[key] !== undefined',
     'given[key] === undefined',
     'optimizerOptions: !== becomes ===',

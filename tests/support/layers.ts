@@ -18,16 +18,16 @@ export function project(tape: Tape, outputs: Record<string, Rows>, upstream: Num
   };
 }
 
-/** Values on the tape, NaN among them, which `input` refuses. */
+/** Values on the tape, NaN and infinite ones among them, which `input` refuses. */
 export function anyInput(tape: Tape, values: ArrayLike<number>, ...rest: Rest): Rows {
   const rows = input(
     tape,
-    Float32Array.from(values, (v) => (Number.isNaN(v) ? 0 : v)),
+    Float32Array.from(values, (v) => (Number.isFinite(v) ? v : 0)),
     ...rest,
   );
   const { at, ld, T, B, F } = rows;
   for (let i = 0; i < T * B * F; i++) {
-    if (Number.isNaN(values[i])) tape.runtime.write(at + Math.floor(i / F) * ld + 4 * (i % F), [Number.NaN]);
+    if (!Number.isFinite(values[i])) tape.runtime.write(at + Math.floor(i / F) * ld + 4 * (i % F), [values[i]]);
   }
   return rows;
 }
