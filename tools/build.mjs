@@ -72,8 +72,9 @@ function run(bin, args) {
 /** Bytes as `decode` in bindings/core/start.ts reads them. */
 function asText(bytes) {
   return Array.from(bytes, (byte) => {
-    const code = 40 + (byte % 86);
-    return ['', '%', '&'][Math.floor(byte / 86)] + String.fromCharCode(code < 92 ? code : code + 1);
+    const number = (byte + 28) % 256;
+    const code = 40 + (number % 86);
+    return ['', '%', '&'][Math.floor(number / 86)] + String.fromCharCode(code < 92 ? code : code + 1);
   }).join('');
 }
 
@@ -295,12 +296,14 @@ function compiled(change) {
 
 /**
  * The loader without what it does when it is loaded: it makes a TextDecoder, which an AudioWorklet lacks, and adds to a global. The
- * decoder reads long strings of a module; without it the loader's own fallback does.
+ * decoder reads long strings of a module; without it the loader's own fallback does. Also without what it adds to the exports of a
+ * module, for strings, arrays and classes: the core has none of these, and the bindings use the instance.
  */
 function loader() {
   const changes = [
     [/^const utf16 = new TextDecoder\(.*$/m, 'const utf16 = null;'],
     [/^Object\.hasOwn = Object\.hasOwn \|\| function[^}]*\};$/m, ''],
+    [/postInstantiate\(extended, ([\w.]*instance)\)/g, 'Object.assign(extended, $1.exports)'],
     [/Object\.hasOwn\(/g, 'Object.prototype.hasOwnProperty.call('],
   ];
   return {
@@ -322,7 +325,8 @@ function thirdParty(packages) {
   const about = (folder) => JSON.parse(read(folder, 'package.json'));
   const { name, version, license } = about('@assemblyscript/loader');
   const loader = `The file core.js contains ${name} ${version} (${license}), https://github.com/AssemblyScript/assemblyscript,
-without its line that makes a TextDecoder and its line that defines Object.hasOwn. Its licence and notice:
+without its line that makes a TextDecoder, its line that defines Object.hasOwn and its functions for strings, arrays and classes of a
+module. Its licence and notice:
 
 ${read('assemblyscript', 'LICENSE')}
 ${read('assemblyscript', 'NOTICE')}`;

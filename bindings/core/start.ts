@@ -119,8 +119,9 @@ export function explained(error: unknown, build: string): unknown {
 }
 
 /**
- * The bytes of a module from text that any file can carry: characters from ( to ~ but the backslash are the bytes 0 to 85; one after %
- * is 86 more, one after & 172. Most bytes of a module are small, and text that keeps to whole bytes compresses almost as they do.
+ * The bytes of a module from text that any file can carry: characters from ( to ~ but the backslash are the numbers 0 to 85; one after %
+ * is 86 more, one after & 172. A byte is its number less 28, so that those most used are one character: the first byte of vector
+ * instructions, 253, and small numbers. Text that keeps to whole bytes compresses almost as they do.
  */
 export function decode(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
@@ -130,7 +131,7 @@ export function decode(text: string): Uint8Array<ArrayBuffer> {
     const code = text.charCodeAt(i);
     if (code < 40) base = 86 * (code - 36);
     else {
-      bytes[n++] = base + code - (code > 92 ? 41 : 40);
+      bytes[n++] = base + code - (code > 92 ? 69 : 68); // modulo 256
       base = 0;
     }
   }

@@ -351,7 +351,7 @@ export const mutants = [
   ['bindings/check.ts', '= null || Array.', '= null && Array.', 'options: || becomes &&'],
   ['bindings/core/runtime.ts', '? have * 1.25 :', '? have / 1.25 :', 'ensure: * becomes /'],
   ['bindings/core/runtime.ts', '=== 0 && last &', '=== 0 || last &', 'free: && becomes ||'],
-  ['bindings/core/start.ts', '(code > 92 ? 41', '(code >= 92 ? 41', 'decode: > becomes >='],
+  ['bindings/core/start.ts', '(code > 92 ? 69', '(code >= 92 ? 69', 'decode: > becomes >='],
   ['bindings/core/start.ts', 'm * 32 + n] !==', 'm * 32 - n] !==', 'selfCheck: + becomes -'],
   ['bindings/files/renames.ts', '= null && !Array', '= null || !Array', 'isRecord: && becomes ||'],
   ['bindings/files/safetensors.ts', 'length + end);', 'length - end);', 'encode: + becomes -'],
