@@ -8,7 +8,7 @@ const root = new URL('../../', import.meta.url);
 
 /** Files and folders of bindings/, from the ground up: each imports from its own folder and from what is before it. */
 const FLOORS = [
-  ['errors', 'check', 'platform'],
+  ['errors', 'check', 'platform', 'whole-file'],
   ['options'],
   ['core'],
   ['random', 'cells'],
