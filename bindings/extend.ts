@@ -13,6 +13,7 @@ export type { Model, Runtime } from './index.js';
 export interface Extensible {
   readonly model: Model<unknown>;
   readonly config: object;
+  dispose(): void;
 }
 
 const texts = listOf(check.text, 'a list of names');
@@ -81,7 +82,7 @@ export async function extend<T extends Extensible>(task: T, options: ExtendOptio
     sizes.set(known.length, config[key].length);
   }
   if (sizes.size === 0) throw new RangeError('extend: expected new tokens as vocabulary, or new classes');
-  const made = await (task.constructor as unknown as Factory<T>).create({ ...old, ...config, ...rest });
+  const made = await (task.constructor as typeof task.constructor & Factory<T>).create({ ...old, ...config, ...rest });
   try {
     for (const { name, shape } of made.model.parameters) {
       const before = task.model.parameter(name);
@@ -100,7 +101,7 @@ export async function extend<T extends Extensible>(task: T, options: ExtendOptio
       made.model.set(name, all);
     }
   } catch (error) {
-    (made as unknown as { dispose(): void }).dispose();
+    made.dispose();
     throw error;
   }
   return made;

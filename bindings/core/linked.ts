@@ -24,9 +24,9 @@ export function linked<Kernels extends { abi(): number }>(
   let compiled: WebAssembly.Module | undefined;
   /** By core, so that the memory of a runtime that is disposed is not kept. */
   const kernels = new WeakMap<object, Kernels>();
-  const importsOf = (core: Runtime['core']): WebAssembly.Imports => ({
-    env: { memory: core.memory as WebAssembly.Memory },
-    core: { ...core } as unknown as WebAssembly.ModuleImports,
+  const importsOf = ({ memory, ...core }: Runtime['core']): WebAssembly.Imports => ({
+    env: { memory: memory as WebAssembly.Memory },
+    core,
   });
   const keep = (core: Runtime['core'], exports: object): Kernels => {
     const made = exports as Kernels;

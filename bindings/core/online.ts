@@ -21,5 +21,5 @@ function checked(instance: { exports: object }): { exports: object } {
 
 /** The kernels of the module. */
 export function onlineCore(runtime: Runtime): Core {
-  return runtime.core as unknown as Core;
+  return runtime.core as Runtime['core'] & Core;
 }

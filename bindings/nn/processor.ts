@@ -3,7 +3,6 @@ import { LINE, Seq } from '../../assembly/layout.js';
 import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import { type Options, option, readOptions, whole } from '../options.js';
-import type { Tape } from '../tape.js';
 import type { Builder } from './builder.js';
 import type { Linear } from './linear.js';
 import { type Call, prepare, type Stack } from './recurrent/call.js';
@@ -113,6 +112,7 @@ export class Processor {
     const lasting = {
       core: runtime.core,
       take,
+      takeZeroed: take, // memory that lasts is zeroed
       get f32() {
         return runtime.f32;
       },
@@ -120,7 +120,7 @@ export class Processor {
         return runtime.i32;
       },
     };
-    const tape = { runtime: lasting, training: false } as unknown as Tape;
+    const place = { runtime: lasting, training: false, trains: () => false };
     let [ld, x] = [align(4 * this.inputSize), 0];
     x = take(steps * batch * ld);
     const links: Link[] = [];
@@ -130,7 +130,7 @@ export class Processor {
         layer.directions.forEach((direction, l) => {
           const initial = { h: zeros.h[l], c: zeros.c[l] };
           const rows = { at: x, ld, T: steps, B: batch };
-          const call = prepare(direction, tape, rows, initial, { reverse: false, keep: false });
+          const call = prepare(direction, place, rows, initial, { reverse: false, keep: false });
           const chunk = runtime.i32[(call.s >>> 2) + Seq.chunk];
           links.push({
             layer: direction,

@@ -70,8 +70,15 @@ const RANDOM = {
   dropout: required(COUNT),
   sample: required(COUNT),
 };
-const record: Reader<Json> = (name, value) => (isRecord(value) ? value : check.fail(name, 'an object', value));
-const SCHEDULE = { options: required(record), memory: required(record) };
+/** An object whose fields are checked by whoever reads them. */
+const record =
+  <T>(): Reader<T> =>
+  (name, value) =>
+    isRecord(value) ? (value as T) : check.fail(name, 'an object', value);
+const SCHEDULE = {
+  options: required(record<ScheduleOptions>()),
+  memory: required(record<Schedule['memory']>()),
+};
 const OPTIMIZER = {
   options: required((name, value) => {
     if (!isRecord(value)) return check.fail(name, 'an object of options', value);
@@ -273,7 +280,7 @@ export function restore<L>(
       }),
       schedule: given(training?.schedule, (value) => {
         const { options, memory } = readOptions('schedule', SCHEDULE, value, 'schedule.');
-        const resumed = new Schedule(options as unknown as ScheduleOptions, memory as unknown as Schedule['memory']);
+        const resumed = new Schedule(options, memory);
         complete('schedule.options', options, Object.keys(resumed.options));
         return resumed;
       }),

@@ -14,7 +14,7 @@ import { align } from '../../core/runtime.js';
 import { type Rows, type Seen, Tape, type Unique } from '../../tape.js';
 import { gradientAt, type Parameter } from '../builder.js';
 import type { Direction } from './direction.js';
-import { enter, type Initial, type Slot } from './state.js';
+import { enter, type Initial, type Place, type Slot } from './state.js';
 
 /** Rows of x, at least, that are multiplied at once where not all is kept: enough to read the panels of the weights once for many. */
 const CHUNK = 128;
@@ -70,7 +70,7 @@ interface Kept {
  */
 export function prepare(
   layer: Direction,
-  tape: Tape,
+  tape: Place,
   x: Source,
   initial: { readonly h: Initial; readonly c: Initial } | undefined,
   { reverse, keep: kept }: { reverse: boolean; keep: boolean },
@@ -188,8 +188,8 @@ export function prepare(
 }
 
 /** z of all steps, from the distinct rows. */
-function uniqueProduct(layer: Direction, tape: Tape, { z, T, B }: Call, { rows, index }: Unique): void {
-  const { runtime, core } = tape;
+function uniqueProduct(layer: Direction, { runtime }: Place, { z, T, B }: Call, { rows, index }: Unique): void {
+  const { core } = runtime;
   const { I, ldz, xPanels } = layer;
   const { wx, bias } = layer.packed();
   const U = rows.T;

@@ -1,4 +1,5 @@
 /** The states of recurrent layers: outside of a pass as numbers, inside of one as rows. */
+import type { Runtime } from '../../core/runtime.js';
 import type { Rows, Tape } from '../../tape.js';
 
 /** The state of a recurrent layer between two calls: plain numbers that can be cloned, kept and saved. */
@@ -45,9 +46,14 @@ export type Initial = Float32Array | Rows | { readonly at: number; readonly shap
 /** Where a state is in the core: B rows of F floats. */
 export type Slot = Pick<Rows, 'at' | 'ld' | 'B' | 'F'>;
 
+/** Where a call is laid out: in a pass, or in memory that lasts. */
+export interface Place extends Pick<Tape, 'training' | 'trains'> {
+  readonly runtime: Pick<Runtime, 'core' | 'take' | 'takeZeroed' | 'f32' | 'i32'>;
+}
+
 /** Writes an initial state to its slot. */
-export function enter(tape: Tape, { at, ld, B, F }: Slot, values: Initial): void {
-  const { f32, core } = tape.runtime;
+export function enter({ runtime }: Place, { at, ld, B, F }: Slot, values: Initial): void {
+  const { f32, core } = runtime;
   const first = at >>> 2;
   if (values && B === 1 && !('ld' in values) && !('shape' in values)) {
     // a step of a stream

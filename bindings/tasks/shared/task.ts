@@ -311,7 +311,7 @@ export abstract class Task<L, C extends object> {
     standing.shards = shards;
     const here = (where: unknown) => computeParts(this.model, split, where, shards);
     const save = () => this.save({ weightsOnly: true });
-    const { taskName: task } = this.constructor as unknown as { taskName: string };
+    const { taskName: task } = this.constructor as typeof this.constructor & { readonly taskName: string };
     const job = { task, model: this.model, data, options, shards, save, here };
     let team: Team | undefined;
     // `model` throws where it has been disposed between two steps
