@@ -1126,6 +1126,13 @@ _RENAMED_OPTIONS = {"sequence-regressor": {"outputs": "outputSize"}, "sequence-t
 _RENAMED_INITIALIZER = {"deviation": "std"}
 _RENAMED_SCHEDULE = {"floor": "minLearningRate"}
 _RENAMED_POSITION = {"pass": "epoch"}
+# What files of format 1 leave out where it was not given; those of format 2 have to have it.
+_SCHEDULE_DEFAULTS: dict[str, dict[str, float]] = {
+    "constant": {},
+    "step": {},
+    "cosine": {"minLearningRate": 0},
+    "plateau": {"every": 1, "threshold": 1e-4, "minLearningRate": 0},
+}
 
 
 def _renamed(values: Any, names: Mapping[str, str]) -> Any:
@@ -1144,7 +1151,9 @@ def _from_format_1(about: Description) -> Description:
     if "scaling" in config:
         about["data"] = {"scaling": config.pop("scaling")}
     if isinstance(about.get("schedule"), dict):
-        about["schedule"] = {**about["schedule"], "options": _renamed(about["schedule"]["options"], _RENAMED_SCHEDULE)}
+        given = _renamed(about["schedule"]["options"], _RENAMED_SCHEDULE)
+        own = _SCHEDULE_DEFAULTS.get(given.get("kind"), {})
+        about["schedule"] = {**about["schedule"], "options": {**own, "warmup": 0, **given}}
     if "position" in about:
         about["position"] = _renamed(about["position"], _RENAMED_POSITION)
     return about

