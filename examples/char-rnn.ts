@@ -1,7 +1,8 @@
 /** A published model: the character model of ml5.js writes like Shakespeare. */
 import { Runtime } from 'gatewise';
 import { CharRnn } from './published/char-rnn.js';
-import { drawn, fileOf, microsecondsPerItem } from './published/weights.js';
+import { microsecondsPerItem, openWeights, pathOf } from './published/files.js';
+import { drawn } from './published/weights.js';
 import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
 
@@ -11,12 +12,12 @@ export const example: Example = {
   title: "a published model: ml5.js' character model of Shakespeare",
   usage: '[PROMPT] --model PATH',
   async run(stage) {
-    const bytes = await fileOf(stage, {
+    const published = pathOf(stage, {
       where: 'https://github.com/ml5js/ml5-data-and-models, folder models/charRNN/shakespeare',
-      file: 'its variables under their names as a safetensors file, with vocab.json as `vocab` in the metadata',
+      file: 'that folder, or another of models/charRNN',
     });
-    if (!bytes) return;
-    const model = new CharRnn(await Runtime.create(), bytes);
+    if (published === undefined) return;
+    const model = new CharRnn(await Runtime.create(), await openWeights(published));
     const chance = new Chance(stage.seed);
     const prompt = [...(stage.words[0] ?? 'The ')];
     const V = model.vocabulary.length;

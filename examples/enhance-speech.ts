@@ -1,8 +1,8 @@
 /** A published model: DTLN removes noise from speech, 128 samples at a time. */
 import { Runtime } from 'gatewise';
 import { Dtln } from './published/dtln.js';
+import { openWeights, pathOf } from './published/files.js';
 import { Stft } from './published/stft.js';
-import { fileOf } from './published/weights.js';
 import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
 import { recording, wavOf } from './support/wav.js';
@@ -26,15 +26,15 @@ export const example: Example = {
 
   NOISY.wav   speech with noise   default synthesized`,
   async run(stage) {
-    const bytes = await fileOf(stage, {
+    const published = pathOf(stage, {
       where: 'https://github.com/breizhn/DTLN, file pretrained_model/model.h5',
-      file: 'its weights under their names as a safetensors file',
+      file: 'that file',
     });
-    if (!bytes) return;
+    if (published === undefined) return;
     const [path, more] = stage.words;
     if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
     const noisy = path ? await recording(path, RATE) : synthesized(stage.seed);
-    const model = new Dtln(await Runtime.create(), bytes);
+    const model = new Dtln(await Runtime.create(), await openWeights(published));
     const [stft, state] = [new Stft(), model.state()];
     const enhanced = new Float32Array(noisy.length);
     const times: number[] = [];

@@ -1,7 +1,7 @@
 /** A published model: the network of RNNoise, features → gains of bands. */
 import { Runtime } from 'gatewise';
+import { microsecondsPerItem, openWeights, pathOf } from './published/files.js';
 import { RnNoise } from './published/rnnoise.js';
-import { fileOf, microsecondsPerItem } from './published/weights.js';
 import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
 
@@ -11,12 +11,13 @@ export const example: Example = {
   title: 'a published model: the network of RNNoise, frame by frame',
   usage: '--model PATH',
   async run(stage) {
-    const bytes = await fileOf(stage, {
-      where: 'https://github.com/xiph/rnnoise, file src/rnn_data.c of its first version',
-      file: 'its arrays under their names as a safetensors file',
+    const published = pathOf(stage, {
+      where:
+        'https://github.com/xiph/rnnoise, file src/rnn_data.c of its first version (git show 231b9c0:src/rnn_data.c)',
+      file: 'that file',
     });
-    if (!bytes) return;
-    const model = new RnNoise(await Runtime.create(), bytes);
+    if (published === undefined) return;
+    const model = new RnNoise(await Runtime.create(), await openWeights(published));
     // the signal processing that computes features is not part of this example
     const chance = new Chance(stage.seed);
     const frames = Array.from({ length: FRAMES }, () => Float32Array.from({ length: 42 }, () => chance.next() - 0.5));

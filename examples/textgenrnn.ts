@@ -1,7 +1,8 @@
 /** A published model: the default model of textgenrnn continues a text. */
 import { Runtime } from 'gatewise';
+import { microsecondsPerItem, openWeights, pathOf } from './published/files.js';
 import { TextGenRnn } from './published/textgenrnn.js';
-import { drawn, fileOf, microsecondsPerItem } from './published/weights.js';
+import { drawn } from './published/weights.js';
 import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
 
@@ -11,12 +12,13 @@ export const example: Example = {
   title: 'a published model: textgenrnn, two LSTMs and attention',
   usage: '[PROMPT] --model PATH',
   async run(stage) {
-    const bytes = await fileOf(stage, {
-      where: 'https://github.com/minimaxir/textgenrnn, folder textgenrnn',
-      file: 'the weights under their names as a safetensors file, with textgenrnn_vocab.json as `vocab` in the metadata',
+    const published = pathOf(stage, {
+      where:
+        'https://github.com/minimaxir/textgenrnn, folder textgenrnn; `pip download --no-deps textgenrnn` has it as well',
+      file: 'textgenrnn_weights.hdf5, with textgenrnn_vocab.json in the same folder',
     });
-    if (!bytes) return;
-    const model = new TextGenRnn(await Runtime.create(), bytes);
+    if (published === undefined) return;
+    const model = new TextGenRnn(await Runtime.create(), await openWeights(published));
     const chance = new Chance(stage.seed);
     const tokens = new Map([...model.vocabulary].map(([token, id]) => [id, token]));
     const end = model.vocabulary.get('<s>') ?? -1;

@@ -1,7 +1,7 @@
 /** A published model: Silero VAD finds speech, 512 samples at a time. */
 import { Runtime } from 'gatewise';
+import { openWeights, pathOf } from './published/files.js';
 import { SileroVad } from './published/silero.js';
-import { fileOf } from './published/weights.js';
 import type { Example } from './support/stage.js';
 import { recording } from './support/wav.js';
 
@@ -13,17 +13,18 @@ export const example: Example = {
 
   SPEECH.wav   a recording   default two seconds of a buzz, which is not speech`,
   async run(stage) {
-    const bytes = await fileOf(stage, {
-      where: 'https://github.com/snakers4/silero-vad, file silero_vad_16k_op15.onnx',
-      file: 'its initializers under their names as a safetensors file',
+    const published = pathOf(stage, {
+      where:
+        'https://github.com/snakers4/silero-vad, folder src/silero_vad/data; `pip download --no-deps silero-vad` has it as well',
+      file: 'silero_vad.onnx, silero_vad_16k_op15.onnx or silero_vad.jit',
     });
-    if (!bytes) return;
+    if (published === undefined) return;
     const [path, more] = stage.words;
     if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
     const samples = path
       ? await recording(path, RATE)
       : Float32Array.from({ length: 2 * RATE }, (_, t) => 0.2 * Math.sign(Math.sin((2 * Math.PI * 120 * t) / RATE)));
-    const model = new SileroVad(await Runtime.create(), bytes);
+    const model = new SileroVad(await Runtime.create(), await openWeights(published));
     const state = model.state();
     const rows: { seconds: number; speech: number }[] = [];
     const times: number[] = [];

@@ -1,7 +1,8 @@
 /** A published model: ICU's word segmenter for Thai, Lao, Khmer or Burmese, next to `Intl.Segmenter`. */
+import { readFile } from 'node:fs/promises';
 import { Runtime } from 'gatewise';
+import { microsecondsPerItem, pathOf } from './published/files.js';
 import { Segmenter } from './published/icu.js';
-import { fileOf, microsecondsPerItem } from './published/weights.js';
 import { articles } from './support/declaration.js';
 import type { Example } from './support/stage.js';
 
@@ -17,11 +18,12 @@ export const example: Example = {
   title: "a published model: ICU's word segmenters (Thai, Lao, Khmer, Burmese)",
   usage: '--model PATH',
   async run(stage) {
-    const bytes = await fileOf(stage, {
+    const path = pathOf(stage, {
       where: 'https://github.com/unicode-org/lstm_word_segmentation, folder Models',
       file: 'the file weights.json of a codepoints model',
     });
-    if (!bytes) return;
+    if (path === undefined) return;
+    const bytes = await readFile(path);
     const { model: name = '' } = JSON.parse(new TextDecoder().decode(bytes));
     const language = Object.keys(LANGUAGES).find((key) => name.startsWith(key)) as keyof typeof LANGUAGES | undefined;
     if (!language) throw new Error(`${name}: expected a model of ${Object.keys(LANGUAGES).join(', ')}`);

@@ -58,6 +58,7 @@ torch.save(
     {"epoch": 3, "loss": 0.25, "note": None, "model": regressor.state_dict(), "optimizer": optimizer.state_dict()},
     out / "checkpoint.pth",
 )
+torch.jit.script(regressor).save(out / "script.jit")
 expected["checkpoint"] = {"x": numbers(x), "T": 4, "B": 3, "output": numbers(regressor(x))}
 
 # every type, strides of all kinds, views that share a storage, parameters

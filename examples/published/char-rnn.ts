@@ -3,8 +3,8 @@
  * matrix for input and state, and 1 is added to the bias of the forget gate
  * (https://github.com/ml5js/ml5-data-and-models, MIT).
  */
-import { Embedding, Linear, Model, Recurrent, type Runtime, read, readSafetensors, type State } from 'gatewise';
-import { reordered, rowsOf, tensorsOf, transposed } from './weights.js';
+import { Embedding, Linear, Model, Recurrent, type Runtime, read, type State } from 'gatewise';
+import { reordered, rowsOf, tensorsOf, transposed, vocabularyOf, type Weights } from './weights.js';
 
 const ORDER = [0, 2, 1, 3]; // i g f o → i f g o
 
@@ -12,9 +12,9 @@ export class CharRnn {
   readonly vocabulary: readonly string[];
   readonly #model;
 
-  constructor(runtime: Runtime, bytes: Uint8Array) {
-    const tensor = tensorsOf(bytes);
-    const ids: Record<string, number> = JSON.parse(readSafetensors(bytes).metadata.vocab);
+  constructor(runtime: Runtime, weights: Weights) {
+    const tensor = tensorsOf(weights);
+    const ids = vocabularyOf(weights, 'vocab.json');
     this.vocabulary = Object.keys(ids).sort((a, b) => ids[a] - ids[b]);
     const [V, E] = tensor('embedding').shape;
     const [H] = tensor('rnnlm/softmax_w').shape;
@@ -29,11 +29,14 @@ export class CharRnn {
     model.set('head.bias', tensor('rnnlm/softmax_b').data);
     for (const layer of [0, 1]) {
       const path = `rnnlm/multi_rnn_cell/cell_${layer}/basic_lstm_cell`;
-      const weights = tensor(`${path}/weights`); // [I+H,4H]
-      const I = weights.shape[0] - H;
-      model.set(`rnn.weight_ih_l${layer}`, reordered(transposed(rowsOf(weights, 0, I)), ORDER));
-      model.set(`rnn.weight_hh_l${layer}`, reordered(transposed(rowsOf(weights, I, I + H)), ORDER));
-      model.set(`rnn.bias_ih_l${layer}`, reordered(tensor(`${path}/biases`).data, ORDER));
+      // TensorFlow renamed them in version 1.2
+      const [kernel, bias] = ['kernel', 'bias'].every((name) => weights.tensors.has(`${path}/${name}`))
+        ? [tensor(`${path}/kernel`), tensor(`${path}/bias`)]
+        : [tensor(`${path}/weights`), tensor(`${path}/biases`)];
+      const I = kernel.shape[0] - H; // [I+H,4H]
+      model.set(`rnn.weight_ih_l${layer}`, reordered(transposed(rowsOf(kernel, 0, I)), ORDER));
+      model.set(`rnn.weight_hh_l${layer}`, reordered(transposed(rowsOf(kernel, I, I + H)), ORDER));
+      model.set(`rnn.bias_ih_l${layer}`, reordered(bias.data, ORDER));
       model.set(
         `rnn.bias_hh_l${layer}`,
         Float32Array.from({ length: 4 * H }, (_, i) => (i >= H && i < 2 * H ? 1 : 0)),

@@ -5,7 +5,7 @@
 import { activation, input, LayerNorm, Linear, Model, Recurrent, type Runtime, read, type State } from 'gatewise';
 import { multiply, scale } from 'gatewise/functions';
 import type { Stft } from './stft.js';
-import { tensorsOf, transposed } from './weights.js';
+import { tensorsOf, transposed, type Weights } from './weights.js';
 
 const [BLOCK, BINS, FEATURES, HIDDEN] = [512, 257, 256, 128];
 /** LayerNorm adds 1e-5 to the variance and DTLN 1e-7: both are equal where the input is 10 times as large. */
@@ -16,8 +16,8 @@ export type DtlnState = Readonly<Record<'first' | 'second', State>>;
 export class Dtln {
   readonly #model;
 
-  constructor(runtime: Runtime, bytes: Uint8Array) {
-    const tensor = tensorsOf(bytes);
+  constructor(runtime: Runtime, weights: Weights) {
+    const tensor = tensorsOf(weights);
     const lstm = (inputSize: number) => ({ cell: 'lstm', inputSize, hiddenSize: HIDDEN, numLayers: 2 }) as const;
     this.#model = new Model(runtime, 0, (b) => ({
       first: new Recurrent(b, 'first', lstm(BINS)),

@@ -3,7 +3,7 @@
  * (https://github.com/Kyubyong/g2p, Apache-2.0).
  */
 import { argmaxRows, Embedding, Linear, Model, Recurrent, type Runtime } from 'gatewise';
-import { tensorsOf } from './weights.js';
+import { tensorsOf, type Weights } from './weights.js';
 
 const LETTERS = ['<pad>', '<unk>', '</s>', ...'abcdefghijklmnopqrstuvwxyz'];
 const [UNKNOWN, END_OF_WORD] = [1, 2];
@@ -22,8 +22,8 @@ const [START, END, LONGEST] = [2, 3, 20];
 export class Pronouncer {
   readonly #model;
 
-  constructor(runtime: Runtime, bytes: Uint8Array) {
-    const tensor = tensorsOf(bytes);
+  constructor(runtime: Runtime, weights: Weights) {
+    const tensor = tensorsOf(weights);
     const [, E] = tensor('enc_emb').shape;
     const [, H] = tensor('enc_w_hh').shape;
     const gru = { cell: 'gru', inputSize: E, hiddenSize: H } as const;

@@ -4,7 +4,7 @@
  * is not here.
  */
 import { activation, concat, input, Linear, Model, Recurrent, type Runtime, read, type State } from 'gatewise';
-import { reordered, tensorsOf, transposed } from './weights.js';
+import { reordered, tensorsOf, transposed, type Weights } from './weights.js';
 
 const FEATURES = 42;
 const BANDS = 22;
@@ -16,12 +16,13 @@ const NAMES = Object.keys(WIDTHS) as Name[];
 export class RnNoise {
   readonly #model;
 
-  constructor(runtime: Runtime, bytes: Uint8Array) {
-    const find = tensorsOf(bytes);
+  constructor(runtime: Runtime, weights: Weights) {
+    const find = tensorsOf(weights);
     // whole numbers of 8 bits, in units of 1/256
-    const tensor = (name: string) => {
-      const { shape, data } = find(name);
-      return { shape, data: data.map((value) => value / 256) };
+    const tensor = (name: string) => find(name).data.map((value) => value / 256);
+    const matrix = (name: string, columns: number) => {
+      const data = tensor(name);
+      return transposed({ shape: [data.length / columns, columns], data });
     };
     this.#model = new Model(runtime, 0, (b) => {
       const gru = (name: Name) => {
@@ -37,14 +38,16 @@ export class RnNoise {
     });
     const model = this.#model;
     for (const name of ['input_dense', 'vad_output', 'denoise_output']) {
-      model.set(`${name}.weight`, transposed(tensor(`${name}_weights`)));
-      model.set(`${name}.bias`, tensor(`${name}_bias`).data);
+      const bias = tensor(`${name}_bias`);
+      model.set(`${name}.weight`, matrix(`${name}_weights`, bias.length));
+      model.set(`${name}.bias`, bias);
     }
     for (const name of NAMES) {
-      model.set(`${name}.weight_ih_l0`, reordered(transposed(tensor(`${name}_gru_weights`)), ORDER));
-      model.set(`${name}.weight_hh_l0`, reordered(transposed(tensor(`${name}_gru_recurrent_weights`)), ORDER));
-      model.set(`${name}.bias_ih_l0`, reordered(tensor(`${name}_gru_bias`).data, ORDER));
-      model.set(`${name}.bias_hh_l0`, new Float32Array(3 * WIDTHS[name][1]));
+      const bias = tensor(`${name}_gru_bias`);
+      model.set(`${name}.weight_ih_l0`, reordered(matrix(`${name}_gru_weights`, bias.length), ORDER));
+      model.set(`${name}.weight_hh_l0`, reordered(matrix(`${name}_gru_recurrent_weights`, bias.length), ORDER));
+      model.set(`${name}.bias_ih_l0`, reordered(bias, ORDER));
+      model.set(`${name}.bias_hh_l0`, new Float32Array(bias.length));
     }
   }
 

@@ -2,29 +2,18 @@
  * Silero VAD v6 for 16 kHz, the probability of speech: a Fourier transform as a convolution → magnitudes → 4 convolutions → LSTM → one
  * number for each frame of 512 samples (https://github.com/snakers4/silero-vad, MIT). Names and layouts are those of PyTorch.
  */
-import {
-  activation,
-  input,
-  Linear,
-  Model,
-  Recurrent,
-  type Runtime,
-  read,
-  type State,
-  select,
-  type Tape,
-} from 'gatewise';
+import type { Runtime, State, Tensor } from 'gatewise';
+import { activation, input, Linear, Model, Recurrent, read, select } from 'gatewise';
 import { Conv1d, magnitude } from 'gatewise/functions';
 import { mirrored } from './stft.js';
-import { tensorsOf } from './weights.js';
+import { tensorsOf, type Weights } from './weights.js';
 
 const [FRAME, CONTEXT, BINS, HIDDEN] = [512, 64, 129, 128];
-const TRANSFORM = { inputSize: 1, outputSize: 2 * BINS, kernelSize: 256, stride: 128, bias: false };
+const WINDOWS = { inputSize: 1, outputSize: 2 * BINS, kernelSize: 256, stride: 128, bias: false };
+const TRANSFORM = 'stft.forward_basis_buffer';
 /** Channels of the convolutions over spectra, and their strides. */
-const [CHANNELS, STRIDES] = [
-  [BINS, 128, 64, 64, HIDDEN],
-  [1, 2, 2, 1],
-];
+const CHANNELS = [BINS, 128, 64, 64, HIDDEN];
+const STRIDES = [1, 2, 2, 1];
 
 /** The state of the LSTM, and the last samples of the frame before. */
 export interface SileroState {
@@ -35,10 +24,10 @@ export interface SileroState {
 export class SileroVad {
   readonly #model;
 
-  constructor(runtime: Runtime, bytes: Uint8Array) {
-    const tensor = tensorsOf(bytes);
+  constructor(runtime: Runtime, weights: Weights) {
+    const tensor = namesOf(weights);
     this.#model = new Model(runtime, 0, (b) => ({
-      transform: new Conv1d(b, 'stft_conv', TRANSFORM),
+      transform: new Conv1d(b, 'stft_conv', WINDOWS),
       convolutions: STRIDES.map((stride, i) => {
         const [inputSize, outputSize] = CHANNELS.slice(i);
         return new Conv1d(b, `conv${i + 1}`, { inputSize, outputSize, kernelSize: 3, stride, padding: 1 });
@@ -46,9 +35,7 @@ export class SileroVad {
       lstm: new Recurrent(b, 'lstm', { cell: 'lstm', inputSize: HIDDEN, hiddenSize: HIDDEN }),
       head: new Linear(b, 'final_conv', { inputSize: HIDDEN, outputSize: 1 }),
     }));
-    for (const { name } of this.#model.parameters) {
-      this.#model.set(name, tensor(name.replace(/^lstm\.(\w+)_l0$/, 'lstm_cell.$1')).data);
-    }
+    for (const { name } of this.#model.parameters) this.#model.set(name, tensor(name).data);
   }
 
   state(): SileroState {
@@ -58,8 +45,16 @@ export class SileroVad {
   /** 512 samples from -1 to 1 → the 128 features that the LSTM reads, and the probability of speech; the state moves on. */
   frame(samples: Float32Array, { lstm: state, context }: SileroState): { features: Float32Array; speech: number } {
     const x = mirrored(context, samples);
-    const outcome = this.#model.forward((tape, { lstm, head, ...layers }) => {
-      const features = this.#features(tape, x, layers);
+    const outcome = this.#model.forward((tape, { transform, convolutions, lstm, head }) => {
+      const spectrum = transform.forward(tape, input(tape, x, { T: x.length, B: 1, F: 1 })); // [4,1,258]
+      const part = (from: number) =>
+        select(
+          tape,
+          spectrum,
+          Array.from({ length: BINS }, (_, k) => from + k),
+        );
+      const magnitudes = magnitude(tape, part(0), part(BINS));
+      const features = convolutions.reduce((y, layer) => activation(tape, layer.forward(tape, y), 'relu'), magnitudes);
       const { output } = lstm.forward(tape, features, state);
       const speech = activation(tape, head.forward(tape, activation(tape, output, 'relu')), 'sigmoid');
       return { features: read(tape, features), speech: read(tape, speech)[0] };
@@ -67,12 +62,19 @@ export class SileroVad {
     context.set(samples.subarray(FRAME - CONTEXT));
     return outcome;
   }
+}
 
-  #features(tape: Tape, x: Float32Array, layers: { transform: Conv1d; convolutions: readonly Conv1d[] }) {
-    const spectrum = layers.transform.forward(tape, input(tape, x, { T: x.length, B: 1, F: 1 })); // [4,1,258]
-    const bins = [...Array(BINS).keys()];
-    const imaginary = bins.map((k) => BINS + k);
-    const start = magnitude(tape, select(tape, spectrum, bins), select(tape, spectrum, imaginary));
-    return layers.convolutions.reduce((y, layer) => activation(tape, layer.forward(tape, y), 'relu'), start);
-  }
+/** Finds tensors by the names of this model, which safetensors files have; ONNX and TorchScript files have a model for 8 kHz as well. */
+function namesOf(weights: Weights): (name: string) => Tensor {
+  const tensor = tensorsOf(weights);
+  const isTransform = ([name, { shape }]: [string, Tensor]) => name.endsWith(TRANSFORM) && shape[0] === 2 * BINS;
+  const root = [...weights.tensors].find(isTransform)?.[0].slice(0, -TRANSFORM.length);
+  if (root === undefined) return (name) => tensor(name.replace(/^lstm\.(\w+)_l0$/, 'lstm_cell.$1'));
+  const theirs = (name: string) =>
+    name
+      .replace('stft_conv.weight', TRANSFORM)
+      .replace(/^conv(\d)/, (_, k) => `encoder.${k - 1}.reparam_conv`)
+      .replace(/^lstm\.(\w+)_l0$/, 'decoder.rnn.$1')
+      .replace('final_conv', 'decoder.decoder.2');
+  return (name) => tensor(root + theirs(name));
 }

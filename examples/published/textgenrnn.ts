@@ -2,20 +2,9 @@
  * The default model of textgenrnn: embedding → 2 LSTM → an attention-weighted mean over 40 characters of the embedding and both outputs
  * → softmax. The LSTMs are CuDNN's: two biases, blocks of weights transposed (https://github.com/minimaxir/textgenrnn, MIT).
  */
-import {
-  concat,
-  Embedding,
-  Linear,
-  Model,
-  Recurrent,
-  type Runtime,
-  read,
-  readSafetensors,
-  select,
-  type Tensor,
-} from 'gatewise';
+import { concat, Embedding, Linear, Model, Recurrent, type Runtime, read, select, type Tensor } from 'gatewise';
 import { multiply, softmax, sum } from 'gatewise/functions';
-import { tensorsOf, transposed } from './weights.js';
+import { tensorsOf, transposed, vocabularyOf, type Weights } from './weights.js';
 
 const CONTEXT = 40;
 
@@ -23,9 +12,9 @@ export class TextGenRnn {
   readonly vocabulary: ReadonlyMap<string, number>;
   readonly #model;
 
-  constructor(runtime: Runtime, bytes: Uint8Array) {
-    const tensor = tensorsOf(bytes);
-    this.vocabulary = new Map(Object.entries(JSON.parse(readSafetensors(bytes).metadata.vocab)));
+  constructor(runtime: Runtime, weights: Weights) {
+    const tensor = tensorsOf(weights);
+    this.vocabulary = new Map(Object.entries(vocabularyOf(weights, 'textgenrnn_vocab.json')));
     const [V, E] = tensor('embedding/embeddings').shape;
     const [H] = tensor('rnn_1/recurrent_kernel').shape;
     const all = E + 2 * H;

@@ -1,32 +1,27 @@
-/** What the loaders of published models share: files of weights, and weights of other frameworks in PyTorch's order. */
-import { readFile } from 'node:fs/promises';
+/** What the loaders of published models share: tensors by name, and weights of other frameworks in PyTorch's order. */
 import type { Tensor } from 'gatewise';
-import { readSafetensors } from 'gatewise/import/pytorch';
-import type { Stage } from '../support/stage.js';
 
-/** Where the weights of a model are published, and the file that its loader reads. */
-export interface Published {
-  readonly where: string;
-  readonly file: string;
+/** What the files of a model hold. It can be posted to a worker or a worklet. */
+export interface Weights {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** The numbers of characters, where they are published. */
+  readonly vocabulary?: Readonly<Record<string, number>>;
 }
 
-/** The bytes of `--model PATH`. Without the option, the program says where the weights are and ends. */
-export async function fileOf(stage: Stage, { where, file }: Published): Promise<Uint8Array | undefined> {
-  if (stage.model !== undefined) return readFile(stage.model);
-  stage.log(`  The weights are not part of this repository. They are published at ${where}.`);
-  stage.log(`  Run this again with --model PATH, where PATH is ${file}.`);
-  return undefined;
-}
-
-/** The tensors of a safetensors file by name. A missing one is an error that names it. */
-export function tensorsOf(bytes: Uint8Array): (name: string) => Tensor {
-  const { tensors } = readSafetensors(bytes);
+/** The tensors by name. A missing one is an error that names it. */
+export function tensorsOf({ tensors }: Weights): (name: string) => Tensor {
   return (name) => {
     const tensor = tensors.get(name);
     if (!tensor)
       throw new Error(`the file has no tensor '${name}'; it has ${[...tensors.keys()].slice(0, 5).join(', ')} …`);
     return tensor;
   };
+}
+
+/** The numbers of characters. */
+export function vocabularyOf({ vocabulary }: Weights, file: string): Readonly<Record<string, number>> {
+  if (!vocabulary) throw new Error(`expected ${file} in the folder of the weights`);
+  return vocabulary;
 }
 
 /** A matrix [R,C] as [C,R]. */
@@ -46,16 +41,6 @@ export function reordered(values: ArrayLike<number>, order: readonly number[]): 
 /** Rows `from` to `to` of a matrix [R,C]. */
 export function rowsOf({ shape: [, C], data }: Tensor, from: number, to: number): Tensor {
   return { shape: [to - from, C], data: data.subarray(from * C, to * C) };
-}
-
-/** Microseconds that one of `count` items takes: the fastest of five runs. */
-export function microsecondsPerItem(count: number, work: () => void): number {
-  const times = Array.from({ length: 5 }, () => {
-    const began = performance.now();
-    work();
-    return performance.now() - began;
-  });
-  return (1000 * Math.min(...times)) / count;
 }
 
 /** The index that a number from 0 to 1 falls on: softmax(logits / temperature) as lengths side by side. */
