@@ -1,4 +1,4 @@
-/** A Neural Turing Machine: an LSTM with a memory next to its state, which it reads and writes by content and by place. */
+/** A Neural Turing Machine: an LSTM with a memory next to its state, which it reads and writes by content and by location. */
 import { Step } from '../../assembly/memory/layout.js';
 import * as check from '../check.js';
 import { block, extend } from '../core/block.js';
@@ -13,9 +13,9 @@ const NETWORK = {
   outputSize: required(check.whole),
   /** H: units of the LSTM that controls the heads. */
   hiddenSize: required(check.whole),
-  /** N: places of the memory. */
+  /** N: slots of the memory. */
   slots: required(whole(2)),
-  /** W: floats of a place. */
+  /** W: floats of a slot. */
   width: required(check.whole),
   /** How far a head can move in one step, in both directions, default 1. */
   shift: option(whole(0), 1),
@@ -32,13 +32,13 @@ export interface MemoryOutput {
   readonly writeWeights: Rows;
 }
 
-/** What the first step finds in the memory: nearly nothing, the same in each place. */
+/** What the first step finds in the memory: nearly nothing, the same in each slot. */
 const EMPTY = 1e-6;
 
 /**
  * A Neural Turing Machine with one read and one write head (Graves, Wayne & Danihelka 2014, arXiv:1410.5401v2). An LSTM gets the input and
  * what was read in the step before. From its state follow a key, a strength, a gate, a shift and a sharpness for each head, and what is erased and
- * added. Both heads begin at the first place. The formulas are in `assembly/memory/step.ts`.
+ * added. Both heads begin at the first slot. The formulas are in `assembly/memory/step.ts`.
  *
  * @example
  * ```js
