@@ -43,7 +43,8 @@ const run = (learner: OnlineLearner, steps: Iterable<[Float32Array, number | num
 
 test('estimate: the bytes are those that create allocates, and no step adds to them', () => {
   for (const method of METHODS) {
-    for (const options of [BASE, STACK, { ...BASE, peepholes: true, optimizer: 'sgd', momentum: 0.9 } as const]) {
+    const more = [{ peepholes: true, optimizer: 'sgd', momentum: 0.9 }, { cell: 'lru' }] as const;
+    for (const options of [BASE, STACK, ...more.map((own): OnlineOptions => ({ ...BASE, ...own }))]) {
       using learner = OnlineLearner.createSync({ ...options, method });
       const { bytes, influenceBytes } = estimate(options, { method });
       is(learner.memory().bytesInUse, bytes, `${options.cell} ${method}`);
@@ -73,6 +74,11 @@ test('estimate: sizes and products of a layer, counted by hand', () => {
   const local = estimate(model, { method: 'snap1' });
   is(local.influenceBytes, 4 * 32 * 52); // 49 parameters of a unit, rounded up to a multiple of four
   ok(local.multiplications < 6 * local.parameters);
+  // linear recurrent units: traces of λ, of γ, and of 16 inputs and a constant, as many as the rows of B have weights, rounded up to four
+  const lru = estimate({ ...model, cell: 'lru' });
+  is(lru.influenceBytes, 4 * 32 * (2 + 20));
+  is(lru.parameters, 64 * 17 + 32 * 32 + 32 + 33);
+  is(lru.multiplications, lru.parameters + 32 * (64 + 4 + 3 * 17) + 16 * (5 * 17 + 8) + 2 * 32);
   // exact: of two layers the lower one has influence on both
   const two = estimate({ ...model, hiddenSize: [8, 4] });
   is(two.influenceBytes, 4 * 16 * (Math.ceil((8 * 25) / 16) * 12 + Math.ceil((4 * 13) / 16) * 4));
@@ -99,7 +105,11 @@ test('create: more than maxBytes is refused before anything is allocated, and th
 
 test('weights go to a model of gatewise and come back; its predictions have the same bits', async () => {
   const runtime = await Runtime.create();
-  const others = [{ ...BASE, cell: 'residual' } as const, { ...BASE, cell: 'mingru' } as const];
+  const others = [
+    { ...BASE, cell: 'residual' } as const,
+    { ...BASE, cell: 'mingru' } as const,
+    { ...BASE, cell: 'lru' } as const,
+  ];
   for (const options of [BASE, STACK, ...others]) {
     const { cell, inputSize, hiddenSize, outputSize } = options;
     const layers: RecurrentOptions = { cell, inputSize, hiddenSize };
@@ -161,7 +171,8 @@ test('save and load anywhere: the rest is that of a learner that was not interru
     { method: 'immediate', optimizer: 'rmsprop', learningRate: 0.01 },
     { method: 'rtrl', optimizer: 'adamw', amsgrad: true, clipNorm: 0.1, loss: 'mse' },
   ];
-  for (const options of [BASE, STACK].flatMap((base) =>
+  const lru: OnlineOptions = { ...BASE, cell: 'lru', activation: 'relu' };
+  for (const options of [BASE, STACK, lru].flatMap((base) =>
     others.map((more) => ({ ...base, ...more }) as OnlineOptions),
   )) {
     const steps = [...stream(options, 60)];
@@ -243,7 +254,9 @@ test('invalid options are refused by name', () => {
     [{ weightDrop: 0.1 }, /weightDrop: expected 0/],
     [{ layerNorm: true }, /layerNorm: expected false/],
     [{ projectionSize: 2 }, /projectionSize: expected 0, got 2/],
-    [{ cell: 'lru' }, /cell: expected .*'minlstm', got 'lru'/],
+    [{ cell: 'lru', numLayers: 2 }, /method: expected 'snap1' or 'immediate' for 2 layers of cell 'lru', got 'rtrl'/],
+    [{ cell: 'lru', hiddenSize: 5 }, /hiddenSize/],
+    [{ cell: 'transformer' }, /cell: expected .*'lru', got 'transformer'/],
     [{ cell: 'gru', reset: 'before' }, /reset: expected 'after', got 'before'/],
   ];
   for (const [more, message] of only) {
@@ -325,14 +338,16 @@ test('step: invalid x, target or output are refused before anything changes', ()
 
 test('reset begins a new sequence: state and influence are zero, weights and optimizer stay', () => {
   for (const method of METHODS) {
-    const options: OnlineOptions = { ...STACK, method, optimizer: 'sgd', learningRate: 0 };
-    using used = OnlineLearner.createSync(options);
-    using fresh = OnlineLearner.createSync(options);
-    run(used, stream(options, 20));
-    used.reset();
-    const steps = [...stream(options, 20, 5)];
-    equal(run(used, steps), run(fresh, steps));
-    for (const { name } of fresh.parameters) equal(used.gradient(name), fresh.gradient(name));
+    for (const base of [STACK, { ...BASE, cell: 'lru' } as const]) {
+      const options: OnlineOptions = { ...base, method, optimizer: 'sgd', learningRate: 0 };
+      using used = OnlineLearner.createSync(options);
+      using fresh = OnlineLearner.createSync(options);
+      run(used, stream(options, 20));
+      used.reset();
+      const steps = [...stream(options, 20, 5)];
+      equal(run(used, steps), run(fresh, steps));
+      for (const { name } of fresh.parameters) equal(used.gradient(name), fresh.gradient(name));
+    }
   }
 });
 

@@ -1,34 +1,40 @@
 /** The loss of a prediction, and the gradients of all parameters, in the layout of the parameters. */
 import { at, rowBytes, slot } from '../at';
-import { Loss } from '../layout';
+import { hasOutput } from '../cells/index';
+import { Loss, Seq } from '../layout';
 import { lossBackward, lossForward } from '../losses';
 import { simd } from '../simd';
 import { softmaxRow } from '../softmax';
 import { sizeOf, stateOf } from './columns';
 import { exactGradient } from './influence';
 import { Column, Layer, Learn, Rule, Target } from './layout';
+import { lruGradient, lruInputGradient } from './lru';
 import { inputGradient, localGradient } from './snap';
 
 /** Returns the loss of the last prediction against `wanted`; the gradients of all parameters are overwritten. */
 export function onlineGradient(b: usize): f64 {
   const layers = at.i32(b, Learn.layers);
   const blocks = at.ptr(b, Learn.blocks);
+  const to = at.ptr(b, Learn.gradients);
   const loss = lossGradient(b);
   const last = load<usize>(slot(blocks, layers - 1));
   headGradient(b, last);
   const exact = at.i32(b, Learn.rule) === Rule.rtrl;
   for (let n = layers - 1; n >= 0; n--) {
     const l = load<usize>(slot(blocks, n));
+    const linear = hasOutput(at.i32(at.ptr(l, Layer.seq), Seq.cell));
     if (exact) exactGradient(b, n);
     else {
-      localGradient(l);
+      if (linear) lruGradient(l, to);
+      else localGradient(l);
       if (n > 0) {
         const delta = at.ptr(load<usize>(slot(blocks, n - 1)), Layer.delta);
         memory.fill(delta, 0, rowBytes(at.i32(l, Layer.I)));
-        inputGradient(l, delta);
+        if (linear) lruInputGradient(l, delta);
+        else inputGradient(l, delta);
       }
     }
-    scatter(l, at.ptr(b, Learn.gradients));
+    if (!linear) scatter(l, to);
   }
   return loss;
 }

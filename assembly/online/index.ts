@@ -11,10 +11,12 @@ export function onlineAbi(): i32 {
 
 export { abi, build, heapBase } from '../abi';
 export { activationForward } from '../activation';
+export { lruRows } from '../cells/lru';
 export { gemm, packBias, packWeights } from '../gemm';
 export { orthonormalRows } from '../initializer';
+export { logArray } from '../math';
 export { adagrad, adam, addDecay, rmsprop, sgd } from '../optimizer';
 export { fillNormal, fillUniform } from '../random';
-export { scale, sumSquares } from '../vector';
+export { addScaled, scale, sumSquares } from '../vector';
 export { onlineGradient } from './gradient';
 export { onlineStep } from './step';

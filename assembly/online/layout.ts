@@ -1,13 +1,13 @@
 /** The integers that the online module and its bindings agree on, as in ../layout.ts. */
 
 /** Version of what the online module has in addition to ../layout.ts. */
-export const ONLINE_ABI = 1;
+export const ONLINE_ABI = 2;
 
 /** How gradients are carried forward in time. */
 export const enum Rule {
   /** Real-time recurrent learning: the whole influence of each parameter on each state. */
   rtrl,
-  /** Of it only what a parameter has on the unit that it enters. */
+  /** Of it only what a parameter has on the unit that it enters: in one layer of `Cell.lru` that is everything. */
   snap1,
   /** Nothing is carried: the derivatives of this step alone. */
   immediate,
@@ -64,7 +64,7 @@ export const enum Layer {
   ones,
   /** x [I] as a padded row: of the first layer its own, of others the h of the layer before. */
   x,
-  /** Features as the columns take them: [x, u, 1, c] and, for columns without u, [x, 1]. */
+  /** Features as the columns take them: [x, u, 1, c], 0 where there are no columns, and, for columns without u, [x, 1]. */
   v,
   vx,
   /** [kinds,…] copies of the state before the step, and of what the step left: what the backward pass of the cell reads. */
@@ -89,13 +89,18 @@ export const enum Layer {
   /** Numbers of parameters in the order of the columns; of them panels of 16. */
   lanes,
   panels,
-  /** The influence. rtrl: panels of `lines` lines, the states of this layer and those above; snap1: [kinds,lanes]. */
+  /** The influence. rtrl: panels of `lines` lines, the states of this layer and those above; snap1: [kinds,lanes]; of `Cell.lru` see lru.ts. */
   M,
   lines,
   /** [lanes] the gradient in the order of the columns. */
   g,
   /** [H] padded row: the gradient of h. */
   delta,
+  /** `Cell.lru` has no columns: its parameters B and D [2H,I], their biases or 0, C [H,H], ν and θ in turn [H]. */
+  wx,
+  bx,
+  map,
+  lambda,
   fields,
 }
 

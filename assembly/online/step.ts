@@ -9,7 +9,7 @@
  */
 import { activationArray } from '../activation';
 import { at, rowBytes, slot } from '../at';
-import { stepBackward } from '../cells/index';
+import { hasOutput, stepBackward } from '../cells/index';
 import { gemm } from '../gemm';
 import { Activation, Seq } from '../layout';
 import { recurrentForward } from '../recurrent';
@@ -20,6 +20,7 @@ import { addScaled } from '../vector';
 import { stateOf } from './columns';
 import { influence } from './influence';
 import { Column, Layer, Learn, Rule, Target } from './layout';
+import { lruCarry } from './lru';
 import { carry } from './snap';
 
 /** The state moves on by the step that `given` holds, and so does the influence; `output` becomes the prediction. */
@@ -32,6 +33,10 @@ export function onlineStep(b: usize): void {
   for (let n = 0; n < layers; n++) {
     const l = load<usize>(slot(blocks, n));
     forward(l);
+    if (hasOutput(at.i32(at.ptr(l, Layer.seq), Seq.cell))) {
+      if (at.ptr(l, Layer.M)) lruCarry(l);
+      continue;
+    }
     derivatives(l);
     if (rule === Rule.rtrl) jacobian(l);
     else if (rule === Rule.snap1) {
@@ -59,13 +64,13 @@ function forward(l: usize): void {
   const x = at.ptr(l, Layer.x);
   const v = at.ptr(l, Layer.v);
   const vx = at.ptr(l, Layer.vx);
+  const ones = at.i32(l, Layer.ones);
+  memory.copy(vx, x, I);
+  if (ones) store<f32>(vx + I, 1);
+  if (!v) return;
   memory.copy(v, x, I);
   memory.copy(v + I, h, H);
-  memory.copy(vx, x, I);
-  if (at.i32(l, Layer.ones)) {
-    store<f32>(v + I + H, 1);
-    store<f32>(vx + I, 1);
-  }
+  if (ones) store<f32>(v + I + H, 1);
 }
 
 /** D in `z`, and in `dh` and `dc` the derivatives by the state of the same unit, as far as they do not go through the product. */

@@ -4,7 +4,7 @@ import * as check from '../check.js';
 import { align } from '../core/runtime.js';
 import { Outline } from '../nn/builder.js';
 import { momentsOf } from '../train/optimizer.js';
-import { type LayerPlan, Network } from './network.js';
+import { isLinear, type LayerPlan, Network } from './network.js';
 import {
   type Method,
   type OnlineOptions,
@@ -112,6 +112,13 @@ function numbersOf(shape: readonly number[]): number {
 function work(layers: readonly LayerPlan[], method: Method): number {
   const { H: last } = layers[layers.length - 1].direction;
   return layers.reduce((sum, { direction, kinds, gates, lanes }, n) => {
+    if (isLinear(direction)) {
+      const { I, H, bih } = direction;
+      const fed = I + (bih ? 1 : 0);
+      // C and its gradient, B and D; the traces: five products for each complex number that x feeds, four for the others
+      const gradient = H * (2 * H + 4 + (method === 'immediate' ? 2 : 3) * fed) + (n > 0 ? 2 * H * I : 0);
+      return sum + gradient + (method === 'immediate' ? 0 : (H / 2) * (5 * fed + 8));
+    }
     const weights = direction.H * gates.reduce((total, { fromX, fromH }) => total + fromH + (n > 0 ? fromX : 0), 0);
     if (method === 'immediate') return sum + lanes + weights;
     if (method === 'snap1') return sum + lanes * (kinds === 2 ? 7 : 3) + weights;

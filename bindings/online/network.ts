@@ -26,6 +26,8 @@ interface Gate {
 /** A layer: how large its derivatives are, and where they are. */
 export interface LayerPlan {
   readonly direction: Direction;
+  /** The address of its block. */
+  readonly block: number;
   /** 1: the state is h, 2: h and c. */
   readonly kinds: number;
   readonly gates: readonly Gate[];
@@ -38,6 +40,26 @@ export interface LayerPlan {
   readonly table: number;
   readonly h: number;
   readonly c: number;
+}
+
+/** What a layer is laid out from: its number, lines of a panel of its influence, the address of what it reads. */
+interface About {
+  readonly n: number;
+  readonly kinds: number;
+  readonly lines: number;
+  readonly x: number;
+  readonly rule: Rule;
+}
+
+/** Bytes of floats up to the next whole vector. */
+const row = (floats: number) => 16 * Math.ceil(floats / 4);
+
+const allocator = (builder: Builder, n: number) => (bytes: number, what: string) =>
+  bytes ? builder.alloc(bytes, `layer ${n}: ${what}`) : 0;
+
+/** Whether its outputs are a map of its state: the linear recurrent unit. */
+export function isLinear({ projection }: Direction): boolean {
+  return projection !== undefined && 'segment' in projection;
 }
 
 /** The gates that have peepholes, in the order of their packed rows; the last sees c after the step. */
@@ -73,12 +95,16 @@ export class Network {
     this.output = builder.alloc(3 * ldo, 'output');
     const kinds = layers.cell.hasC ? 2 : 1;
     const states = layers.widths.map((H) => kinds * H);
-    const rule = RULES[method];
+    // what SnAp-1 carries of one linear recurrent layer is all of its influence
+    const rule = layers.options.cell === 'lru' && method === 'rtrl' ? Rule.snap1 : RULES[method];
     let below = x;
     const list: number[] = [];
     this.layers = directions.map((direction, n) => {
       const lines = states.slice(n).reduce((a, b) => a + b);
-      const [block, plan] = this.#layer(builder, direction, { n, kinds, lines, x: below, rule });
+      const about = { n, kinds, lines, x: below, rule };
+      const [block, plan] = isLinear(direction)
+        ? this.#linear(builder, direction, about)
+        : this.#layer(builder, direction, about);
       list.push(block);
       below = plan.h;
       return plan;
@@ -104,17 +130,12 @@ export class Network {
     ]);
   }
 
-  /** @param how `n` the number of the layer, `lines` of a panel of its influence, `x` the address of what it reads */
-  #layer(
-    builder: Builder,
-    direction: Direction,
-    { n, kinds, lines, x, rule }: { n: number; kinds: number; lines: number; x: number; rule: Rule },
-  ): [block: number, LayerPlan] {
+  #layer(builder: Builder, direction: Direction, about: About): [block: number, LayerPlan] {
+    const { n, kinds, lines, x, rule } = about;
     const { I, H, ldz, ldh, ldextra, settings } = direction;
     const ldc = settings.cell.hasC ? direction.ldc : 0;
     const exact = rule === Rule.rtrl;
-    const alloc = (bytes: number, what: string) => (bytes ? builder.alloc(bytes, `layer ${n}: ${what}`) : 0);
-    const row = (floats: number) => 16 * Math.ceil(floats / 4);
+    const alloc = allocator(builder, n);
     const gates = gatesOf(direction, rule);
     const count = gates.length * H;
     const lanes = gates.reduce((sum, { size }) => sum + size, 0) * H;
@@ -127,24 +148,8 @@ export class Network {
     const v = alloc(row(I + H + 2) + row(I + 1) + 32, 'features');
     const table = alloc(4 * count * Column.fields, 'columns');
     const M = influence.length ? alloc(4 * influence.reduce((a, b) => a * b), 'influence') : 0;
-    const seq = alloc(4 * Seq.fields, 'step');
-    this.#blocks.push([
-      seq,
-      {
-        ...Array.from(direction.fields),
-        ...(peephole && { [Seq.own + peephole.gradient]: peepholes }),
-        [Seq.T]: 1,
-        [Seq.B]: 1,
-        [Seq.keep]: 1,
-        [Seq.chunk]: 1,
-        [Seq.x]: x,
-        [Seq.ldx]: align(4 * I),
-        [Seq.h]: h,
-        [Seq.c]: c,
-        [Seq.z]: alloc(ldz, 'gates'),
-        [Seq.extra]: alloc(ldextra, 'gates'),
-      },
-    ]);
+    const own = { ...(peephole && { [Seq.own + peephole.gradient]: peepholes }) };
+    const seq = this.#step(builder, direction, n, { ...own, [Seq.x]: x, [Seq.h]: h, [Seq.c]: c });
     const block = alloc(4 * Layer.fields, 'derivatives');
     this.#blocks.push([
       block,
@@ -178,7 +183,59 @@ export class Network {
         [Layer.delta]: alloc(ldh, 'gradient'),
       },
     ]);
-    return [block, { direction, kinds, gates, lanes, influence, M, table, h: h + ldh, c: c && c + ldc }];
+    return [block, { direction, block, kinds, gates, lanes, influence, M, table, h: h + ldh, c: c && c + ldc }];
+  }
+
+  /** A layer of the linear recurrent unit: assembly/online/lru.ts. */
+  #linear(builder: Builder, direction: Direction, { n, x, rule }: About): [block: number, LayerPlan] {
+    const { I, H, ldh, ldc, bih, extras } = direction;
+    const alloc = allocator(builder, n);
+    const [ones, width] = [bih ? 1 : 0, row(I + (bih ? 1 : 0))];
+    const influence = rule === Rule.immediate ? [] : [(2 * row(H) + H * width) / 4];
+    const M = influence.length ? alloc(4 * influence[0], 'influence') : 0;
+    const [h, c] = [alloc(2 * ldh, 'h'), alloc(2 * ldc, 'c')];
+    const own = { [Seq.own + extras[0].gradient]: alloc(4 * ldc, 'lambda') };
+    const seq = this.#step(builder, direction, n, { ...own, [Seq.x]: x, [Seq.h]: h, [Seq.c]: c });
+    const block = alloc(4 * Layer.fields, 'derivatives');
+    this.#blocks.push([
+      block,
+      {
+        [Layer.seq]: seq,
+        [Layer.kinds]: 2,
+        [Layer.I]: I,
+        [Layer.H]: H,
+        [Layer.ones]: ones,
+        [Layer.x]: x,
+        [Layer.vx]: alloc(width, 'features'),
+        [Layer.dh]: alloc(ldh, 'derivatives'),
+        [Layer.dc]: alloc(ldc, 'derivatives'),
+        [Layer.M]: M,
+        [Layer.g]: alloc(width, 'gradient'),
+        [Layer.delta]: alloc(ldh, 'gradient'),
+      },
+    ]);
+    return [block, { direction, block, kinds: 2, gates: [], lanes: 0, influence, M, table: 0, h: h + ldh, c: c + ldc }];
+  }
+
+  /** The block of the call of a layer for one step. */
+  #step(builder: Builder, { I, fields, ldz, ldextra }: Direction, n: number, own: Fields): number {
+    const alloc = allocator(builder, n);
+    const seq = alloc(4 * Seq.fields, 'step');
+    this.#blocks.push([
+      seq,
+      {
+        ...Array.from(fields),
+        ...own,
+        [Seq.T]: 1,
+        [Seq.B]: 1,
+        [Seq.keep]: 1,
+        [Seq.chunk]: 1,
+        [Seq.ldx]: align(4 * I),
+        [Seq.z]: alloc(ldz, 'gates'),
+        [Seq.extra]: alloc(ldextra, 'gates'),
+      },
+    ]);
+    return seq;
   }
 
   /** Writes all blocks, the addresses of parameters among them. */
@@ -196,24 +253,33 @@ export class Network {
       [Learn.headBias]: this.head.bias?.at ?? 0,
       [Learn.gradients]: model.gradients - model.slab,
     });
-    for (const { direction, gates, table } of this.layers) {
-      const { I, H, wih, whh, bih, bhh, gates: names } = direction;
+    for (const { direction, block, gates, table } of this.layers) {
+      const { I, H, wih, whh, whr, bih, bhh, extras, gates: names } = direction;
+      if (isLinear(direction)) {
+        write(block, {
+          [Layer.wx]: wih.at,
+          [Layer.bx]: bih?.at ?? 0,
+          [Layer.map]: whr?.at ?? 0,
+          [Layer.lambda]: extras[0].own.get('lambda')?.at ?? 0,
+        });
+        continue;
+      }
       const [weights] = peepholeOf(direction)?.own.values() ?? [];
       let lane = 0;
       let column = table;
       for (let unit = 0; unit < H; unit++) {
         for (const { z, gates: side, gate, fromX, fromH, peephole, size } of gates) {
-          const row = gate * H + unit;
+          const place = gate * H + unit;
           write(column, {
             [Column.z]: z + 16 * Math.floor(unit / 4) * side + 4 * (unit % 4),
             [Column.unit]: unit,
             [Column.lane]: lane,
             [Column.fromX]: fromX,
             [Column.fromH]: fromH,
-            [Column.wx]: fromX && wih.at + 4 * row * I,
-            [Column.wh]: fromH && whh ? whh.at + 4 * row * H : 0,
-            [Column.bx]: fromX && bih ? bih.at + 4 * row : 0,
-            [Column.bh]: fromH && bhh ? bhh.at + 4 * row : 0,
+            [Column.wx]: fromX && wih.at + 4 * place * I,
+            [Column.wh]: fromH && whh ? whh.at + 4 * place * H : 0,
+            [Column.bx]: fromX && bih ? bih.at + 4 * place : 0,
+            [Column.bh]: fromH && bhh ? bhh.at + 4 * place : 0,
             [Column.peephole]: weights && peephole !== undefined ? weights.at + 4 * (peephole * H + unit) : 0,
             [Column.after]: names[gate] === 'o' ? 1 : 0,
           });

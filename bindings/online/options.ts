@@ -18,10 +18,10 @@ import type { Bytes, WasmModule } from '../platform.js';
 import { OPTIMIZER, type OptimizerOptions, type OptimizerSettings, settings } from '../train/optimizer.js';
 
 /**
- * Cells that can learn online: each unit sees of the gates only its own. The kernels rely on it, so a new cell is not here before
- * tests/online-kernels.test.ts has it.
+ * Cells that can learn online: each unit sees of the gates only its own, or, of `lru`, of the state only its own number. The kernels rely
+ * on it, so a new cell is not here before tests/online-kernels.test.ts has it.
  */
-export const ONLINE_CELLS = ['rnn', 'lstm', 'gru', 'residual', 'mingru', 'minlstm'] as const;
+export const ONLINE_CELLS = ['rnn', 'lstm', 'gru', 'residual', 'mingru', 'minlstm', 'lru'] as const;
 
 /** The rules by their names. */
 export const RULES = { rtrl: Rule.rtrl, snap1: Rule.snap1, immediate: Rule.immediate };
@@ -119,6 +119,11 @@ export function readOnline(place: string, given: OnlineOptions): OnlineSettings 
     const value = given[key as keyof OnlineOptions];
     if (value === undefined || value === allowed) continue;
     throw new RangeError(`${key}: expected ${check.show(allowed)}, got ${check.show(value)}; online, ${why}`);
+  }
+  if (layers.options.cell === 'lru' && own.method === 'rtrl' && layers.widths.length > 1) {
+    throw new RangeError(
+      `method: expected 'snap1' or 'immediate' for ${layers.widths.length} layers of cell 'lru', got 'rtrl': it carries one such layer only`,
+    );
   }
   const optimizer = settings(of(OPTIMIZER) as OptimizerOptions);
   // the checked values: lists and objects among them are copies

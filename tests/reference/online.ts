@@ -44,11 +44,12 @@ function stepOf(options: RecurrentOptions, x: ArrayLike<number>, state: Float64A
       from += H;
       return g.matrix(1, H, state.subarray(from - H, from));
     };
-    const h0 = part();
+    const h0 = options.cell === 'lru' ? g.zeros(1, H) : part();
     const c0 = hasC ? part() : g.zeros(1, H);
     const { h, c } = cells[options.cell].step(g, input, h0, h0, c0, ownOf(weights, layer), options);
-    before.push(h0, ...(hasC ? [c0] : []));
-    after.push(h, ...(hasC ? [c] : []));
+    const fed = options.cell !== 'lru'; // its outputs are a map of c, and no part of what the next step reads
+    before.push(...(fed ? [h0] : []), ...(hasC ? [c0] : []));
+    after.push(...(fed ? [h] : []), ...(hasC ? [c] : []));
     tops.push(h);
     input = h;
   });
@@ -58,7 +59,12 @@ function stepOf(options: RecurrentOptions, x: ArrayLike<number>, state: Float64A
 const join = (matrices: readonly Matrix[], of: (m: Matrix) => Float64Array) =>
   Float64Array.from(matrices.flatMap((m) => [...of(m)]));
 
-/** Gradients of each step's loss by a rule, with fixed weights, and the outputs of the last layer. */
+/**
+ * Gradients of each step's loss by a rule, with fixed weights, and the outputs of the last layer.
+ *
+ * Of the linear recurrent unit the state is c alone, a unit is one complex number, and the loss of a step reads c before the step through
+ * everything that the step computes: dL/dθ = ∂L/∂θ + ∂L/∂c₀ · M₀.
+ */
 export function online(
   options: RecurrentOptions,
   rule: Rule,
@@ -67,10 +73,11 @@ export function online(
   lossOf: LossOf,
 ): { gradients: Gradients; loss: number | null; h: Float64Array }[] {
   const widths = widthsOf(options);
-  const kinds = descriptions[options.cell].hasC ? 2 : 1;
+  const linear = options.cell === 'lru';
+  const kinds = descriptions[options.cell].hasC && !linear ? 2 : 1;
   // layer and unit of each number of the state
   const places = widths.flatMap((H, layer) =>
-    Array.from({ length: kinds * H }, (_, k) => ({ layer, unit: k % H, h: k < H })),
+    Array.from({ length: kinds * H }, (_, k) => ({ layer, unit: linear ? k >> 1 : k % H, h: k < H })),
   );
   const S = places.length;
   const names = Object.keys(parameters).filter((name) => /_l\d+$/.test(name));
@@ -78,7 +85,8 @@ export function online(
   /** The unit that each number of a parameter enters. */
   const unitOf = (name: string, i: number) => {
     const { shape } = parameters[name];
-    return Math.floor(i / (shape.length > 1 ? shape[1] : 1)) % widths[layerOf(name)];
+    const row = Math.floor(i / (shape.length > 1 ? shape[1] : 1));
+    return linear ? row >> 1 : row % widths[layerOf(name)];
   };
   let M: Map<string, Float64Array[]> = new Map(
     names.map((name) => [name, places.map(() => new Float64Array(parameters[name].data.length))]),
@@ -105,14 +113,27 @@ export function online(
         next.get(name)?.push(row);
       }
     }
+    const last = M;
     M = next;
-    const { g, weights, after, tops } = stepOf(options, x, state, parameters);
+    const { g, weights, before, after, tops } = stepOf(options, x, state, parameters);
     state = join(after, (m) => m.data);
     const loss = lossOf(g, tops[tops.length - 1], t, weights);
     const gradients: Gradients = {};
     if (loss) {
       g.backward([[loss, [1]]]);
       for (const name of Object.keys(parameters)) gradients[name] = Float64Array.from((weights[name] as Matrix).grad);
+      if (linear) {
+        if (rule === 'immediate') return { gradients, loss: loss.data[0], h: tops[tops.length - 1].data };
+        const back = join(before, (m) => m.grad);
+        for (const name of names) {
+          last.get(name)?.forEach((row, k) => {
+            row.forEach((m, i) => {
+              gradients[name][i] += back[k] * m;
+            });
+          });
+        }
+        return { gradients, loss: loss.data[0], h: tops[tops.length - 1].data };
+      }
       // through time: what the h of each layer, or of the last one, has of every parameter
       for (const name of names) {
         const sum = new Float64Array(parameters[name].data.length);
