@@ -31,6 +31,11 @@ async function failure(work: () => PromiseLike<unknown>): Promise<Error> {
   return unreachable('expected an error') as never;
 }
 
+interface Progress {
+  readonly done: number;
+  readonly workers?: object;
+}
+
 /** Kept for all tests: starting workers takes longer than these trainings. */
 const teams: Record<string, Replicas> = {
   'no workers': replicas(0),
@@ -41,7 +46,7 @@ const teams: Record<string, Replicas> = {
 };
 test.after(() => Object.values(teams).forEach((team) => team.dispose()));
 
-for (const [title, { name, options, data, fit }] of Object.entries(variants)) {
+for (const [title, { name, options, data, fit, inputs }] of Object.entries(variants)) {
   test(`${title}: 0, 1, 2 and 4 workers give the same bits`, async () => {
     const digests: Record<string, string> = {};
     const losses: Record<string, readonly number[]> = {};
@@ -61,6 +66,40 @@ for (const [title, { name, options, data, fit }] of Object.entries(variants)) {
       is(digest, digests.alone, how);
       equal(losses[how], losses.alone, how);
     }
+  });
+
+  test(`${title}: predict and evaluate give the same with 0, 1, 2 and 4 workers, in order`, async () => {
+    const model = await local(name, options);
+    await model.fit(data, fit);
+    const examples = typeof data === 'function' ? [...data()] : data;
+    const bits = { ...(name === 'Forecaster' ? { from: 40, warn: false } : {}), signal: new AbortController().signal };
+    const sizes = name === 'LanguageModel' ? {} : { batchSize: 2 };
+    const alone = [
+      await model.predict(inputs, { batchSize: 2 }),
+      await model.evaluate(examples, { ...bits, ...sizes }),
+      await model.predict(inputs),
+    ];
+    for (const workers of Object.values(teams)) {
+      const seen: Progress[] = [];
+      const watched = async (run: AsyncIterable<object>) => {
+        for await (const progress of run) seen.push(progress as Progress);
+      };
+      equal(await model.predict(inputs, { batchSize: 2, workers }), alone[0]);
+      equal(await model.evaluate(examples, { ...bits, ...sizes, workers }), alone[1]);
+      equal(await model.predict(inputs, { workers }), alone[2]);
+      await watched(model.predict(inputs, { batchSize: 1, workers }) as unknown as AsyncIterable<object>);
+      const total = (inputs as unknown[]).length;
+      equal(
+        seen.map(({ done }) => done),
+        Array.from({ length: total }, (_, i) => i + 1),
+      );
+      for (const { workers: about } of seen) {
+        const most = Math.min(workers.count as number, total);
+        const memory = workers.options.shared === false ? 'transferred' : 'shared';
+        equal(about, { workers: most, memory: most ? memory : null });
+      }
+    }
+    model.dispose();
   });
 
   test(`${title}: the sum over 3 shards is the gradient of the whole batch`, async () => {
@@ -186,6 +225,8 @@ test('workers: auto gives the bits of its shards, and says who made the last ste
   await here.fit(TEXT, { ...FIT, shards: 4 });
   ok(same(there.save(), here.save()));
   equal(history.workers, { workers: 0, memory: null }, 'steps of so small a model are not worth a message');
+  equal(await there.predict(['ab', 'ba'], { workers: auto }), await here.predict(['ab', 'ba']));
+  equal(await there.evaluate(TEXT, { workers: auto }), await here.evaluate(TEXT));
   auto.dispose();
   here.dispose();
   there.dispose();
@@ -238,13 +279,13 @@ test('two runs cannot use the same workers at the same time', async () => {
   b.dispose();
 });
 
-/** A worker file that does as the real one does, until the n-th part. */
-const breaking = (parts: number, how: string) =>
+/** A worker file that does as the real one does, until the n-th part of a batch, or batch. */
+const breaking = (parts: number, how: string, what = 'part') =>
   `data:text/javascript,${encodeURIComponent(`import { parentPort } from 'node:worker_threads';
 const on = parentPort.on.bind(parentPort);
 let parts = 0;
 parentPort.on = (event, listener) => on(event, (message) => {
-  if (message.what === 'part' && ++parts === ${parts}) ${how};
+  if (message.what === '${what}' && ++parts === ${parts}) ${how};
   listener(message);
 });
 await import(${JSON.stringify(new URL('dist/worker-thread.js', `file://${root}/`).href)});`)}`;
@@ -356,6 +397,71 @@ export const loss = (tape, { b, rnn, head }, { x, y }) => {
   const empty = 'data:text/javascript,export const model = 1';
   match((await failure(() => workers.join(model, { module: empty }))).message, /module: model: expected a function/);
   model.dispose();
+});
+
+const WORDS = Array.from({ length: 40 }, (_, i) => 'abcd'.repeat(1 + (i % 7)).slice(i % 4));
+
+test('an aborted signal ends predict and evaluate between two batches, and the workers are free', async () => {
+  const model = await SequenceClassifier.create({ ...TINY, classes: ['x', 'y'] });
+  const workers = teams['two workers'];
+  const examples = WORDS.map((input) => ({ input, label: 'x' as const }));
+  const calls = {
+    predict: (options: object) => model.predict(WORDS, options) as AsyncIterable<object>,
+    evaluate: (options: object) => model.evaluate(examples, options) as AsyncIterable<object>,
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    const stop = new AbortController();
+    const done: number[] = [];
+    const error = await failure(async () => {
+      for await (const progress of call({ batchSize: 4, workers, signal: stop.signal })) {
+        done.push((progress as Progress).done);
+        if (done.length === 2) stop.abort();
+      }
+    });
+    is(error, stop.signal.reason, name);
+    equal(done, [4, 8]);
+    // a loop that is left
+    for await (const _ of call({ batchSize: 4, workers })) break;
+    const before = AbortSignal.abort();
+    is(await failure(() => model.predict(WORDS, { workers, signal: before })), before.reason);
+  }
+  equal(await model.predict(WORDS, { batchSize: 4, workers }), await model.predict(WORDS, { batchSize: 4 }));
+  model.dispose();
+});
+
+test('predict: what goes wrong in workers ends the call with an error that names one, and the model still predicts', async () => {
+  const model = await SequenceClassifier.create({ ...TINY, classes: ['x', 'y'] });
+  const expected = await model.predict(WORDS, { batchSize: 4 });
+  const twice = model.predict(WORDS, { workers: teams['two workers'] }).then(() => {});
+  match(
+    (await failure(() => model.predict(WORDS, { workers: teams['two workers'] }))).message,
+    /workers: are used by another run/,
+  );
+  await twice;
+  for (const [how, kind, message] of [
+    ['process.exit(7)', WorkerError, /^worker [12] of 2 has ended: it exited with code 7/],
+    ["{ throw new Error('of its own') }", WorkerError, /^worker [12] of 2 has ended: of its own/],
+    ['message.where = null', TypeError, / \(in worker [12] of 2\)$/],
+  ] as const) {
+    const workers = replicas(2, { url: breaking(3, how, 'pass') });
+    const error = await failure(() => model.predict(WORDS, { batchSize: 4, workers }));
+    instance(error, kind);
+    match(error.message, message);
+    workers.dispose();
+    equal(await model.predict(WORDS, { batchSize: 4 }), expected);
+  }
+  throws(() => model.predict(WORDS, { workers: 2 as never }), /workers: expected replicas of gatewise\/worker/);
+  const remote = await inWorker('SequenceClassifier').create({ ...TINY, classes: ['x', 'y'] });
+  throws(() => remote.predict(WORDS, { workers: teams['one worker'] }), /cannot be sent to a worker/);
+  remote.dispose();
+  const gone = replicas(1);
+  gone.dispose();
+  match((await failure(() => model.predict(WORDS, { workers: gone }))).message, /replicas have been disposed/);
+  const run = model.predict(WORDS, { batchSize: 1, workers: teams['two workers'] });
+  const disposed = failure(async () => {
+    for await (const { done } of run) if (done === 2) model.dispose();
+  });
+  match((await disposed).message, /disposed/);
 });
 
 test('replicas keep no process alive, disposed or not', async () => {

@@ -51,8 +51,11 @@ async function replicated() {
   const workers = replicas(2);
   const lm = await LanguageModel.create(options);
   const { workers: about } = await lm.fit(TEXT, { ...fit, steps: 10, workers });
+  const texts = ['ab', 'aba', 'abac'];
+  const said = async (workers) => JSON.stringify([await lm.predict(texts, { workers }), await lm.evaluate(TEXT, { workers })]);
+  const same = (await said(workers)) === (await said());
   workers.dispose();
-  return { digest: await sha256(lm.save()), about };
+  return { digest: await sha256(lm.save()), about, same };
 }
 (location.hash === '#replicas' ? replicated() : train()).then((outcome) => { window.outcome = outcome; }, (error) => { window.outcome = { error: error.name + ': ' + error.message }; });`;
 
@@ -66,6 +69,7 @@ interface Outcome {
   readonly disposed: string;
   readonly training: number;
   readonly about: { readonly workers: number; readonly memory: string };
+  readonly same?: boolean;
 }
 
 let browser: Browser;
@@ -196,6 +200,7 @@ test('replicas in a page have the bits of Node, with shared memory where the pag
     const outcome = await visit(`${url}#replicas`);
     is(outcome.error, undefined);
     is(outcome.digest, digest);
+    is(outcome.same, true, 'predict and evaluate');
     equal(outcome.about, { workers: 2, memory: isolated ? 'shared' : 'transferred' });
     close();
   }

@@ -40,6 +40,7 @@ import {
   scaleLists,
   trainingWindows,
 } from './shared/forecast-windows.js';
+import type { Call } from './shared/passes.js';
 import { fitScaling, type Scaling, type Series } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
@@ -231,9 +232,9 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
       const z = scaleLists(this.#settings, known, scaling, start + from);
       return { length: window, z, begin: 0, known, start: start + from };
     });
-    return this.forEach(items, settings, (tape, layers, batch) =>
-      this.#forecasts(tape, layers.forward(tape, windowRows(tape, layers, batch), steps), batch, steps),
-    );
+    const work = (tape: Tape, layers: ForecastLayers, batch: ForecastItem[]) =>
+      this.#forecasts(tape, layers.forward(tape, windowRows(tape, layers, batch), steps), batch, steps);
+    return this.forEach(items, settings, work, { method: 'predict', data: histories, options });
   }
 
   /**
@@ -275,13 +276,15 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const { named, quantiles, horizon } = this.#settings;
     const start = (truth: Float64Array) => new ForecastTally(truth, horizon, quantiles);
     if (settings.season !== undefined) check.whole('season', settings.season, 1, settings.from);
-    const { run, tallies } = this.#rolling(lists, settings, start, (all, forecasts) => {
+    const call = { method: 'evaluate', data: series, options };
+    const finish = (all: readonly ForecastTally[], forecasts: number) => {
       const metrics = all.map(({ compared }, v) => {
         if (settings.warn && compared.better.length) console.warn(warning(named ? targets[v] : '', compared));
         return compared;
       });
       return this.#report(forecasts, metrics);
-    });
+    };
+    const { run, tallies } = this.#rolling(lists, settings, start, finish, call);
     targets.forEach((name, v) => {
       const y = full[variables.indexOf(name)];
       tallies[v].baselines = fitBaselines(this.model, y, settings.from, settings.season);
@@ -307,7 +310,8 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const finish = (all: readonly Residuals[]) => {
       this.data = { ...this.data, calibration: all.map(({ offsets }) => offsets) };
     };
-    return this.#rolling(readLists(this.#settings, 'series', series), settings, start, finish, null).run;
+    const call = { method: 'calibrate', data: series, options };
+    return this.#rolling(readLists(this.#settings, 'series', series), settings, start, finish, call, null).run;
   }
 
   #report<M extends ForecastMetrics>(forecasts: number, all: readonly M[]): ForecasterReport<T, M> {
@@ -324,6 +328,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     settings: Settings<typeof CALIBRATE>,
     start: (truth: Float64Array) => A,
     finish: (all: readonly A[], forecasts: number) => R,
+    call?: Call,
     calibration: Calibration | null = this.#calibration,
   ): { run: Run<BatchProgress, R>; tallies: A[] } {
     const { horizon, variables, targets } = this.#settings;
@@ -332,13 +337,15 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const scaling = this.#fitted();
     const items = rollingWindows(this.#settings, full, scaleLists(this.#settings, full, scaling, 0), settings);
     const tallies = targets.map((name) => start(lists[variables.indexOf(name)]));
-    const count = (tape: Tape, layers: ForecastLayers, batch: (typeof items)[number][]) => {
+    const work = (tape: Tape, layers: ForecastLayers, batch: readonly ForecastItem[]) => {
       const outputs = layers.forward(tape, windowRows(tape, layers, batch), horizon);
-      forecastsOf(tape, layers, { scaling, calibration }, outputs, batch, horizon).forEach((forecasts, b) =>
-        forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast)),
-      );
+      return forecastsOf(tape, layers, { scaling, calibration }, outputs, batch, horizon);
     };
-    const run = this.measure(items, settings, count, () => finish(tallies, items.length));
+    const count = (all: ReturnType<typeof work>, batch: (typeof items)[number][]) => {
+      for (const [b, forecasts] of all.entries())
+        forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast));
+    };
+    const run = this.measure(items, settings, work, count, () => finish(tallies, items.length), call);
     return { run, tallies };
   }
 

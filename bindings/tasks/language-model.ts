@@ -5,10 +5,11 @@
 import * as check from '../check.js';
 import { generateTokens } from '../nn/generate.js';
 import { crossEntropyLoss } from '../nn/losses.js';
-import type { State } from '../nn/recurrent/state.js';
+import { State } from '../nn/recurrent/state.js';
 import type { Options } from '../options.js';
 import { option, optional, type Reader, readOptions, real, type Settings, share, whole } from '../options.js';
 import { Random } from '../random.js';
+import type { Tape } from '../tape.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { Standing } from '../train/checkpoint.js';
 import { FIT, type FitOptions } from '../train/fit.js';
@@ -18,8 +19,9 @@ import { Breather, Run } from '../train/run.js';
 import type { Split } from '../train/shards.js';
 import { TASK_FIT, type TaskFitOptions, type TaskProgress } from '../train/task-fit.js';
 import type { BatchOptions, BatchProgress } from './shared/batches.js';
-import { BATCHES, encodeAll, SIGNAL } from './shared/batches.js';
+import { BATCHES, encodeAll, SIGNAL, WORKERS } from './shared/batches.js';
 import { KIND, type LanguageLayers, type LanguageModelConfig, type NextToken } from './shared/language-layers.js';
+import { type Call, inParts } from './shared/passes.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -71,6 +73,8 @@ const GENERATE = {
   seed: optional(whole(0, Number.MAX_SAFE_INTEGER)),
   ...SIGNAL,
 };
+
+const EVALUATE = { ...SIGNAL, ...WORKERS };
 
 export interface GenerateOptions extends Options<typeof GENERATE> {}
 
@@ -183,7 +187,7 @@ export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
       return { steps: settings.steps, ...this.#course(tokens, cuts, standing) };
     };
     const material = { data: text, batchSize, split: this.#windows(tokens, cuts) };
-    const evaluate = () => new Run(this.#evaluate(kept, signal), signal);
+    const evaluate = () => this.#evaluate(kept, { signal });
     const source = validation === undefined ? undefined : { data: fingerprint(kept), evaluate };
     return this.train(options, settings, material, prepare, source, (progress) => ({
       ...progress,
@@ -250,49 +254,60 @@ export class LanguageModel extends Task<LanguageLayers, LanguageModelConfig> {
     };
   }
 
-  /** How well the model predicts a text, read as one stream from a state of zero. */
+  /**
+   * How well the model predicts a text, read as one stream from a state of zero. So one of the `workers` reads all of it.
+   */
   evaluate(
     text: string | readonly string[],
-    options: Options<typeof SIGNAL> = {},
+    options: Options<typeof EVALUATE> = {},
   ): Run<BatchProgress, LanguageModelReport> {
-    const { signal } = readOptions('evaluate', SIGNAL, options);
+    const settings = readOptions('evaluate', EVALUATE, options);
     const tokens = this.vocabulary.encode('text', text);
     if (tokens.length < 2) check.fail('text', 'at least two tokens', tokens.length);
-    return new Run(this.#evaluate(tokens, signal), signal);
+    return this.#evaluate(tokens, settings, { method: 'evaluate', data: text, options });
   }
 
-  async *#evaluate(tokens: Int32Array, signal: AbortSignal | undefined) {
-    const breather = new Breather();
-    const state = this.model.layers.rnn.state(1);
+  #evaluate(tokens: Int32Array, settings: Options<typeof EVALUATE>, call?: Call) {
+    let state: Pick<State, 'batch' | 'h' | 'c'> = this.model.layers.rnn.state(1);
     const total = tokens.length - 1;
     let sum = 0;
-    for (let done = 0; done < total; ) {
-      signal?.throwIfAborted();
-      const n = Math.min(CHUNK, total - done);
-      const targets = tokens.subarray(done + 1, done + n + 1);
-      sum += this.model.forward((tape, layers) => {
-        const logits = layers.forward(tape, tokens.subarray(done, done + n), n, 1, state);
-        return n * crossEntropyLoss(tape, logits, targets).value;
-      });
-      done += n;
-      yield { done, total };
-      await breather.breathe();
-    }
-    return { loss: sum / total, bits: sum / total / Math.LN2, count: total };
+    const parts = {
+      count: Math.ceil(total / CHUNK),
+      where: (i: number) => ({ done: CHUNK * i, state }),
+      here: ({ done, state: { batch, h, c } }: { done: number; state: typeof state }) => {
+        const after = new State(batch, h, c);
+        const n = Math.min(CHUNK, total - done);
+        const targets = tokens.subarray(done + 1, done + n + 1);
+        const loss = this.model.forward((tape, layers) => {
+          const logits = layers.forward(tape, tokens.subarray(done, done + n), n, 1, after);
+          return n * crossEntropyLoss(tape, logits, targets).value;
+        });
+        return { loss, after };
+      },
+      put: ({ loss, after }: { loss: number; after: typeof state }) => {
+        sum += loss;
+        state = after;
+      },
+      serial: true,
+      done: (i: number) => ({ done: Math.min(CHUNK * (i + 1), total), total }),
+      finish: (): LanguageModelReport => ({ loss: sum / total, bits: sum / total / Math.LN2, count: total }),
+    };
+    return inParts(parts, settings, call && { ...this.replicated, call });
   }
 
   /** The next token of each text, in their order. */
   predict(texts: readonly (string | readonly string[])[], options: BatchOptions = {}): Run<BatchProgress, NextToken[]> {
     const settings = readOptions('predict', BATCHES, options);
     const items = encodeAll('texts', texts, 'texts', (place, text) => this.#encode(place, text));
-    return this.forEach(items, settings, (tape, layers, batch) => {
+    const work = (tape: Tape, layers: LanguageLayers, batch: Int32Array[]) => {
       const lengths = batch.map(({ length }) => length);
       const T = Math.max(...lengths);
       const ids = new Int32Array(T * batch.length);
       batch.forEach((tokens, b) => tokens.forEach((token, t) => (ids[t * batch.length + b] = token)));
       const { h } = layers.rnn.forward(tape, layers.embedding.forward(tape, ids, { T, B: batch.length, lengths }));
       return layers.next(tape, layers.head.forward(tape, h[h.length - 1]));
-    });
+    };
+    return this.forEach(items, settings, work, { method: 'predict', data: texts, options });
   }
 
   /**

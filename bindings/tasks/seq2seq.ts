@@ -19,6 +19,7 @@ import type { AttentionScore, Item, Source, Sources } from './shared/encoder-dec
 import { ENCODER_DECODER, EncoderDecoder, forced, isOne, scheduled } from './shared/encoder-decoder.js';
 import type { Examples } from './shared/flow.js';
 import { type Encoded, INPUT, type InputOptions, inputOf, inputWidth, type Sequence } from './shared/inputs.js';
+import type { Call } from './shared/passes.js';
 import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -234,20 +235,26 @@ export class Seq2Seq<
   ): Run<BatchProgress, Seq2SeqReport> {
     const settings = readOptions('evaluate', EVALUATE, options);
     const { fields, encode } = this.#examples;
-    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+    const call = { method: 'evaluate', data: examples, options };
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings, call);
   }
 
-  #measure(items: readonly Item[], settings: Settings<typeof EVALUATE>): Run<BatchProgress, Seq2SeqReport> {
+  #measure(items: readonly Item[], settings: Settings<typeof EVALUATE>, call?: Call) {
     let [loss, tokens, exact] = [0, 0, 0];
-    const count = (tape: Tape, layers: EncoderDecoder, batch: Item[]) => {
+    const work = (tape: Tape, layers: EncoderDecoder, batch: Item[]) => {
       const memory = layers.encode(tape, batch);
-      const n = batch.reduce((sum, { target }) => sum + target.length + 1, 0);
-      loss += forced(tape, layers, memory, batch).value * n;
-      tokens += n;
+      const mean = forced(tape, layers, memory, batch).value;
       const all = layers.write(tape, memory, batch, settings.maxLength, argmaxRows);
-      exact += all.filter((own, b) => matches(own, batch[b].target)).length;
+      return { mean, right: all.filter((own, b) => matches(own, batch[b].target)).length };
     };
-    return this.measure(items, settings, count, () => ({ loss: loss / tokens, exact: exact / items.length }));
+    const count = ({ mean, right }: ReturnType<typeof work>, batch: Item[]) => {
+      const n = batch.reduce((sum, { target }) => sum + target.length + 1, 0);
+      loss += mean * n;
+      tokens += n;
+      exact += right;
+    };
+    const report = (): Seq2SeqReport => ({ loss: loss / tokens, exact: exact / items.length });
+    return this.measure(items, settings, work, count, report, call);
   }
 
   /** The most probable target of each source, in order. */
@@ -256,13 +263,14 @@ export class Seq2Seq<
     options: WriteOptions<W> = {},
   ): Run<BatchProgress, Translation<S, A, W>[]> {
     const settings = readWriting(options);
-    return this.forEach(this.#read(sources), settings, (tape, layers, batch) => {
+    const work = (tape: Tape, layers: EncoderDecoder, batch: Source[]) => {
       if (settings.beamWidth === 1) return this.#write<W>(tape, layers, batch, settings.maxLength, argmaxRows);
       return batch.map((own) => {
         const found = tape.runtime.scope(() => layers.beam(tape, own, settings));
         return beamWriting(layers.vocabulary, found) as Translation<S, A, W>;
       });
-    });
+    };
+    return this.forEach(this.#read(sources), settings, work, { method: 'predict', data: sources, options });
   }
 
   /** Targets of sources, drawn token by token, in the sources' order. */

@@ -17,6 +17,7 @@ import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batch
 import type { Examples } from './shared/flow.js';
 import type { Encoded, Sequence } from './shared/inputs.js';
 import { type ClassMetrics, Tally } from './shared/metrics.js';
+import type { Call } from './shared/passes.js';
 import { POOLED, type PooledLayers, type PooledOptions, pooledLayers } from './shared/pooled.js';
 import type { Stream } from './shared/stream.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
@@ -216,18 +217,22 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
   ): Run<BatchProgress, ClassifierReport<C>> {
     const settings = readOptions('evaluate', BATCHES, options);
     const { fields, encode } = this.#examples;
-    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+    const call = { method: 'evaluate', data: examples, options };
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings, call);
   }
 
-  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>): Run<BatchProgress, ClassifierReport<C>> {
+  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>, call?: Call) {
     const { classes, multiLabel } = this.model.layers.settings;
     const tally = new Tally(classes);
     let loss = 0;
     let right = 0;
-    const count = (tape: Tape, layers: Layers, batch: Item[]) => {
+    const work = (tape: Tape, layers: Layers, batch: Item[]) => {
       const logits = layers.forwardAll(tape, batch);
-      loss += this.#loss(tape, logits, batch).value * batch.length;
-      this.#decisions(tape, logits).forEach(({ chosen }, b) => {
+      return { mean: this.#loss(tape, logits, batch).value, decisions: this.#decisions(tape, logits) };
+    };
+    const count = ({ mean, decisions }: ReturnType<typeof work>, batch: Item[]) => {
+      loss += mean * batch.length;
+      decisions.forEach(({ chosen }, b) => {
         const { label } = batch[b];
         const actual = (c: number) => (multiLabel ? label[c] > 0 : label[0] === c);
         classes.forEach((_, c) => tally.add(c, chosen[c], actual(c)));
@@ -235,13 +240,14 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
       });
     };
     const n = items.length;
-    return this.measure(items, settings, count, () => ({
+    const report = (): ClassifierReport<C> => ({
       loss: loss / n,
       accuracy: right / n,
       macroF1: tally.macroF1,
       microF1: tally.microF1,
       classes: tally.metrics,
-    }));
+    });
+    return this.measure(items, settings, work, count, report, call);
   }
 
   /** The classes of sequences, in their order. */
@@ -252,9 +258,9 @@ export class SequenceClassifier<C extends string = string, M extends boolean = b
     const settings = readOptions('predict', PREDICT, options);
     const { input } = this.model.layers;
     const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
-    return this.forEach(items, settings, (tape, layers, batch) =>
-      this.#predictions<R>(tape, layers.forward(tape, batch), settings.threshold),
-    );
+    const work = (tape: Tape, layers: Layers, batch: Encoded[]) =>
+      this.#predictions<R>(tape, layers.forward(tape, batch), settings.threshold);
+    return this.forEach(items, settings, work, { method: 'predict', data: inputs, options });
   }
 
   /**

@@ -24,6 +24,7 @@ import type {
 import { beamWriting, EVALUATE, matches, readGenerating, readWriting, writing } from './shared/decoding.js';
 import type { Examples } from './shared/flow.js';
 import type { Vectors } from './shared/inputs.js';
+import type { Call } from './shared/passes.js';
 import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -226,26 +227,33 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
   ): Run<BatchProgress, GeneratorReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
     const { fields, encode } = this.#examples;
-    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+    const call = { method: 'evaluate', data: examples, options };
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings, call);
   }
 
-  #measure(items: readonly Item[], settings: Settings<typeof EVALUATE>): Run<BatchProgress, GeneratorReport<T>> {
+  #measure(items: readonly Item[], settings: Settings<typeof EVALUATE>, call?: Call) {
     const { kind } = this.model.layers.written;
     const sums = [0, 0];
     let [total, right] = [0, 0];
-    const count = (tape: Tape, layers: ConditionalDecoder, batch: Item[]) => {
+    const work = (tape: Tape, layers: ConditionalDecoder, batch: Item[]) => {
       const memory = layers.encode(tape, inputsOf(batch));
+      const losses = layers.losses(tape, memory, targetsOf(batch)).map(({ loss, weight }) => loss.value * weight);
+      if (kind === 'vectors') return { losses, exact: 0 };
+      const all = layers.write(tape, memory, settings.maxLength, GREEDY[kind]);
+      const exact = all.filter((own, b) => {
+        const { ids, values } = batch[b].target;
+        return matches(own, kind === 'tokens' ? ids : values);
+      });
+      return { losses, exact: exact.length };
+    };
+    const count = ({ losses, exact }: ReturnType<typeof work>, batch: Item[]) => {
       const steps = batch.reduce((sum, { length }) => sum + length, 0);
       const n = kind === 'tokens' ? steps : steps - batch.length;
-      layers.losses(tape, memory, targetsOf(batch)).forEach(({ loss, weight }, k) => {
-        sums[k] += loss.value * weight * n;
+      losses.forEach((loss, k) => {
+        sums[k] += loss * n;
       });
       total += n;
-      if (kind === 'vectors') return;
-      layers.write(tape, memory, settings.maxLength, GREEDY[kind]).forEach((own, b) => {
-        const { ids, values } = batch[b].target;
-        if (matches(own, kind === 'tokens' ? ids : values)) right++;
-      });
+      right += exact;
     };
     const report = () => {
       const [loss, endLoss] = sums.map((sum) => sum / total);
@@ -253,7 +261,7 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
       if (kind === 'tokens') return { loss, exact };
       return kind === 'vectors' ? { loss, endLoss } : { loss, endLoss, exact };
     };
-    return this.measure(items, settings, count, () => report() as GeneratorReport<T>);
+    return this.measure(items, settings, work, count, () => report() as GeneratorReport<T>, call);
   }
 
   /**
@@ -268,14 +276,15 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
     const { written } = this.model.layers;
     const settings = readWriting(options);
     this.#tokensOnly(options, ['beamWidth', 'lengthNormalization']);
-    return this.forEach(this.#read(inputs), settings, (tape, layers, batch) => {
+    const work = (tape: Tape, layers: ConditionalDecoder, batch: { readonly input: Float32Array }[]) => {
       if (written.kind !== 'tokens' || settings.beamWidth === 1)
         return this.#write<W>(tape, layers, batch, settings.maxLength, GREEDY[written.kind]);
       return batch.map(({ input }) => {
         const found = tape.runtime.scope(() => layers.beam(tape, written, input, settings));
         return beamWriting(written.vocabulary, found) as Generated<T, W>;
       });
-    });
+    };
+    return this.forEach(this.#read(inputs), settings, work, { method: 'predict', data: inputs, options });
   }
 
   /**

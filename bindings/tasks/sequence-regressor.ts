@@ -10,6 +10,7 @@ import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from '.
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
 import type { Examples } from './shared/flow.js';
 import type { Encoded, Sequence } from './shared/inputs.js';
+import type { Call } from './shared/passes.js';
 import { POOLED, type PooledLayers, type PooledOptions, pooledLayers } from './shared/pooled.js';
 import type { Stream } from './shared/stream.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
@@ -126,15 +127,16 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
   evaluate(examples: readonly RegressorExample[], options: BatchOptions = {}): Run<BatchProgress, RegressorReport> {
     const settings = readOptions('evaluate', BATCHES, options);
     const { fields, encode } = this.#examples;
-    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+    const call = { method: 'evaluate', data: examples, options };
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings, call);
   }
 
-  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>): Run<BatchProgress, RegressorReport> {
+  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>, call?: Call) {
     const n = items.length * this.model.layers.settings.outputSize;
     let squares = 0;
     let distances = 0;
-    const count = (tape: Tape, layers: Layers, batch: Item[]) => {
-      const values = read(tape, layers.forwardAll(tape, batch));
+    const work = (tape: Tape, layers: Layers, batch: Item[]) => read(tape, layers.forwardAll(tape, batch));
+    const count = (values: Float32Array, batch: Item[]) => {
       batch.forEach(({ target }, b) =>
         target.forEach((y, k) => {
           const d = values[b * target.length + k] - y;
@@ -143,11 +145,8 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
         }),
       );
     };
-    return this.measure(items, settings, count, () => ({
-      loss: squares / n,
-      rmse: Math.sqrt(squares / n),
-      mae: distances / n,
-    }));
+    const report = (): RegressorReport => ({ loss: squares / n, rmse: Math.sqrt(squares / n), mae: distances / n });
+    return this.measure(items, settings, work, count, report, call);
   }
 
   /** The numbers of sequences, in their order. */
@@ -155,7 +154,8 @@ export class SequenceRegressor extends Task<Layers, SequenceRegressorConfig> {
     const settings = readOptions('predict', BATCHES, options);
     const { input } = this.model.layers;
     const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
-    return this.forEach(items, settings, (tape, layers, batch) => predictions(tape, layers.forward(tape, batch)));
+    const work = (tape: Tape, layers: Layers, batch: Encoded[]) => predictions(tape, layers.forward(tape, batch));
+    return this.forEach(items, settings, work, { method: 'predict', data: inputs, options });
   }
 
   /**

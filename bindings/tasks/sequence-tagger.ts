@@ -23,6 +23,7 @@ import type { Examples } from './shared/flow.js';
 import type { Encoded, InputConfig, InputOptions, Sequence } from './shared/inputs.js';
 import { INPUT, inputOf, inputWidth, SequenceInput } from './shared/inputs.js';
 import { type ClassMetrics, spanMetrics, Tally } from './shared/metrics.js';
+import type { Call } from './shared/passes.js';
 import { HEAD } from './shared/pooled.js';
 import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
 import type { Stream } from './shared/stream.js';
@@ -279,10 +280,11 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
   evaluate(examples: readonly TaggerExample<C>[], options: BatchOptions = {}): Run<BatchProgress, TaggerReport<C>> {
     const settings = readOptions('evaluate', BATCHES, options);
     const { fields, encode } = this.#examples;
-    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+    const call = { method: 'evaluate', data: examples, options };
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings, call);
   }
 
-  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>): Run<BatchProgress, TaggerReport<C>> {
+  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>, call?: Call) {
     const { sets } = this.model.layers;
     const counts = sets.map(({ classes }) => ({
       tally: new Tally(classes),
@@ -292,12 +294,16 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
     }));
     let loss = 0;
     let steps = 0;
-    const count = (tape: Tape, layers: Layers, batch: Item[]) => {
+    const work = (tape: Tape, layers: Layers, batch: Item[]) => {
       const logits = layers.forward(tape, inputsOf(batch));
+      const means = layers.losses(tape, logits, batch).map(({ value }) => value);
+      return { means, all: layers.decode(tape, logits, batch) };
+    };
+    const count = ({ means, all }: ReturnType<typeof work>, batch: Item[]) => {
       const n = batch.reduce((sum, { length }) => sum + length, 0);
-      for (const { value } of layers.losses(tape, logits, batch)) loss += value * n;
+      for (const mean of means) loss += mean * n;
       steps += n;
-      layers.decode(tape, logits, batch).forEach((decoded, b) => {
+      all.forEach((decoded, b) => {
         sets.forEach(({ classes }, k) => {
           const { tags } = decoded[k];
           const truth = batch[b].labels[k];
@@ -322,7 +328,7 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
       const rest = one ? metrics[0] : { accuracy, sets: this.#bySet(metrics) };
       return { loss: loss / steps, ...rest } as TaggerReport<C>;
     };
-    return this.measure(items, settings, count, report);
+    return this.measure(items, settings, work, count, report, call);
   }
 
   /** The labels of sequences, in their order. */
@@ -330,10 +336,11 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
     const settings = readOptions('predict', BATCHES, options);
     const { input } = this.model.layers;
     const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
-    return this.forEach(items, settings, (tape, layers, batch) => {
+    const work = (tape: Tape, layers: Layers, batch: Encoded[]) => {
       const decoded = layers.decode(tape, layers.forward(tape, batch), batch);
       return decoded.map((own) => this.#prediction(own));
-    });
+    };
+    return this.forEach(items, settings, work, { method: 'predict', data: inputs, options });
   }
 
   /**

@@ -23,6 +23,7 @@ import type { Examples } from './shared/flow.js';
 import type { Encoded, InputOptions, Sequence } from './shared/inputs.js';
 import { INPUT, inputOf, inputWidth, SequenceInput } from './shared/inputs.js';
 import { editDistance } from './shared/metrics.js';
+import type { Call } from './shared/passes.js';
 import { HEAD } from './shared/pooled.js';
 import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
 import type { Stream } from './shared/stream.js';
@@ -197,27 +198,29 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
   ): Run<BatchProgress, TranscriberReport> {
     const settings = readOptions('evaluate', TRANSCRIBE, options);
     const { fields, encode } = this.#examples;
-    return this.#measure(encodeExamples('examples', examples, fields, encode), settings);
+    const call = { method: 'evaluate', data: examples, options };
+    return this.#measure(encodeExamples('examples', examples, fields, encode), settings, call);
   }
 
-  #measure(items: readonly Item[], settings: Settings<typeof TRANSCRIBE>): Run<BatchProgress, TranscriberReport> {
+  #measure(items: readonly Item[], settings: Settings<typeof TRANSCRIBE>, call?: Call) {
     const n = items.length;
     let [loss, errors, tokens, exact] = [0, 0, 0, 0];
-    const count = (tape: Tape, layers: Layers, batch: Item[]) => {
+    const work = (tape: Tape, layers: Layers, batch: Item[]) => {
       const logits = layers.forward(tape, inputsOf(batch));
-      loss += ctcLoss(tape, logits, labelsOf(batch)).value * batch.length;
-      layers.decode(tape, logits, settings.beamWidth).forEach(({ labels }, b) => {
+      const mean = ctcLoss(tape, logits, labelsOf(batch)).value;
+      return { mean, decoded: layers.decode(tape, logits, settings.beamWidth) };
+    };
+    const count = ({ mean, decoded }: ReturnType<typeof work>, batch: Item[]) => {
+      loss += mean * batch.length;
+      decoded.forEach(({ labels }, b) => {
         const wrong = editDistance(labels, batch[b].labels);
         errors += wrong;
         tokens += batch[b].labels.length;
         if (wrong === 0) exact++;
       });
     };
-    return this.measure(items, settings, count, () => ({
-      loss: loss / n,
-      errorRate: errors / tokens,
-      exact: exact / n,
-    }));
+    const report = (): TranscriberReport => ({ loss: loss / n, errorRate: errors / tokens, exact: exact / n });
+    return this.measure(items, settings, work, count, report, call);
   }
 
   /** The transcripts of sequences, in their order. */
@@ -225,11 +228,11 @@ export class Transcriber extends Task<Layers, TranscriberConfig> {
     const settings = readOptions('predict', TRANSCRIBE, options);
     const { input } = this.model.layers;
     const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
-    return this.forEach(items, settings, (tape, layers, batch) =>
+    const work = (tape: Tape, layers: Layers, batch: Encoded[]) =>
       layers
         .decode(tape, layers.forward(tape, batch), settings.beamWidth)
-        .map(({ labels, ...score }) => ({ ...layers.transcript(labels), ...score })),
-    );
+        .map(({ labels, ...score }) => ({ ...layers.transcript(labels), ...score }));
+    return this.forEach(items, settings, work, { method: 'predict', data: inputs, options });
   }
 
   /**

@@ -62,22 +62,24 @@ export interface Team {
   end(): void;
 }
 
-/** The option `workers` of `fit`: what `replicas` of `gatewise/worker` returns. */
+/** The option `workers`: what `replicas` of `gatewise/worker` returns. */
 export interface Workers {
   /** For `fit`: takes a `Job` and starts its `Team`. */
   begin(job: never): Promise<unknown>;
+  /** For `predict` and `evaluate`: takes a `ReadingJob` and starts its `Readers`. */
+  read(job: never): Promise<unknown>;
 }
 
-/** The same in a worker, where `fit` only tells how the task splits a batch. */
+/** The same in a worker, where a method only tells what it does with a part of its data: for `fit` a `Split`. */
 export interface Receiver {
-  receive(split: Split<never>, model: Model<unknown>): never;
+  receive(work: Split<never> | ((where: unknown) => unknown), model: Model<unknown>): never;
 }
 
 /** Starts those that compute the gradients of a run. */
 export const teamFor = (workers: Workers | undefined, job: Job) =>
   workers?.begin(job as never) as Promise<Team> | undefined;
 
-const readWorkers: Reader<Workers & Partial<Receiver>> = (name, value) =>
+export const readWorkers: Reader<Workers & Partial<Receiver>> = (name, value) =>
   typeof (value as Workers | null)?.begin === 'function'
     ? (value as Workers)
     : check.fail(name, 'replicas of gatewise/worker, such as replicas(2)', value);

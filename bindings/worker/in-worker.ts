@@ -246,15 +246,15 @@ function freeze<T>(value: T): T {
  */
 export function inWorker<T extends keyof Tasks>(
   task: T | (Tasks[T] & { readonly taskName: T }),
-  options: WorkerOptions = {},
-): InWorker[T] {
+  options?: WorkerOptions,
+): InWorker[T];
+export function inWorker(task: string | { readonly taskName: string } | null, options: WorkerOptions = {}): object {
   check.options('inWorker', options, ['url']);
-  const name = typeof task === 'string' ? task : (task as { readonly taskName?: T } | null)?.taskName;
+  const name = typeof task === 'string' ? task : task?.taskName;
   if (!name || !(TASKS as readonly string[]).includes(name))
     check.fail('task', `a task, or one of ${check.list(TASKS, 20)}`, task);
-  const made = {
+  return {
     create: (...args: unknown[]) => make(name, 'create', args, options),
     load: (...args: unknown[]) => make(name, 'load', args, options),
   };
-  return made as unknown as InWorker[T];
 }

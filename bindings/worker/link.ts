@@ -8,7 +8,7 @@ export class WorkerError extends Error {
 
 /** What a Web Worker and a thread of Node have in common, once `listen` has made them alike. */
 interface Thread {
-  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  postMessage(message: unknown, transfer: ArrayBuffer[]): void;
   terminate(): unknown;
   ref?(): void;
   unref?(): void;
@@ -57,7 +57,7 @@ function spawn(source: { url?: string | URL | undefined; text?: string }, { mess
       event.preventDefault();
       end(event.message || 'the file could not be loaded');
     };
-    return worker as unknown as Thread;
+    return worker;
   }
   const Own = builtin<{ Worker: NodeWorker }>('node:worker_threads')?.Worker;
   if (!Own) throw new Error('this engine has no workers');
@@ -185,7 +185,7 @@ export class Link {
    *
    * @throws TypeError for what cannot be copied
    */
-  send(what: string, fields: object, id = 0, transfer: readonly ArrayBuffer[] = []): void {
+  send(what: string, fields: object, id = 0, transfer: ArrayBuffer[] = []): void {
     this.alive();
     try {
       this.#thread?.postMessage({ id, what, ...fields }, transfer);
@@ -200,7 +200,7 @@ export class Link {
   }
 
   /** Sends a request and waits for its answer. */
-  async ask(what: string, fields: object, transfer: readonly ArrayBuffer[] = []): Promise<Answer> {
+  async ask(what: string, fields: object, transfer: ArrayBuffer[] = []): Promise<Answer> {
     const id = ++this.#last;
     this.send(what, fields, id, transfer);
     this.#thread?.ref?.();

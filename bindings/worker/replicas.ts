@@ -2,16 +2,10 @@
 import * as check from '../check.js';
 import type { Model } from '../nn/model.js';
 import type { Minimised, Tape } from '../tape.js';
-import {
-  addParts,
-  computeParts,
-  type Job,
-  type Outcome,
-  type Split,
-  type Team,
-  type Workers,
-} from '../train/shards.js';
-import { Link, WorkerError, type WorkerOptions } from './link.js';
+import type { Call, Readers, ReadingJob } from '../tasks/shared/passes.js';
+import { addParts, computeParts, type Job, type Split, type Team, type Workers } from '../train/shards.js';
+import { type About, Auto, Crew, type LayersMessage, named, ReadingCrew, readersOf, teamOf } from './crew.js';
+import { Link, type WorkerOptions } from './link.js';
 import { builtin } from './messages.js';
 
 export interface ReplicaOptions extends WorkerOptions {
@@ -25,12 +19,8 @@ export interface ReplicaOptions extends WorkerOptions {
 /** Options of `fit` that say nothing about what a batch is. */
 const RUN = ['signal', 'checkpoint', 'workers', 'schedule', 'epochs', 'steps'];
 const VALIDATION = ['validateEvery', 'metric', 'patience', 'minDelta'];
-/** With `'auto'`: the time in ms from which on a step is worth its messages, and the most workers. */
-const WORTH = 4;
+/** With `'auto'`: the most workers. */
 const MOST = 4;
-
-/** What a run reports whose steps are made on this thread. */
-const HERE = { workers: 0, memory: null };
 
 /** The options that a replica needs to see the data as `fit` does. */
 function described(options: object, shards: number): object {
@@ -47,6 +37,13 @@ const canShare = () =>
 function cores(): number {
   const os = builtin<{ availableParallelism(): number }>('node:os');
   return os?.availableParallelism() ?? (globalThis as { navigator?: Navigator }).navigator?.hardwareConcurrency ?? 1;
+}
+
+/** A copy in memory that workers share. */
+function inShared(bytes: Uint8Array): Uint8Array {
+  const own = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  own.set(bytes);
+  return own;
 }
 
 /** A part of a batch of `join`: its data, and what its mean counts for in the mean over the batch. */
@@ -75,7 +72,7 @@ export interface JoinOptions {
 
 /** Those that compute the gradients of a training loop. */
 export interface LayersTeam {
-  readonly about: { readonly workers: number; readonly memory: 'shared' | 'transferred' | null };
+  readonly about: About;
   /** Computes the gradients of a batch and leaves their sum in the model; returns the loss, Σ weight·loss. */
   gradients(parts: readonly Piece[]): Promise<number>;
   /** Lets go of the workers, for the next run. */
@@ -87,88 +84,12 @@ interface LayersModule {
   readonly loss: (tape: Tape, layers: never, data: unknown) => Minimised;
 }
 
-interface LayersMessage {
-  readonly url: string;
-  readonly args: unknown;
-  readonly frozen: readonly string[];
-}
-
-/** The answer to a part: numbers come back in the buffers that were sent. */
-interface PartAnswer {
-  /** null where the part has no effect on the loss. */
-  readonly outcome: Omit<Outcome, 'gradients'> | null;
-  readonly gradients: Float32Array;
-  readonly weights?: Float32Array;
-}
-
-/** An answer of a worker; an error that was thrown there says in which one. */
-async function named<T>(answer: Promise<T>, w: number, n: number): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Error && !(error instanceof WorkerError)) error.message += ` (in worker ${w + 1} of ${n})`;
-    throw error;
-  }
-}
-
-/** The workers of one run. */
-class Crew implements Team {
-  readonly about: Team['about'];
-  readonly #weights: (Float32Array | undefined)[];
-  readonly #gradients: Float32Array[];
-
-  constructor(
-    readonly job: Job,
-    readonly links: readonly Link[],
-    readonly shared: boolean,
-  ) {
-    const { shards, model } = job;
-    const { slabBytes } = model;
-    const floats = () => new Float32Array(shared ? new SharedArrayBuffer(slabBytes) : new ArrayBuffer(slabBytes));
-    const one = floats();
-    this.#weights = links.map(() => (shared ? one : floats()));
-    this.#gradients = Array.from({ length: shards }, floats);
-    this.about = { workers: links.length, memory: shared ? 'shared' : 'transferred' };
-  }
-
-  /** @param of what a part needs to know: by default all of the batch */
-  async step(where: unknown, of: (shard: number) => unknown = () => where): Promise<Outcome[]> {
-    const { links, shared, job } = this;
-    const { shards, model } = job;
-    const { runtime, slab, slabBytes, random } = model;
-    const values = runtime.f32.subarray(slab >>> 2, (slab + slabBytes) >>> 2);
-    const blocks = { ...random.next };
-    if (shared) this.#weights[0]?.set(values);
-    const asked = this.#gradients.map((gradients, shard) => {
-      const w = shard % links.length;
-      // the first part of each worker brings the weights
-      const weights = shard < links.length ? this.#weights[w] : undefined;
-      if (!shared) weights?.set(values);
-      const sent = [gradients, weights].filter((floats) => floats !== undefined);
-      const transfer = shared ? [] : sent.map(({ buffer }) => buffer as ArrayBuffer);
-      const answer = links[w].ask('part', { where: of(shard), shard, shards, blocks, gradients, weights }, transfer);
-      return named(answer, w, links.length);
-    });
-    const answers = await Promise.all(asked);
-    return answers.flatMap(({ value }, shard) => {
-      const { outcome, gradients, weights } = value as PartAnswer;
-      this.#gradients[shard] = gradients;
-      if (weights) this.#weights[shard] = weights;
-      return outcome ? [{ ...outcome, gradients }] : [];
-    });
-  }
-
-  end(): void {
-    for (const link of this.links) link.tell('leave', {});
-  }
-}
-
 /** Ends the workers of replicas that nobody can reach any more. */
 const lost = new FinalizationRegistry<(Link | undefined)[]>((links) => {
   for (const link of links) link?.close();
 });
 
-/** Workers for the option `workers` of `fit`. Make them with `replicas`. */
+/** Workers for the option `workers` of `fit`, `predict` and `evaluate`. Make them with `replicas`. */
 export class Replicas implements Workers {
   readonly #links: (Link | undefined)[] = [];
   #busy = false;
@@ -184,6 +105,11 @@ export class Replicas implements Workers {
   /** For `fit`. */
   begin(job: never): Promise<unknown> {
     return this.#begin(job as Job);
+  }
+
+  /** For `predict` and `evaluate`. */
+  read(job: never): Promise<unknown> {
+    return this.#read(job as ReadingJob);
   }
 
   /**
@@ -241,7 +167,7 @@ export class Replicas implements Workers {
       save: () => new Uint8Array(),
       here: (where) => computeParts(model, split, where, shards),
     };
-    const team = await this.#begin(job as unknown as Job, { url, args, frozen: model.frozen });
+    const team = await this.#begin(job, { url, args, frozen: model.frozen });
     return {
       get about() {
         return team.about;
@@ -260,32 +186,89 @@ export class Replicas implements Workers {
     };
   }
 
-  async #begin(job: Job, layers?: LayersMessage): Promise<Team> {
+  async #begin<L>(job: Job<L>, layers?: LayersMessage): Promise<Team> {
+    const { data, options, shards } = job;
+    const call = { method: 'fit', data, options: described(options, shards) };
+    const make = async (n: number): Promise<Team> => {
+      const crew = new Crew(job, await this.#join(n, job, layers ?? call), this.#shared);
+      if (!layers) return crew;
+      const step = (where: unknown) => crew.step(where, (shard) => (where as Piece[])[shard]);
+      return { about: crew.about, step, end: () => crew.end() };
+    };
+    const done = this.#use();
+    const team = await this.#start(shards, make, done);
+    if (team instanceof Auto) return teamOf(team, job.here);
+    return {
+      about: team.about,
+      step: (where) => team.step(where),
+      end() {
+        team.end();
+        done();
+      },
+    };
+  }
+
+  async #read(job: ReadingJob): Promise<Readers> {
+    const { method, data, options } = job.call;
+    const { signal: _, workers: __, ...rest }: { signal?: unknown; workers?: unknown } = options;
+    const call = { method, data, options: rest };
+    const make = async (n: number): Promise<Readers> => {
+      const links = await this.#join(n, job, call);
+      return new ReadingCrew(links, { workers: n, memory: this.#shared ? 'shared' : 'transferred' });
+    };
+    const done = this.#use();
+    const readers = await this.#start(job.count, make, done);
+    if (readers instanceof Auto) return readersOf(readers, job.here);
+    return {
+      about: readers.about,
+      ahead: readers.ahead,
+      pass: (where) => readers.pass(where),
+      end() {
+        readers.end();
+        done();
+      },
+    };
+  }
+
+  /** Takes the workers for a run; what is returned lets go of them. */
+  #use(): () => void {
     if (this.#disposed) throw new Error('workers: these replicas have been disposed');
     if (this.#busy)
-      throw new Error('workers: are used by another run; each run that trains at the same time needs its own');
+      throw new Error('workers: are used by another run; each run that uses workers at the same time needs its own');
     this.#busy = true;
-    const done = () => {
+    return () => {
       this.#busy = false;
     };
+  }
+
+  /** @param most the parts that can be computed at the same time */
+  async #start<C extends Team | Readers>(
+    most: number,
+    make: (n: number) => Promise<C>,
+    done: () => void,
+  ): Promise<C | Auto<C>> {
+    const { count } = this;
+    const n = Math.min(count === 'auto' ? Math.min(cores(), MOST) : count, most);
+    if (count === 'auto') return new Auto(n > 1 ? () => make(n) : null, done);
+    if (n === 0) return new Auto<C>(null, done);
     try {
-      return this.count === 'auto' ? this.#auto(job, done, layers) : await this.#crew(job, this.count, done, layers);
+      return await make(n);
     } catch (error) {
       done();
       throw error;
     }
   }
 
-  async #crew(job: Job, count: number, done: () => void, layers?: LayersMessage): Promise<Team> {
-    const n = Math.min(count, job.shards);
-    if (n === 0) return { about: HERE, step: job.here, end: done };
-    const { task, model, data, options, shards } = job;
+  /** Starts workers, or takes those that there are, and gives each a copy of the model. */
+  #join<L>(n: number, job: Pick<Job<L>, 'task' | 'model' | 'save'>, call: Call | LayersMessage): Promise<Link[]> {
+    const { task, model, save } = job;
     const { runtime, frozen } = model;
     const { build, module } = runtime;
-    const about = { name: task, bytes: job.save(), build, module, frozen };
-    const message = layers ?? { ...about, data, options: described(options, shards) };
+    const bytes = this.#shared ? inShared(save()) : save();
+    const layers = 'url' in call;
+    const message = layers ? call : { name: task, bytes, build, module, frozen, call };
     const names = model.parameters.map(({ name, shape }) => `${name} [${shape}]`).join();
-    const links = await Promise.all(
+    return Promise.all(
       Array.from({ length: n }, async (_, w) => {
         const link = await this.#link(w, n);
         const { value } = await named(link.ask(layers ? 'joinLayers' : 'join', message), w, n);
@@ -294,15 +277,6 @@ export class Replicas implements Workers {
         return link;
       }),
     );
-    const crew = new Crew(job, links, this.options.shared ?? canShare());
-    return {
-      about: crew.about,
-      step: (where) => (layers ? crew.step(where, (shard) => (where as Piece[])[shard]) : crew.step(where)),
-      end: () => {
-        crew.end();
-        done();
-      },
-    };
   }
 
   async #link(w: number, n: number): Promise<Link> {
@@ -314,45 +288,8 @@ export class Replicas implements Workers {
     return link;
   }
 
-  /**
-   * Steps are made here until one takes long enough; then workers start, and take over once they are ready. Where they cannot be
-   * started, all steps are made here.
-   */
-  #auto(job: Job, done: () => void, layers?: LayersMessage): Team {
-    const count = Math.min(cores(), MOST, job.shards);
-    let crew: Team | null = null;
-    let steps = 0;
-    let starting = false;
-    let over = false;
-    const start = async () => {
-      starting = true;
-      try {
-        const made = await this.#crew(job, count, done, layers);
-        if (over) made.end();
-        else crew = made;
-      } catch {
-        if (over) done();
-        else starting = false;
-      }
-    };
-    return {
-      get about() {
-        return crew?.about ?? HERE;
-      },
-      step(where) {
-        if (crew) return crew.step(where);
-        const began = performance.now();
-        const parts = job.here(where);
-        // the first step is slow: the engine has not compiled all of it
-        if (++steps === 2 && count > 1 && performance.now() - began >= WORTH) void start();
-        return parts;
-      },
-      end() {
-        over = true;
-        if (crew) crew.end();
-        else if (!starting) done();
-      },
-    };
+  get #shared(): boolean {
+    return this.options.shared ?? canShare();
   }
 
   /** Ends the workers. A run that uses them is rejected. */
@@ -368,11 +305,13 @@ export class Replicas implements Workers {
 
 /**
  * Workers that train a model together: each has a copy of it, and computes parts of every batch. The result has the same bits for any
- * number of workers, 0 included: it depends on `shards` only.
+ * number of workers, 0 included: it depends on `shards` only. `predict` and `evaluate` take the same workers, which compute whole batches;
+ * the results are those without workers, in the same order.
  *
  * The workers start with the first run and are kept for later ones. In Node they keep no process alive; `dispose` ends them.
  *
- * @param count workers, or `'auto'`: as many as there are cores, up to 4, for models whose steps take long enough
+ * @param count workers, or `'auto'`: as many as there are cores, up to 4, once a step takes 4 ms, and as long as steps of workers are
+ *   faster than those of this thread
  * @throws TypeError, RangeError for invalid options; `fit` then throws a WorkerError where workers cannot be started or end
  *
  * @example
@@ -384,6 +323,9 @@ export class Replicas implements Workers {
  * const lm = await LanguageModel.create({ vocabulary: 'ab', hiddenSize: 8, seed: 1 });
  * const history = await lm.fit('ab'.repeat(40), { batchSize: 4, window: 8, steps: 5, workers });
  * console.log(history.workers.workers, history.workers.memory); // 2 shared
+ * const { bits } = await lm.evaluate('ab'.repeat(40), { workers });
+ * const [{ token }] = await lm.predict(['aba'], { workers });
+ * console.log(bits < 1.1, token); // true b
  * workers.dispose();
  * ```
  */

@@ -2,6 +2,7 @@
 import { decode } from '../core/start.js';
 import type { Model } from '../nn/model.js';
 import * as tasks from '../tasks/index.js';
+import type { Pass } from '../tasks/shared/passes.js';
 import type { Run } from '../train/run.js';
 import { computePart, type Split } from '../train/shards.js';
 import { type Answer, builtin, type PackedError, PROTOCOL, packError, type Request, unpackError } from './messages.js';
@@ -10,17 +11,26 @@ import { type Answer, builtin, type PackedError, PROTOCOL, packError, type Reque
 export { PROTOCOL } from './messages.js';
 
 interface Port {
-  postMessage(message: Answer, transfer?: readonly unknown[]): void;
+  postMessage(message: Answer, transfer: ArrayBuffer[]): void;
 }
 interface NodePort extends Port {
   on(event: 'message', listener: (request: Request) => void): void;
 }
 
-const scope = globalThis as unknown as Partial<Port> & { onmessage?: (event: { data: Request }) => void };
-const thread = scope.postMessage ? null : builtin<{ parentPort: NodePort }>('node:worker_threads')?.parentPort;
-const port = thread ?? (scope as Port);
+const web = typeof globalThis.postMessage === 'function';
+const thread = web ? null : builtin<{ parentPort: NodePort }>('node:worker_threads')?.parentPort;
+const post = (message: Answer, transfer: ArrayBuffer[] = []): void => {
+  if (thread) thread.postMessage(message, transfer);
+  else globalThis.postMessage(message, { transfer });
+};
 
-type Made = Record<string, (...args: unknown[]) => unknown>;
+/** Calls a method of a task, a stream, or a class, by its name. */
+function call(of: object | null, name: string, args: readonly unknown[]): unknown {
+  const method: unknown = of && Reflect.get(of, name);
+  if (typeof method !== 'function') throw new TypeError(`${name}: expected a method`);
+  return Reflect.apply(method, of, args);
+}
+
 /** The fields of a request: the page's own files make them. */
 // biome-ignore lint/suspicious/noExplicitAny: each handler names what it takes
 type Fields = Record<string, any>;
@@ -30,11 +40,11 @@ interface Kept {
   readonly stop: AbortController;
 }
 
-let task: Made | null = null;
+let task: tasks.Task<unknown, object> | null = null;
 const runs = new Map<number, Kept>();
 /** Runs whose method threw at once, until they are asked for. */
 const failures = new Map<number, unknown>();
-const streams = new Map<number, Made>();
+const streams = new Map<number, object>();
 /** Functions of the page that have been called and have not answered. */
 const calls = new Map<number, { resolve: (value: unknown) => void; reject: (error: unknown) => void }>();
 /** What functions of the page threw. */
@@ -47,7 +57,7 @@ function properties(): Record<string, unknown> {
   const own = Object.getPrototypeOf(task);
   for (const name of ['training', ...Object.getOwnPropertyNames(own)]) {
     const { get } = Object.getOwnPropertyDescriptor(own, name) ?? { get: name === 'training' };
-    if (get) values[name] = task?.[name];
+    if (get && task) values[name] = Reflect.get(task, name);
   }
   return values;
 }
@@ -68,6 +78,13 @@ function describe(): object {
   };
 }
 
+/** The buffers of lists of numbers, which are passed on and not copied. */
+function buffersOf(values: readonly unknown[]): ArrayBuffer[] {
+  return values.flatMap((value) =>
+    ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer ? value.buffer : [],
+  );
+}
+
 /** Gives options of a run a signal, and functions that call those of the page. */
 function equip(run: number, args: unknown[], at: number, functions: readonly string[], stop: AbortController): void {
   if (at < 0) return;
@@ -81,8 +98,7 @@ function equip(run: number, args: unknown[], at: number, functions: readonly str
       new Promise((resolve, reject) => {
         const id = ++last;
         calls.set(id, { resolve, reject });
-        const bytes = values.filter((value) => value instanceof Uint8Array).map(({ buffer }) => buffer);
-        port.postMessage({ id, run, callback: path, args: values }, bytes);
+        post({ id, run, callback: path, args: values }, buffersOf(values));
       });
   }
 }
@@ -91,7 +107,7 @@ function begin({ run: id, name, args, at, functions }: Fields): void {
   const stop = new AbortController();
   try {
     equip(id, args, at, functions, stop);
-    const run = (task as Made)[name](...args) as Run<unknown, unknown>;
+    const run = call(task, name, args) as Run<unknown, unknown>;
     // from here on it moves only when the page asks
     runs.set(id, { steps: run[Symbol.asyncIterator](), run, stop });
   } catch (error) {
@@ -106,78 +122,91 @@ function running(id: number): Kept {
 }
 
 function keep(stream: unknown): number {
-  streams.set(++last, stream as Made);
+  streams.set(++last, stream as object);
   return last;
 }
 
-/** The model of a run whose parts are computed here, and how its batches are split. */
-let replica: { readonly model: Model<unknown>; readonly split: Split<unknown> } | null = null;
-const received = new Error('what fit is told in a worker to say how it splits a batch');
+/** The model of a run whose parts are computed here, and what is done with a part of its data: for `fit`, how batches are split. */
+interface Replica {
+  readonly model: Model<unknown>;
+  readonly work: Split<unknown> | Pass;
+}
+let replica: Replica | null = null;
+const current = (): Replica => {
+  if (!replica) throw new TypeError('join: expected a method that takes workers');
+  return replica;
+};
+const received = new Error('what a method is told in a worker to say what it does');
 
 /** The parameters, for the page to compare. */
 const parametersOf = ({ parameters }: Model<unknown>) =>
   parameters.map(({ name, shape }) => `${name} [${shape}]`).join();
 
-async function join({ name, bytes, build, module, frozen, data, options }: Fields): Promise<string> {
+async function join({ name, bytes, build, module, frozen, call: asked }: Fields): Promise<string> {
   replica = null;
-  (task as Made | null)?.dispose();
-  task = await classOf(name).load(bytes, module ? { module } : { build });
+  task?.dispose();
+  task = null;
+  // a copy: the bytes may be in memory that all workers share
+  await make(name, 'load', [new Uint8Array(bytes), module ? { module } : { build }]);
   const workers = {
     begin() {},
-    receive(split: Split<unknown>, model: Model<unknown>) {
-      replica = { model, split };
+    receive(work: Split<unknown> | Pass, model: Model<unknown>) {
+      replica = { model, work };
       throw received;
     },
   };
+  const { method, data, options } = asked;
   try {
     // examples of an iterable come with the parts
-    task.fit(data ?? [].values(), { ...options, workers });
+    call(task, method, [data ?? [].values(), { ...options, workers }]);
   } catch (error) {
     if (error !== received) throw error;
   }
-  const { model } = replica as unknown as { model: Model<unknown> };
+  const { model } = current();
   if (frozen.length > 0) model.freeze(...frozen);
   return parametersOf(model);
 }
 
 /** A model of layers, of a module of the user. */
 async function joinLayers({ url, args, frozen }: Fields): Promise<string> {
-  const { model: make, loss } = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
-  const model: Model<unknown> = await make(args);
-  const split: Split<unknown> = (where) => {
+  const own = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
+  const model: Model<unknown> = await own.model(args);
+  const work: Split<unknown> = (where) => {
     const { weight, data } = (where ?? {}) as { weight?: number; data?: unknown };
-    return weight === undefined ? null : { weight, loss: (tape, layers) => loss(tape, layers, data) };
+    return weight === undefined ? null : { weight, loss: (tape, layers) => own.loss(tape, layers, data) };
   };
-  replica = { model, split };
+  replica = { model, work };
   if (frozen.length > 0) model.freeze(...frozen);
   return parametersOf(model);
 }
 
 function part({ where, shard, shards, blocks, gradients, weights }: Fields) {
-  const { model, split } = replica as NonNullable<typeof replica>;
+  const { model, work } = current();
   if (weights) {
     model.runtime.write(model.slab, weights);
     model.changed();
   }
-  const own = split(where, shard, shards);
+  const own = (work as Split<unknown>)(where, shard, shards);
   if (!own) return { outcome: null, gradients, weights };
   const { gradients: computed, ...outcome } = computePart(model, own, shard, blocks);
   gradients.set(computed);
   return { outcome, gradients, weights };
 }
 
-const classOf = (name: string) =>
-  (tasks as unknown as Record<string, Record<string, (...args: unknown[]) => Promise<Made>>>)[name];
+/** Makes the task by `create` or `load` of its class. */
+async function make(name: string, verb: string, args: readonly unknown[]): Promise<void> {
+  task = (await call(Reflect.get(tasks, name), verb, args)) as NonNullable<typeof task>;
+}
 
 /** What a request asks for. */
 const handlers: Record<string, (fields: Fields) => unknown> = {
   async make({ name, verb, args, relaxed }) {
     if (relaxed) args.at(-1).module = decode(relaxed);
-    task = await classOf(name)[verb](...args);
+    await make(name, verb, args);
     return describe();
   },
   call({ name, args }) {
-    const value = (task as Made)[name](...args);
+    const value = call(task, name, args);
     if (name !== 'summary') return value;
     const { toString: _, ...rest } = value as tasks.Summary;
     return [rest, String(value)];
@@ -202,19 +231,19 @@ const handlers: Record<string, (fields: Fields) => unknown> = {
   abort({ run: id, reason }) {
     runs.get(id)?.stop.abort(unpackError(reason));
   },
-  returned({ call, error }) {
-    const own = calls.get(call);
-    calls.delete(call);
+  returned({ call: id, error }) {
+    const own = calls.get(id);
+    calls.delete(id);
     if (error === undefined) return own?.resolve(undefined);
     const failure = unpackError(error);
     thrown.add(failure);
     own?.reject(failure);
   },
   stream({ args }) {
-    return keep((task as Made).stream(...args));
+    return keep(call(task, 'stream', args));
   },
   read({ stream, name, args }) {
-    const value = (streams.get(stream) as Made)[name](...args);
+    const value = call(streams.get(stream) ?? null, name, args);
     return name === 'clone' ? keep(value) : value;
   },
   forget({ stream }) {
@@ -223,6 +252,9 @@ const handlers: Record<string, (fields: Fields) => unknown> = {
   join,
   joinLayers,
   part,
+  pass({ where }) {
+    return (current().work as Pass)(where);
+  },
   leave() {
     if (!task) replica?.model.dispose();
     replica = null;
@@ -240,25 +272,23 @@ function causeOf(error: unknown, run: number): PackedError['cause'] {
 
 async function answer({ id, what, ...fields }: Request): Promise<void> {
   let reply: Answer;
-  const transfer: unknown[] = [];
+  let transfer: ArrayBuffer[] = [];
   try {
     const value = await handlers[what](fields as Fields);
     reply = { id, value, state: task && !replica ? Object.fromEntries(changing()) : {} };
     const { gradients, weights } = (value ?? {}) as Partial<Record<string, Float32Array>>;
-    for (const bytes of [value, gradients, weights]) {
-      if (ArrayBuffer.isView(bytes) && bytes.buffer instanceof ArrayBuffer) transfer.push(bytes.buffer);
-    }
+    transfer = buffersOf([value, gradients, weights]);
   } catch (error) {
     reply = { id, error: packError(error, causeOf(error, fields.run as number)) };
   }
   if (!id) return;
   try {
-    port.postMessage(reply, transfer);
+    post(reply, transfer);
   } catch (error) {
-    port.postMessage({ id, error: packError(error) });
+    post({ id, error: packError(error) });
   }
 }
 
 if (thread) thread.on('message', answer);
-else scope.onmessage = ({ data }) => void answer(data);
-port.postMessage({ ready: PROTOCOL });
+else globalThis.onmessage = ({ data }) => void answer(data);
+post({ ready: PROTOCOL });

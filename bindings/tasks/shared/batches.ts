@@ -4,21 +4,11 @@
  */
 import * as check from '../../check.js';
 import type { Model } from '../../nn/model.js';
-import {
-  type Options,
-  option,
-  optional,
-  type Reader,
-  readOptions,
-  required,
-  type Settings,
-  share,
-  whole,
-} from '../../options.js';
+import { type Options, option, optional, type Reader, readOptions, required, share, whole } from '../../options.js';
 import { permutation, SPLIT } from '../../random.js';
 import { COUNT } from '../../train/checkpoint.js';
 import { FIT, type FitOptions } from '../../train/fit.js';
-import { Breather, Run } from '../../train/run.js';
+import { readWorkers, type Team } from '../../train/shards.js';
 import { TASK_FIT, type TaskFitOptions, type TaskProgress } from '../../train/task-fit.js';
 
 /** Data of one's own, or a share of those that are given. */
@@ -71,11 +61,17 @@ export const SIGNAL = {
   signal: optional(check.signal),
 };
 
+export const WORKERS = {
+  /** Workers that compute the batches, with the same results: `replicas(2)` of `gatewise/worker`. Default: they are computed here. */
+  workers: optional(readWorkers),
+};
+
 /** The options of going through sequences without training. */
 export const BATCHES = {
   /** Sequences at a time, default 64. */
   batchSize: option(whole(1), 64),
   ...SIGNAL,
+  ...WORKERS,
 };
 
 export interface BatchOptions extends Options<typeof BATCHES> {}
@@ -84,6 +80,11 @@ export interface BatchOptions extends Options<typeof BATCHES> {}
 export interface BatchProgress {
   readonly done: number;
   readonly total: number;
+  /**
+   * With the option `workers`: how many compute, and whether the weights reached them in `'shared'` memory or in messages
+   * (`'transferred'`).
+   */
+  readonly workers?: Team['about'];
 }
 
 /** What batches are made of: the length puts similar ones together. */
@@ -253,33 +254,6 @@ export function split<I>(model: Model<unknown>, items: readonly I[], part: numbe
   const { order } = permutation(model.runtime, model.random.seed, n, 0, SPLIT);
   const kept = gather(items, order.slice(0, size).sort());
   return { learned: gather(items, order.slice(size).sort()), kept };
-}
-
-/**
- * Goes through items without training, a batch at a time, longest first, so that all memory is taken at the beginning. The signal is
- * looked at before each batch.
- *
- * @param work is given the items of a batch and their places in the list
- */
-export function inBatches<I extends Item, Result>(
-  items: readonly I[],
-  { batchSize, signal }: Settings<typeof BATCHES>,
-  work: (batch: I[], places: Int32Array) => void,
-  finish: () => Result,
-): Run<BatchProgress, Result> {
-  const order = Int32Array.from(items, (_, i) => i).sort((a, b) => items[b].length - items[a].length);
-  async function* batches(): AsyncGenerator<BatchProgress, Result, void> {
-    const breather = new Breather();
-    for (let at = 0; at < order.length; at += batchSize) {
-      signal?.throwIfAborted();
-      const places = order.subarray(at, at + batchSize);
-      work(gather(items, places), places);
-      yield { done: Math.min(at + batchSize, order.length), total: order.length };
-      await breather.breathe();
-    }
-    return finish();
-  }
-  return new Run(batches(), signal);
 }
 
 /**

@@ -60,7 +60,9 @@ const SAMPLING = {
   seed: optional(whole(0, Number.MAX_SAFE_INTEGER)),
 };
 
-const GENERATE = { ...EVALUATE, ...SAMPLING };
+// the numbers that are drawn depend on the order of the batches
+const { workers: _, ...DRAWING } = EVALUATE;
+const GENERATE = { ...DRAWING, ...SAMPLING };
 
 /** Options of drawing sequences. */
 export interface GenerateSequenceOptions extends Options<typeof GENERATE> {}

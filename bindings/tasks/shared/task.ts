@@ -34,7 +34,6 @@ import {
 } from '../../train/validation.js';
 import { Warnings } from '../../train/warnings.js';
 import {
-  type BATCHES,
   type BatchProgress,
   type EpochOptions,
   type EpochProgress,
@@ -44,13 +43,13 @@ import {
   type FIT_EXAMPLES,
   fingerprint,
   type Item,
-  inBatches,
   type SIGNAL,
   split as splitOff,
 } from './batches.js';
 import { type Examples, Flow } from './flow.js';
 import type { Made } from './kind.js';
 import { type LossOf, passes, splitting, weighed, weighing } from './lesson.js';
+import { type Asked, type BatchSettings, type Call, inBatches } from './passes.js';
 import { loadMemory, type Source, Stream } from './stream.js';
 import { type Summary, summarize } from './summary.js';
 
@@ -310,9 +309,7 @@ export abstract class Task<L, C extends object> {
     const shards = shardsOf({ ...settings, batchSize }, standing.shards);
     standing.shards = shards;
     const here = (where: unknown) => computeParts(this.model, split, where, shards);
-    const save = () => this.save({ weightsOnly: true });
-    const { taskName: task } = this.constructor as typeof this.constructor & { readonly taskName: string };
-    const job = { task, model: this.model, data, options, shards, save, here };
+    const job = { ...this.replicated, data, options, shards, here };
     let team: Team | undefined;
     // `model` throws where it has been disposed between two steps
     const made = ({ where, done, ...rest }: Given): Batch<L> => {
@@ -424,31 +421,39 @@ export abstract class Task<L, C extends object> {
     return this.train(options, settings, material, prepare, source, (progress) => progress);
   }
 
+  /** What workers need of the model. */
+  protected get replicated(): Omit<Asked, 'call'> {
+    const { taskName: task } = this.constructor as typeof this.constructor & { readonly taskName: string };
+    return { task, model: this.model, save: () => this.save({ weightsOnly: true }), alive: () => void this.model };
+  }
+
   /** Runs the layers over all items, a batch at a time; gives one result for each, in their order. */
   protected forEach<I extends Item, P>(
     items: readonly I[],
-    settings: Settings<typeof BATCHES>,
+    settings: BatchSettings,
     work: (tape: Tape, layers: L, batch: I[]) => readonly P[],
+    call?: Call,
   ): Run<BatchProgress, P[]> {
     const results: P[] = new Array(items.length);
-    const put = (batch: I[], places: Int32Array) => {
-      const own = this.model.forward((tape, layers) => work(tape, layers, batch));
+    const put = (own: readonly P[], _: I[], places: Int32Array) => {
       places.forEach((i, n) => {
         results[i] = own[n];
       });
     };
-    return inBatches(items, settings, put, () => results);
+    return this.measure(items, settings, work, put, () => results, call);
   }
 
-  /** Runs the layers over all items, a batch at a time; `report` says what `work` has counted. */
-  protected measure<I extends Item, R>(
+  /** Runs the layers over all items, a batch at a time; `report` says what `count` has made of what `work` has computed. */
+  protected measure<I extends Item, Own, R>(
     items: readonly I[],
-    settings: Settings<typeof BATCHES>,
-    work: (tape: Tape, layers: L, batch: I[]) => void,
+    settings: BatchSettings,
+    work: (tape: Tape, layers: L, batch: I[]) => Own,
+    count: (own: Own, batch: I[], places: Int32Array) => void,
     report: () => R,
+    call?: Call,
   ): Run<BatchProgress, R> {
-    const run = (batch: I[]) => this.model.forward((tape, layers) => work(tape, layers, batch));
-    return inBatches(items, settings, run, report);
+    const read = (batch: I[]) => this.model.forward((tape, layers) => work(tape, layers, batch));
+    return inBatches(items, settings, read, count, report, call && { ...this.replicated, call });
   }
 
   /** A stream, from its start or from what one has saved. */
