@@ -1,5 +1,5 @@
 /** `npm run bench:workers`: the time of a training step against the number of workers. All contestants take turns. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { LanguageModel, SequenceClassifier } from 'gatewise/tasks';
@@ -8,43 +8,61 @@ import { median, round } from './clock.js';
 import { machine } from './machine.js';
 import { numbers } from './numbers.js';
 import { count, optionsOf, refuse } from './options.js';
-import { numbers as numbersOf, workloads } from './peers/workloads.js';
+import { between, type WorkersRow, workersTable } from './peers/tables.js';
+import { numbers as numbersOf, type Workload, workloads } from './peers/workloads.js';
 
 const SHARDS = 4;
-/** Steps of a turn. */
+/** How long a turn takes, and what comes before the first one. */
 const TURN_MS = 400;
+const WARM_MS = 1500;
+const DOCS = new URL('../../docs/performance.md', import.meta.url);
 
-const HELP = `npm run bench:workers -- [--json] [--only TEXT] [--workers LIST] [--rounds N] [--torch PYTHON [--threads N]]
+/** Small trainings show where workers stop paying. */
+const small = { task: 'characters', B: 16, T: 32, L: 1, V: 65 } as const;
+const trainings: readonly Workload[] = [
+  ...workloads.filter(({ task }) => task === 'characters' || task === 'classes'),
+  { ...small, id: 'train-gru-1x64', cell: 'gru', I: 32, H: 64 },
+  { ...small, id: 'train-lstm-1x32', cell: 'lstm', I: 16, H: 32 },
+];
+const chosenIds = () =>
+  trainings
+    .map(({ id, task, B, T, I, H, L, V }) => `  ${id.padEnd(18)} ${task}, B=${B} T=${T} I=${I} H=${H} L=${L} V=${V}`)
+    .join('\n');
+
+const HELP = `npm run bench:workers -- [--json] [--only TEXT] [--workers LIST] [--rounds N] [--write]
+                         [--torch PYTHON [--threads LIST]]
 
 Wall time of a training step, by the number of workers. Each contestant trains a model of its own; they take turns.
 alone: without workers and shards, as fit does by default. 0: ${SHARDS} shards, computed one after the other. n: ${SHARDS} shards,
-computed by n workers. ratio: the median over the rounds of the time alone, divided by the time in the same round.
+computed by n workers. ratio: the median time alone, divided by the median time. Run it on an idle machine.
 
   --json           one object per line
   --only TEXT      workloads whose id contains TEXT
-  --workers LIST   numbers of workers, default 0,1,2,4
+  --workers LIST   numbers of workers, default 0,1,2
   --rounds N       turns of each contestant, default 9
+  --write          writes the table of docs/performance.md, once all workloads have run
   --torch PYTHON   also PyTorch, by wall time: the path of a Python that can import torch
-  --threads N      threads of PyTorch, default 2
+  --threads LIST   numbers of threads of PyTorch, default 1,2
+
+${chosenIds()}
 `;
 
 const values = optionsOf(HELP, {
   json: { type: 'boolean', default: false },
   only: { type: 'string', default: '' },
-  workers: { type: 'string', default: '0,1,2,4' },
+  workers: { type: 'string', default: '0,1,2' },
   rounds: { type: 'string', default: '9' },
+  write: { type: 'boolean', default: false },
   torch: { type: 'string' },
-  threads: { type: 'string', default: '2' },
+  threads: { type: 'string' },
 });
 const rounds = count('--rounds', values.rounds);
-const threads = count('--threads', values.threads);
+const threads = (values.threads ?? '1,2').split(',').map((text) => count('--threads', text));
 const crews = values.workers.split(',').map((text) => (text === '0' ? 0 : count('--workers', text)));
-const chosen = workloads.filter(
-  ({ id, task }) => id.includes(values.only) && (task === 'characters' || task === 'classes'),
-);
+const chosen = trainings.filter(({ id }) => id.includes(values.only));
 if (chosen.length === 0) refuse(`--only ${values.only}: no workload has this text in its id`);
-
-type Workload = (typeof workloads)[number];
+if (values.write && values.only) refuse('--write: the table has all workloads; leave out --only');
+if (values.threads && !values.torch) refuse('--threads: the numbers of threads of PyTorch; give --torch PYTHON too');
 
 /** A training that makes steps when it is asked to. */
 interface Contestant {
@@ -92,14 +110,30 @@ async function train(
   };
 }
 
-async function pytorch(workload: Workload): Promise<Contestant> {
+async function pytorch(workload: Workload, n: number): Promise<Contestant> {
   const adapter = fileURLToPath(new URL('../../bench/peers/adapters/torch.mjs', import.meta.url));
   mkdirSync(new URL('../../build/peers/', import.meta.url), { recursive: true });
   const { prepare } = await import(adapter);
-  const work = await prepare(workload, numbersOf(workload), { python: values.torch, threads });
-  return { name: `${work.engine}, ${threads} threads`, run: (n) => work.time(n), end: async () => {} };
+  const work = await prepare(workload, numbersOf(workload), { python: values.torch, threads: n, wall: true });
+  versions.add(work.engine);
+  const name = `PyTorch, ${n} thread${n === 1 ? '' : 's'}`;
+  return { name, run: (steps) => work.time(steps), end: async () => work.end() };
 }
 
+/** Runs it until it is warm; returns the steps of a turn. */
+async function warm(own: Contestant): Promise<number> {
+  await own.run(2);
+  let steps = 1;
+  let ms = await own.run(steps);
+  for (let spent = ms; spent < WARM_MS; spent += ms) {
+    steps = Math.max(1, Math.round((steps * TURN_MS) / Math.max(ms, 0.1)));
+    ms = await own.run(steps);
+  }
+  return Math.max(1, Math.round((steps * TURN_MS) / Math.max(ms, 0.1)));
+}
+
+const versions = new Set<string>();
+const all: WorkersRow[] = [];
 if (!values.json) {
   console.log(`${machine()}, ${availableParallelism()} cores; wall time per step, ${rounds} rounds in turns\n`);
   console.log('id                  workers                      ms      ratio to alone');
@@ -107,25 +141,29 @@ if (!values.json) {
 for (const workload of chosen) {
   const contestants = [await train(workload, 'alone')];
   for (const n of crews) contestants.push(await train(workload, String(n), replicas(n)));
-  if (values.torch) contestants.push(await pytorch(workload));
+  if (values.torch) for (const n of threads) contestants.push(await pytorch(workload, n));
   const counts: number[] = [];
-  for (const own of contestants) {
-    await own.run(3);
-    counts.push(Math.max(1, Math.round(TURN_MS / ((await own.run(3)) / 3))));
-  }
+  for (const own of contestants) counts.push(await warm(own));
   const times: number[][] = contestants.map(() => []);
   for (let r = 0; r < rounds; r++) {
-    for (const [i, own] of contestants.entries()) times[i].push((await own.run(counts[i])) / counts[i]);
+    const order = contestants.map((_, i) => i);
+    for (const i of r % 2 ? order.reverse() : order) times[i].push((await contestants[i].run(counts[i])) / counts[i]);
   }
   for (const [i, { name, end }] of contestants.entries()) {
-    const ms = round(median(times[i]), 2);
-    const ratio = round(median(times[i].map((own, r) => times[0][r] / own)), 2);
+    const ms = median(times[i]);
+    const row = { id: workload.id, who: name, ms: Number(ms.toPrecision(4)), ratio: round(median(times[0]) / ms, 2) };
+    all.push(row);
     console.log(
       values.json
-        ? JSON.stringify({ id: workload.id, workers: name, ms, ratio })
-        : `${workload.id.padEnd(20)}${name.padEnd(24)}${ms.toFixed(2).padStart(8)}${ratio.toFixed(2).padStart(12)}`,
+        ? JSON.stringify(row)
+        : `${row.id.padEnd(20)}${name.padEnd(24)}${ms.toFixed(2).padStart(8)}${row.ratio.toFixed(2).padStart(12)}`,
     );
     await end();
   }
+}
+if (values.write) {
+  const about = { machine: machine(), versions: [...versions], rounds, cores: availableParallelism() };
+  writeFileSync(DOCS, between(readFileSync(DOCS, 'utf8'), 'workers', workersTable(all, about)));
+  console.error('wrote docs/performance.md');
 }
 process.exit();

@@ -3,12 +3,13 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { FormatError } from 'gatewise';
 import { asksForHelp, type Command, helpOf, quoted, suggest, UsageError } from './arguments.js';
+import { BENCH, bench } from './bench.js';
 import { INFO, info } from './info.js';
 import { PREDICT, predict } from './predict.js';
 import { SAMPLE, sample } from './sample.js';
 import { TRAIN, type TrainContext, train } from './train.js';
 
-const COMMANDS: readonly Command[] = [TRAIN, SAMPLE, PREDICT, INFO];
+const COMMANDS: readonly Command[] = [TRAIN, SAMPLE, PREDICT, INFO, BENCH];
 
 function overview({ program, builtIn }: TrainContext): string {
   const rows = COMMANDS.map(({ name, usage, summary }) => [`${program} ${name} ${usage}`, summary]);
@@ -46,7 +47,8 @@ async function run(args: readonly string[], context: TrainContext): Promise<void
   if (command === TRAIN) await train(rest, context);
   else if (command === SAMPLE) await sample(rest);
   else if (command === PREDICT) await predict(rest);
-  else await info(rest);
+  else if (command === INFO) await info(rest);
+  else await bench(rest);
 }
 
 /** Runs a command. Mistakes of the user end with exit code 2, what fails later with 1. */

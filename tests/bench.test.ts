@@ -7,7 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { input, Recurrent } from 'gatewise';
 import { test } from 'uvu';
-import { equal, is, ok, throws } from 'uvu/assert';
+import { equal, is, match, ok, throws } from 'uvu/assert';
 import { build as bundle, preview } from 'vite';
 import { benchCore, builds, runtimeOf } from '../bench/builds.js';
 import { curvesChart, speedChart } from '../bench/charts.js';
@@ -20,7 +20,7 @@ import { fastest } from '../bench/peak.js';
 import { recurrentModel } from '../bench/peers/onnx.js';
 import { type Cell, Layer, type Start } from '../bench/peers/plain/layer.js';
 import { pack, unpack } from '../bench/peers/safetensors.js';
-import { between, type PeerRow, tables } from '../bench/peers/tables.js';
+import { between, type PeerRow, quantizedTable, tables, type WorkersRow, workersTable } from '../bench/peers/tables.js';
 import {
   C_FLAGS,
   disagreement,
@@ -202,6 +202,49 @@ test('tables of peers: browser and native apart, times and ratios, notes', () =>
     '|---|---|---|',
     '| `a` | 2.00 | 250 (125) |',
     '| `b` | 30.00 | 2.00 (1) |',
+  ]);
+  const workers: WorkersRow[] = [
+    { id: 'a', who: 'alone', ms: 10, ratio: 1 },
+    { id: 'a', who: '0', ms: 12.5, ratio: 0.8 },
+    { id: 'a', who: '2', ms: 6, ratio: 1.67 },
+    { id: 'a', who: 'PyTorch, 1 thread', ms: 12, ratio: 0.83 },
+    { id: 'a', who: 'PyTorch, 2 threads', ms: 9, ratio: 1.11 },
+    { id: 'b', who: 'alone', ms: 0.5, ratio: 1 },
+    { id: 'b', who: '2', ms: 1, ratio: 0.5 },
+  ];
+  const about = { machine: 'today, here', versions: ['PyTorch 2'], rounds: 9 };
+  equal(
+    workersTable(workers, { ...about, cores: 2 })
+      .split('\n')
+      .slice(4),
+    [
+      '| workload | alone | 0 workers | 2 workers | PyTorch, 1 thread | PyTorch, 2 threads | PyTorch, 2 threads / 2 workers |',
+      '|---|---|---|---|---|---|---|',
+      '| `a` | 10.00 | 12.50 (0.80) | 6.00 (1.67) | 12.00 (0.83) | 9.00 (1.11) | 1.50 |',
+      '| `b` | 0.5000 | – | 1.00 (0.50) | – | – | – |',
+    ],
+  );
+  match(
+    workersTable(workers, { ...about, cores: 2 }),
+    /^Measured on: today, here, 2 cores\. .* medians of 9 rounds .* PyTorch 2\./,
+  );
+  const bits: PeerRow[] = [
+    { ...row, id: 'a', peer: 'gatewise simd', ms: 4 },
+    { ...row, id: 'a', peer: 'gatewise relaxed', ms: 3 },
+    { ...row, id: 'a', peer: 'gatewise int16', ms: 2 },
+    { ...row, id: 'a', peer: 'onnxruntime-node', ms: 1.5, native: true },
+    { ...row, id: 'b', peer: 'gatewise simd', ms: 4 },
+    { ...row, id: 'b', peer: 'gatewise relaxed', ms: null, note: 'this engine has no relaxed SIMD' },
+    { ...row, id: 'b', peer: 'gatewise int16', ms: 2 },
+    { ...row, id: 'b', peer: 'onnxruntime-node', ms: 6, native: true },
+  ];
+  equal(quantizedTable(bits, about).split('\n').slice(4), [
+    '| workload | gatewise simd | gatewise relaxed | gatewise int16 | onnxruntime-node | onnxruntime-node / int16 | relaxed / int16 |',
+    '|---|---|---|---|---|---|---|',
+    '| `a` | 4.00 | 3.00 (1.33) | 2.00 (2.00) | 1.50 (2.67) | 0.75 | 1.50 |',
+    '| `b` | 4.00 | – | 2.00 (2.00) | 6.00 (0.67) | 3.00 | – |',
+    '',
+    '- gatewise relaxed: this engine has no relaxed SIMD',
   ]);
   is(between('x\n<!-- t -->\nold\n<!-- /t -->\ny', 't', 'new'), 'x\n<!-- t -->\nnew\n<!-- /t -->\ny');
   throws(() => between('x', 't', ''), /expected <!-- t --> and <!-- \/t -->/);

@@ -436,13 +436,40 @@ test('info: task, options, parameters, format, state of the training', async () 
   match(first, /format {4}gatewise 1 /);
 });
 
+test('bench: the machine, then a row for each work and function, with the modules of the package', async () => {
+  const { code, out, err } = await run(['bench', '--json', '--samples', '3', '--only', 'lstm-train-b1-h128']);
+  const [about, ...rows] = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  // on a busy machine a row may be above the peak, which it says itself
+  is(code, rows.some(({ error }) => error) ? 1 : 0, err);
+  is(about.gatewise, JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version);
+  match(about.machine, /^\d{4}-\d\d-\d\d, .*, node \d/);
+  is(about.samples, 3);
+  ok(rows.length >= 1);
+  for (const [i, { id, build, ms, ofPeak, gflops }] of rows.entries()) {
+    equal([id, build], ['lstm-train-b1-h128', ['simd', 'relaxed'][i]]);
+    for (const n of [ms, ofPeak, gflops]) ok(Number.isFinite(n) && n > 0, `${n}`);
+  }
+  match(
+    (await run(['bench', '--only', 'exp', '--samples', '1', '--build', 'simd'])).out,
+    /exp +simd +[\d.]+ ns per element/,
+  );
+  one(await run(['bench', '--only', 'nothing']), 2, /no row has this text in its id/);
+  one(await run(['bench', 'file']), 2, /expected options only, got file/);
+  for (const name of ['bench-simd', 'bench-relaxed']) {
+    ok(existsSync(join(root, `dist/${name}.wasm`)), 'in the package, next to the program');
+  }
+});
+
 test('--help lists every option, --version the version; all cells are named', async () => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   is((await run(['--version'])).out, `${version}\n`);
   const overview = await run(['--help']);
   is(overview.code, 0);
   is((await run([])).out, overview.out);
-  const commands = ['train', 'sample', 'predict', 'info'];
+  const commands = ['train', 'sample', 'predict', 'info', 'bench'];
   const helps = await Promise.all(commands.map((command) => run([command, '--help'])));
   for (const [i, command] of commands.entries()) {
     match(overview.out, new RegExp(`gatewise ${command} `));
@@ -505,7 +532,7 @@ test('mistakes are one sentence that helps, and leave nothing behind', async () 
     [['info', 'far'], /^far: is a folder; expected a file$/],
     [['text.txt'], /^text\.txt: is not a command; to train on that file: gatewise train text\.txt$/],
     [['trane'], /^trane: is not a command; did you mean train\?$/],
-    [['xyz'], /^xyz: is not a command; the commands are train, sample, predict, info$/],
+    [['xyz'], /^xyz: is not a command; the commands are train, sample, predict, info, bench$/],
     [['--steps', '3'], /^--steps: expected a command first; gatewise --help lists them$/],
   ];
   for (let i = 0; i < wrong.length; i += 2) {
@@ -535,7 +562,7 @@ test('a disk that fills while a file is written leaves the old file and nothing 
 test('the program has its packages inside, and their licences are passed on', () => {
   const code = readFileSync(program, 'utf8');
   const found = [...code.matchAll(/^(?:import|export)\b.*?\bfrom\s*"([^"]+)"|\brequire\("([^"]+)"\)/gm)];
-  for (const [, from, required] of found) match(from ?? required, /^(node:|\.\/(index|tasks)\.js$)|^[a-z]+$/);
+  for (const [, from, required] of found) match(from ?? required, /^(node:|\.\/(index|tasks|cli-\w+)\.js$)|^[a-z]+$/);
   const licences = readFileSync(join(root, 'dist/THIRD-PARTY-LICENSES'), 'utf8');
   match(licences, /cli\.js contains cli-progress [\d.]+ \(MIT\)[\s\S]*Permission is hereby granted/);
 });

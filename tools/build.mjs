@@ -27,6 +27,8 @@ const quiet = process.argv.includes('--quiet');
 const packageOnly = process.argv.includes('--package');
 const libraryOnly = process.argv.includes('--library');
 
+/** The modules of `gatewise bench`, which are in the package next to the command line, and in no entry. */
+const BENCHED = ['bench-simd', 'bench-relaxed'];
 /** The modules that are in the package, and those of them that an entry also brings with it as text. */
 const PACKAGED = ['simd', 'relaxed', 'infer', 'functions', 'memory', 'quantized', 'quantized-relaxed', 'online'];
 const AS_TEXT = PACKAGED.filter((build) => build !== 'quantized-relaxed');
@@ -153,12 +155,14 @@ async function program() {
       copyPublicDir: false,
       target: 'node20',
       minify: false,
-      rollupOptions: { output: { entryFileNames: 'cli.js', paths: libraries } },
+      rollupOptions: { output: { entryFileNames: 'cli.js', chunkFileNames: 'cli-[name].js', paths: libraries } },
     },
   });
   chmodSync(join(root, 'dist/cli.js'), 0o755);
-  const [{ moduleIds }] = output;
-  const names = moduleIds.map((id) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1]).filter(Boolean);
+  const names = output
+    .flatMap(({ moduleIds }) => moduleIds)
+    .map((id) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1])
+    .filter(Boolean);
   thirdParty([...new Set(names)].sort());
 }
 
@@ -358,7 +362,7 @@ function coreInterface(source, declarations) {
 async function main() {
   const assembly = files('assembly', 'asconfig.json', 'package-lock.json', 'tools/build.mjs');
   const targets = Object.keys(JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8')).targets);
-  const wanted = targets.filter((target) => !packageOnly || PACKAGED.includes(target));
+  const wanted = targets.filter((target) => !packageOnly || [...PACKAGED, ...BENCHED].includes(target));
   const todo = wanted.filter((target) => stale([`build/wasm/${target}.wasm`], assembly));
   const worker = async () => {
     for (let target = todo.shift(); target; target = todo.shift()) {
@@ -402,7 +406,7 @@ async function main() {
   if (stale([stamp], [...files('bindings', 'tsconfig.json'), ...assembly])) {
     rmSync(join(root, 'dist'), { recursive: true, force: true });
     await run('typescript/bin/tsc', ['-p', 'tsconfig.json']);
-    for (const build of PACKAGED) {
+    for (const build of [...PACKAGED, ...BENCHED]) {
       copyFileSync(join(root, `build/wasm/${build}.wasm`), join(root, `dist/${build}.wasm`));
     }
     writeFileSync(join(root, 'dist/wasm.d.ts'), WASM_TYPES);

@@ -4,9 +4,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { serialize } from 'node:v8';
-import { expected, numbers, workloads } from '../../build/bench/peers/workloads.js';
+import { expected, numbers, quantized, workloads } from '../../build/bench/peers/workloads.js';
 
 const [id, cell, file] = process.argv.slice(2);
-const workload = workloads.find((w) => w.id === id);
+const workload = [...workloads, ...quantized].find((w) => w.id === id);
 const data = numbers(workload);
 writeFileSync(file, serialize({ workload, numbers: data, expected: expected(workload, data, cell) }));

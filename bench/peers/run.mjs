@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { median } from '../../build/bench/clock.js';
 import { engine, machine } from '../../build/bench/machine.js';
 import { count, optionsOf, refuse } from '../../build/bench/options.js';
-import { between, tables } from '../../build/bench/peers/tables.js';
-import { C_FLAGS, workloads } from '../../build/bench/peers/workloads.js';
+import { between, quantizedTable, tables } from '../../build/bench/peers/tables.js';
+import { C_FLAGS, quantized, workloads } from '../../build/bench/peers/workloads.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '../..');
@@ -47,8 +47,22 @@ const PEERS = [
   { peer: 'brain.js', adapter: 'brain', package: 'brain.js', before: true, all: true },
 ];
 
+/** With --quantized: integer weights against float32 and onnxruntime-node. */
+const FEWER_BITS = [
+  { peer: 'gatewise simd', adapter: 'gatewise', options: { build: 'simd' } },
+  { peer: 'gatewise relaxed', adapter: 'gatewise', options: { build: 'relaxed' } },
+  { peer: 'gatewise int16', adapter: 'quantized', options: { dtype: 'int16' } },
+  ...['int16', 'int8'].map((dtype) => ({
+    peer: `gatewise ${dtype}, relaxed`,
+    adapter: 'quantized',
+    options: { dtype, module: join(root, 'build/wasm/quantized-relaxed.wasm'), build: 'relaxed' },
+  })),
+  PEERS.find(({ peer }) => peer === 'onnxruntime-node'),
+];
+
 const HELP = `npm run peers -- [--json] [--only TEXT] [--all] [--rounds N] [--write]
                  [--torch PYTHON [--threads N]] [--clang PATH]
+npm run peers -- --quantized [--json] [--only TEXT] [--rounds N] [--write]
 
 Gives gatewise and other libraries the same weights and inputs, compares their results with double precision, and
 measures their times on the CPU: each in a process of its own with one thread, after a warm-up, taking turns.
@@ -58,9 +72,11 @@ A library whose results differ by more than 1e-4 of the largest number is not me
   --only TEXT      workloads whose id contains TEXT
   --all            also brain.js
   --rounds N       samples of each, default 7
-  --write          writes the tables of docs/peers.md, once all workloads have run
+  --write          writes the tables of docs/peers.md, with --quantized of docs/quantization.md, once all workloads have run
   --torch PYTHON   also PyTorch: the path of a Python that can import torch
   --threads N      also PyTorch with N threads, by wall time
+  --quantized      instead: layers with integer weights against float32 and onnxruntime-node; only this is installed.
+                   Node 20 has no relaxed SIMD: npm run build && npx -y node@24 bench/peers/run.mjs --quantized
   --clang PATH     also a plain C implementation, compiled to WebAssembly with this clang (Debian: clang and lld):
                    ${C_FLAGS.join(' ')}
 
@@ -69,7 +85,7 @@ same round, above 1 if the peer is slower; maxRss the peak memory of the process
 installed into bench/peers/node_modules on first use. onnxruntime-node and PyTorch are native code, all others
 run in a page too.
 
-${workloads.map(({ id, task, B, T, I, H, L, V }) => `  ${id.padEnd(18)} ${task}, B=${B} T=${T} I=${I} H=${H}${L > 1 ? ` L=${L}` : ''}${V ? ` V=${V}` : ''}`).join('\n')}
+${[...workloads, ...quantized.filter(({ id }) => !workloads.some((own) => own.id === id))].map(({ id, task, B, T, I, H, L, V }) => `  ${id.padEnd(18)} ${task}, B=${B} T=${T} I=${I} H=${H}${L > 1 ? ` L=${L}` : ''}${V ? ` V=${V}` : ''}`).join('\n')}
 
   step        one step, its state handed over; numbers in, numbers out
   sequence    all steps forward; numbers in, numbers out
@@ -86,12 +102,16 @@ const values = optionsOf(HELP, {
   torch: { type: 'string' },
   threads: { type: 'string' },
   clang: { type: 'string' },
+  quantized: { type: 'boolean', default: false },
 });
 const rounds = count('--rounds', values.rounds);
 const threads = count('--threads', values.threads ?? '1');
-const chosen = workloads.filter(({ id }) => id.includes(values.only));
+const chosen = (values.quantized ? quantized : workloads).filter(({ id }) => id.includes(values.only));
 if (chosen.length === 0) refuse(`--only ${values.only}: there is no such workload, see --help`);
 if (values.write && values.only) refuse('--write: the tables have all workloads; leave out --only');
+if (values.quantized && (values.torch || values.clang || values.all)) {
+  refuse('--quantized: compares with onnxruntime-node only; leave out --torch, --clang and --all');
+}
 if (values.threads && !values.torch) refuse('--threads: the number of threads of PyTorch; give --torch PYTHON too');
 
 function say(text) {
@@ -104,11 +124,40 @@ function short(message) {
   return line.length > 160 ? `${line.slice(0, 159)}…` : line;
 }
 
-/** Installs the peers unless they are there; returns why it could not. */
-function install() {
+/** Whether all peers are installed. */
+function installed() {
   const lock = join(here, 'package-lock.json');
   const done = join(here, 'node_modules/.package-lock.json');
-  if (existsSync(done) && statSync(done).mtimeMs >= statSync(lock).mtimeMs) return '';
+  return existsSync(done) && statSync(done).mtimeMs >= statSync(lock).mtimeMs;
+}
+
+/** Installs one of the peers alone, into a folder of build/, unless all are there; returns why it could not. */
+function installOne(entry) {
+  const { dependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
+  const { package: name } = entry;
+  const folder = join(root, 'build/peers', name);
+  if (installed()) return '';
+  entry.options.folder = folder;
+  if (existsSync(join(folder, 'node_modules', name, 'package.json'))) return '';
+  say(`installing ${name} into build/peers (once) …`);
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }');
+    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    execFileSync('npm', ['install', ...flags, `${name}@${dependencies[name]}`], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
+    });
+    return '';
+  } catch (error) {
+    return short(error.stderr || error.message);
+  }
+}
+
+/** Installs the peers unless they are there; returns why it could not. */
+function install() {
+  if (installed()) return '';
   say('installing the peers into bench/peers/node_modules (750 MB, once) …');
   try {
     execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
@@ -184,6 +233,10 @@ function compile(clang) {
 function chosenPeers() {
   const { dependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
   const versions = Object.entries(dependencies).map(([name, version]) => `${name} ${version}`);
+  if (values.quantized) {
+    const name = 'onnxruntime-node';
+    return { peers: FEWER_BITS, versions: [`${name} ${dependencies[name]}`] };
+  }
   const peers = PEERS.filter(({ all }) => values.all || !all);
   if (values.clang) {
     versions.push(compile(values.clang));
@@ -270,7 +323,7 @@ function print({ peer, ms, ratio, maxRss, note }) {
 async function main() {
   mkdirSync(join(root, 'build/peers'), { recursive: true });
   const { peers, versions } = chosenPeers();
-  const missing = install();
+  const missing = values.quantized ? installOne(peers.at(-1)) : install();
   if (missing) say(`the peers could not be installed: ${missing}`);
   if (!values.json) console.log([machine(), ...versions].join('; '));
   const all = [];
@@ -282,7 +335,12 @@ async function main() {
       else print(row);
     }
   }
-  if (values.write) {
+  if (values.write && values.quantized) {
+    const file = join(root, 'docs/quantization.md');
+    const content = quantizedTable(all, { machine: machine(), versions, rounds });
+    writeFileSync(file, between(readFileSync(file, 'utf8'), 'quantized', content));
+    say('wrote docs/quantization.md');
+  } else if (values.write) {
     const content = tables(all, { machine: machine(), versions, rounds });
     writeFileSync(DOCS, between(readFileSync(DOCS, 'utf8'), 'peers', content));
     say('wrote docs/peers.md');

@@ -73,6 +73,81 @@ export function tables(rows: readonly PeerRow[], { machine, versions, rounds }: 
   ].join('\n\n');
 }
 
+/** What `npm run bench:workers -- --json` prints. */
+export interface WorkersRow {
+  readonly id: string;
+  /** `alone`, a number of workers, or a peer. */
+  readonly who: string;
+  /** Milliseconds of a step, the median. */
+  readonly ms: number;
+  /** The median alone, divided by this one: above 1 if it is faster. */
+  readonly ratio: number;
+}
+
+/** Training steps against workers, with what they were measured on. */
+export function workersTable(
+  rows: readonly WorkersRow[],
+  { machine, versions, rounds, cores }: About & { readonly cores: number },
+): string {
+  const ids = [...new Set(rows.map(({ id }) => id))];
+  const all = [...new Set(rows.map(({ who }) => who))];
+  const of = (id: string, who: string) => rows.find((row) => row.id === id && row.who === who);
+  const name = (who: string) => (/^\d+$/.test(who) ? `${who} worker${who === '1' ? '' : 's'}` : who);
+  const faster = (row: WorkersRow | undefined) =>
+    row === undefined ? '–' : `${milliseconds(row.ms)}${row.who === 'alone' ? '' : ` (${row.ratio.toFixed(2)})`}`;
+  const peer = all.filter((who) => who.startsWith('PyTorch')).at(-1);
+  const team = all.filter((who) => /^[1-9]\d*$/.test(who)).at(-1);
+  const last = peer && team ? [`${peer} / ${name(team)}`] : [];
+  const quotient = (id: string) => {
+    const [theirs, ours] = [of(id, peer ?? ''), of(id, team ?? '')];
+    return theirs && ours ? (theirs.ms / ours.ms).toFixed(2) : '–';
+  };
+  return [
+    `Measured on: ${machine}, ${cores} cores. Wall time of a training step in ms, medians of ${rounds} rounds in turns. ${versions.join(', ')}.`,
+    'In brackets: the median alone divided by this one, above 1 if it is faster. The last column is above 1 where gatewise is faster.',
+    [
+      `| workload | ${[...all.map(name), ...last].join(' | ')} |`,
+      `|---|${[...all, ...last].map(() => '---|').join('')}`,
+      ...ids.map((id) => {
+        const cells = [...all.map((who) => faster(of(id, who))), ...last.map(() => quotient(id))];
+        return `| \`${id}\` | ${cells.join(' | ')} |`;
+      }),
+    ].join('\n'),
+  ].join('\n\n');
+}
+
+/** The peers of the quantized layers: `gatewise simd` is what the others are compared with. */
+export function quantizedTable(rows: readonly PeerRow[], { machine, versions, rounds }: About): string {
+  const ids = [...new Set(rows.map(({ id }) => id))];
+  const peers = [...new Set(rows.map(({ peer }) => peer))];
+  const of = (id: string, peer: string) => rows.find((row) => row.id === id && row.peer === peer)?.ms ?? null;
+  const times = (id: string, slow: string, fast: string) => {
+    const [a, b] = [of(id, slow), of(id, fast)];
+    return a === null || b === null ? '–' : (a / b).toFixed(2);
+  };
+  const INT = 'gatewise int16';
+  const native = 'onnxruntime-node';
+  const lines = ids.map((id) => {
+    const cells = peers.map((peer) => {
+      const ms = of(id, peer);
+      if (ms === null) return '–';
+      return `${milliseconds(ms)}${peer === 'gatewise simd' ? '' : ` (${times(id, 'gatewise simd', peer)})`}`;
+    });
+    return `| \`${id}\` | ${[...cells, times(id, native, INT), times(id, 'gatewise relaxed', INT)].join(' | ')} |`;
+  });
+  const notes = [...new Set(rows.filter(({ note }) => note).map(({ peer, note }) => `- ${peer}: ${note}`))];
+  return [
+    `Measured on: ${machine}. Milliseconds of processor, medians of ${rounds} rounds in turns, one thread each. ${versions.join(', ')}.`,
+    'In brackets: how many times as fast as float32 simd. The last two columns divide by the time of int16: above 1, int16 is faster.',
+    [
+      `| workload | ${peers.join(' | ')} | ${native} / int16 | relaxed / int16 |`,
+      `|---|${peers.map(() => '---|').join('')}---|---|`,
+      ...lines,
+    ].join('\n'),
+    ...(notes.length ? [notes.join('\n')] : []),
+  ].join('\n\n');
+}
+
 /** `text` with `content` between the markers `<!-- name -->` and `<!-- /name -->`. */
 export function between(text: string, name: string, content: string): string {
   const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];

@@ -38,6 +38,29 @@ export const workloads: readonly Workload[] = [
   { id: 'train-bilstm-h64', task: 'classes', cell: 'lstm', B: 16, T: 50, I: 32, H: 64, L: 1, V: 10 },
 ];
 
+/** What layers with integer weights are compared at: `npm run peers -- --quantized`. */
+export const quantized: readonly Workload[] = [
+  ...(['lstm', 'gru'] as const).map((cell) => ({
+    ...forward,
+    id: `step-${cell}-h128`,
+    task: 'step' as const,
+    cell,
+    T: 1,
+    I: 64,
+    H: 128,
+  })),
+  ...(['lstm', 'gru'] as const).flatMap((cell) =>
+    [128, 256, 512].map((H) => ({
+      ...forward,
+      id: `seq-${cell}-h${H}`,
+      task: 'sequence' as const,
+      cell,
+      I: H === 128 ? 64 : H,
+      H,
+    })),
+  ),
+];
+
 export const LEARNING_RATE = 1e-3;
 /** Steps of `step` whose outputs are compared. */
 export const STEPS = 8;

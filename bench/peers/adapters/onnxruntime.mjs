@@ -1,10 +1,11 @@
 /** onnxruntime-web and onnxruntime-node: a model of one node, one thread. */
+import { createRequire } from 'node:module';
 import { recurrentModel } from '../../../build/bench/peers/onnx.js';
 import { STEPS } from '../../../build/bench/peers/workloads.js';
 
-export async function prepare(workload, { weights, inputs }, { name }) {
+export async function prepare(workload, { weights, inputs }, { name, folder }) {
   const { task, cell, T, B, I, H } = workload;
-  const ort = await import(name);
+  const ort = folder ? createRequire(`${folder}/package.json`)(name) : await import(name);
   if (task === 'characters' || task === 'classes') {
     if (!ort.TrainingSession) throw new Error('inference only: it exports no TrainingSession');
   }

@@ -9,14 +9,16 @@ import { LEARNING_RATE, STEPS } from '../../../build/bench/peers/workloads.js';
 const script = fileURLToPath(new URL('../torch/peer.py', import.meta.url));
 const folder = fileURLToPath(new URL('../../../build/peers/', import.meta.url));
 
-export async function prepare(workload, { weights, inputs, targets }, { python, threads }) {
+export async function prepare(workload, { weights, inputs, targets }, { python, threads, wall = threads > 1 }) {
   const name = `${folder}${workload.id}-torch-${threads}`;
   const numbered = (prefix, arrays) => Object.fromEntries(arrays.map((values, k) => [`${prefix}.${k}`, values]));
   const arrays = { ...weights, ...numbered('inputs', inputs), ...numbered('targets', targets) };
   const work = { ...workload, count: inputs.length, steps: STEPS, learningRate: LEARNING_RATE };
   writeFileSync(`${name}.in`, pack(arrays, { workload: JSON.stringify(work) }));
 
-  const child = spawn(python, [script, `${name}.in`, String(threads)], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(python, [script, `${name}.in`, String(threads), wall ? 'wall' : 'cpu'], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   process.on('exit', () => child.kill());
   let stderr = '';
   child.stderr.on('data', (data) => (stderr += data));
@@ -44,13 +46,14 @@ export async function prepare(workload, { weights, inputs, targets }, { python, 
   };
   return {
     engine: version,
-    note: threads > 1 ? `${note}; wall time` : note,
+    note: wall ? `${note}; wall time` : note,
     results: async () => {
       await ask({ ask: 'results', file: `${name}.out` });
       const results = unpack(readFileSync(`${name}.out`));
       for (const end of ['in', 'out']) rmSync(`${name}.${end}`);
       return results;
     },
+    end: () => child.kill(),
     run: time,
     time,
     maxRss: () => maxRss,
