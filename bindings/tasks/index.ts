@@ -13,6 +13,7 @@ export type { Batch, FitOptions, Progress } from '../train/fit.js';
 export type { FitHistory } from '../train/history.js';
 export type { Optimizer, OptimizerOptions } from '../train/optimizer.js';
 export type { Run } from '../train/run.js';
+export type { Workers, WorkersUsed } from '../train/shards.js';
 export type { CheckpointOptions, TaskFitOptions, TaskProgress } from '../train/task-fit.js';
 export type { Validation, ValidationOptions } from '../train/validation.js';
 export type { Warning } from '../train/warnings.js';

@@ -52,10 +52,16 @@ export interface Job<L = unknown> {
   readonly here: (where: unknown) => Outcome[];
 }
 
+/** Who computes: how many workers, and whether numbers reach them in memory that they share or in messages; null without workers. */
+export interface WorkersUsed {
+  readonly workers: number;
+  readonly memory: 'shared' | 'transferred' | null;
+}
+
 /** Those that compute the gradients of one run. */
 export interface Team {
   /** What the run reports about it. */
-  readonly about: { readonly workers: number; readonly memory: 'shared' | 'transferred' | null };
+  readonly about: WorkersUsed;
   /** The parts of a batch, in the order of their numbers. */
   step(where: unknown): Promise<Outcome[]> | Outcome[];
   /** The run is over. */

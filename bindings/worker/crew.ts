@@ -1,13 +1,10 @@
 /** The workers of one run or call: what they are asked, and who is asked. */
 import type { Pass, Readers } from '../tasks/shared/passes.js';
-import type { Job, Outcome, Team } from '../train/shards.js';
+import type { Job, Outcome, Team, WorkersUsed } from '../train/shards.js';
 import { type Link, WorkerError } from './link.js';
 
-/** How many workers a run has, and how numbers reach them. */
-export type About = Team['about'];
-
 /** What a run reports whose steps are made on this thread. */
-export const HERE: About = { workers: 0, memory: null };
+export const HERE: WorkersUsed = { workers: 0, memory: null };
 
 /** What a worker is told of a model of layers. */
 export interface LayersMessage {
@@ -36,7 +33,7 @@ export async function named<T>(answer: Promise<T>, w: number, n: number): Promis
 
 /** The workers of a training. */
 export class Crew implements Team {
-  readonly about: About;
+  readonly about: WorkersUsed;
   readonly #weights: (Float32Array | undefined)[];
   readonly #gradients: Float32Array[];
 
@@ -95,7 +92,7 @@ export class ReadingCrew implements Readers {
 
   constructor(
     readonly links: readonly Link[],
-    readonly about: About,
+    readonly about: WorkersUsed,
   ) {
     // each has one that it computes, and one that is next
     this.ahead = 2 * links.length;
@@ -126,7 +123,7 @@ const TRIAL = 8;
  * Decides whether workers are worth it. Steps are made here until one takes long enough; then workers start, and take over once they
  * are ready. Where they cannot be started, or their steps are no faster, all steps are made here.
  */
-export class Auto<C extends { readonly about: About; end(): void }> {
+export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
   /** Those that take over. */
   crew: C | null = null;
   #state: 'waiting' | 'starting' | 'decided' = 'waiting';
@@ -144,7 +141,7 @@ export class Auto<C extends { readonly about: About; end(): void }> {
     readonly done: () => void,
   ) {}
 
-  get about(): About {
+  get about(): WorkersUsed {
     return this.crew?.about ?? HERE;
   }
 

@@ -4,7 +4,7 @@
  * @module gatewise/worker
  */
 
-export type { Workers } from '../train/shards.js';
+export type { Workers, WorkersUsed } from '../train/shards.js';
 export { inWorker } from './in-worker.js';
 export { WorkerError, type WorkerOptions } from './link.js';
 export {

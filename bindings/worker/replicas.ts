@@ -3,8 +3,16 @@ import * as check from '../check.js';
 import type { Model } from '../nn/model.js';
 import type { Minimised, Tape } from '../tape.js';
 import type { Call, Readers, ReadingJob } from '../tasks/shared/passes.js';
-import { addParts, computeParts, type Job, type Split, type Team, type Workers } from '../train/shards.js';
-import { type About, Auto, Crew, type LayersMessage, named, ReadingCrew, readersOf, teamOf } from './crew.js';
+import {
+  addParts,
+  computeParts,
+  type Job,
+  type Split,
+  type Team,
+  type Workers,
+  type WorkersUsed,
+} from '../train/shards.js';
+import { Auto, Crew, type LayersMessage, named, ReadingCrew, readersOf, teamOf } from './crew.js';
 import { Link, type WorkerOptions } from './link.js';
 import { builtin } from './messages.js';
 
@@ -72,7 +80,7 @@ export interface JoinOptions {
 
 /** Those that compute the gradients of a training loop. */
 export interface LayersTeam {
-  readonly about: About;
+  readonly about: WorkersUsed;
   /** Computes the gradients of a batch and leaves their sum in the model; returns the loss, Σ weight·loss. */
   gradients(parts: readonly Piece[]): Promise<number>;
   /** Lets go of the workers, for the next run. */

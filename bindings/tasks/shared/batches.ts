@@ -8,7 +8,7 @@ import { type Options, option, optional, type Reader, readOptions, required, sha
 import { permutation, SPLIT } from '../../random.js';
 import { COUNT } from '../../train/checkpoint.js';
 import { FIT, type FitOptions } from '../../train/fit.js';
-import { readWorkers, type Team } from '../../train/shards.js';
+import { readWorkers, type WorkersUsed } from '../../train/shards.js';
 import { TASK_FIT, type TaskFitOptions, type TaskProgress } from '../../train/task-fit.js';
 
 /** Data of one's own, or a share of those that are given. */
@@ -84,7 +84,7 @@ export interface BatchProgress {
    * With the option `workers`: how many compute, and whether the weights reached them in `'shared'` memory or in messages
    * (`'transferred'`).
    */
-  readonly workers?: Team['about'];
+  readonly workers?: WorkersUsed;
 }
 
 /** What batches are made of: the length puts similar ones together. */

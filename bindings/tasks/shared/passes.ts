@@ -1,7 +1,7 @@
 /** Going through data without training, part by part: on this thread, or in workers, with the same bits in the same order. */
 import type { Model } from '../../nn/model.js';
 import { Breather, Run } from '../../train/run.js';
-import type { Receiver, Team, Workers } from '../../train/shards.js';
+import type { Receiver, Workers, WorkersUsed } from '../../train/shards.js';
 import { type BatchProgress, gather, type Item } from './batches.js';
 
 /** A call of `predict` or `evaluate`, which a worker repeats to see the same data. */
@@ -29,7 +29,7 @@ export interface ReadingJob {
 
 /** Those that compute one call. */
 export interface Readers {
-  readonly about: Team['about'];
+  readonly about: WorkersUsed;
   /** Parts that may be asked for before the first of them is there. */
   readonly ahead: number;
   pass(where: unknown): Promise<unknown>;
