@@ -2,7 +2,7 @@
  * Forecasts next to classical methods: four series, twelve steps ahead from every step of the last fifth. All settings are chosen on
  * what is before.
  */
-import { chooseForecaster, Forecaster } from 'gatewise/tasks';
+import { chooseForecaster, Forecaster, type ForecasterReport } from 'gatewise/tasks';
 import { table } from './support/csv.js';
 import { etsError } from './support/ets.js';
 import type { Example, Stage } from './support/stage.js';
@@ -44,7 +44,7 @@ async function compare(stage: Stage, { name, season, load }: (typeof SERIES)[num
   for await (const { done, total } of choosing) stage.progress(done, total, `${name}: settings`);
   const choice = await choosing;
   const own: number[] = [];
-  let simple: Awaited<ReturnType<Forecaster['evaluate']>>['baselines'] | undefined;
+  let simple: ForecasterReport<never>['baselines'] | undefined;
   for (let i = 0; i < SEEDS; i++) {
     using model = await Forecaster.create({ ...choice.create, seed: seed + i });
     await model.fit(y, { ...choice.fit, to: from, signal });

@@ -63,7 +63,7 @@ export type OnnxWriter = Any<Seq2Seq> | Any<SequenceGenerator>;
  * | SequenceRegressor | the same | `values` [B,outputSize] |
  * | SequenceTagger | the same | `logits` [T,B,classes], `logits.NAME` of each set |
  * | Transcriber | the same | `logits` [T,B,V+1], class 0 the blank of CTC |
- * | Forecaster | `values` [T,B,variables], scaled | `forecasts` [B,horizon,targets·quantiles], scaled |
+ * | Forecaster | `values` [T,B,variables + covariates], scaled; `future` [horizon - 1,B,covariates] with covariates | `forecasts` [B,horizon,targets·quantiles], scaled |
  * | Seq2Seq, encoder | as the classifier's, `NAME.tokens` … of each source | `h.0` …, `context`, `attention.keys` and `.values` [S,B,F] |
  * | Seq2Seq, decoder | `token` [B], the encoder's outputs, `NAME.lengths` [B] | `logits` [B,V+1], `next.h.0` …, `attention.weights` [S,B] |
  * | SequenceGenerator, encoder | `x` [B,inputSize+classes] | `h.0` …, `context` |
@@ -204,24 +204,31 @@ function transcriber({ model }: Any<Transcriber>): Graph {
 function forecaster({ model }: Any<Forecaster>): Graph {
   const g = new Graph('forecaster');
   const { rnn, settings, points } = model.layers;
-  const { method, horizon, targets, quantiles, variables, linear } = settings;
-  const x = g.input('values', 'float', ['T', 'B', variables.length]);
+  const { method, horizon, targets, quantiles, variables, linear, extras } = settings;
+  const x = g.input('values', 'float', ['T', 'B', variables.length + extras]);
+  const future = extras && horizon > 1 ? g.input('future', 'float', [horizon - 1, 'B', extras]) : '';
   const width = targets.length * (quantiles.length || 1);
-  /** The output of the linear path is added: it reads the last steps [linear,B,V], side by side. */
-  const added = (y: string, recent: string) => {
-    const rows = g.node('Reshape', [g.node('Transpose', [recent], { perm: [1, 0, 2] }), g.ints(0, -1)]);
-    return g.node('Add', [y, nn.linear(g, model, 'linear', rows)]);
-  };
+  /** Steps [T,B,F] side by side, [B,T·F]. */
+  const flat = (steps: string) => g.node('Reshape', [g.node('Transpose', [steps], { perm: [1, 0, 2] }), g.ints(0, -1)]);
+  const ahead = future && method === 'direct' ? [flat(future)] : [];
+  const joined = (parts: readonly string[]) =>
+    parts.length > 1 ? g.node('Concat', [...parts], { axis: 1 }) : parts[0];
+  /** The output of the linear path is added: it reads the last steps [linear,B,V+C], side by side. */
+  const added = (y: string, recent: string) =>
+    g.node('Add', [y, nn.linear(g, model, 'linear', joined([flat(recent), ...ahead]))]);
   const latest = (steps: string) => g.node('Slice', [steps, g.ints(-linear), g.ints(2 ** 31 - 1), g.ints(0)]);
   let recent = linear ? latest(x) : '';
   let at = nn.recurrent(g, model, 'rnn', rnn, x);
   const outputs: string[] = [];
   for (;;) {
-    const own = nn.linear(g, model, 'head', at.h[at.h.length - 1]);
+    const own = nn.linear(g, model, 'head', joined([at.h[at.h.length - 1], ...ahead]));
     const y = linear ? added(own, recent) : own;
     outputs.push(nn.unsqueeze(g, y, 1));
     if (method === 'direct' || outputs.length === horizon) break;
-    const read = nn.unsqueeze(g, g.node('Gather', [y, g.ints(...points)], { axis: 1 }), 0);
+    const point = g.node('Gather', [y, g.ints(...points)], { axis: 1 });
+    const known = future && g.node('Gather', [future, g.ints(outputs.length - 1)], { axis: 0 });
+    const next = known && g.node('Reshape', [known, g.ints(-1, extras)]);
+    const read = nn.unsqueeze(g, joined([point, ...(next ? [next] : [])]), 0);
     if (linear) recent = latest(g.node('Concat', [recent, read], { axis: 0 }));
     at = nn.recurrent(g, model, 'rnn', rnn, read, '', at);
   }

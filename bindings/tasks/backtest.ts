@@ -14,21 +14,34 @@ import {
   whole,
 } from '../options.js';
 import { Run } from '../train/run.js';
-import { Forecaster, type ForecasterOptions, type ForecasterReport } from './forecaster.js';
+import { Forecaster, type ForecasterOptions } from './forecaster.js';
 import { type BatchProgress, SIGNAL } from './shared/batches.js';
+import { settingsOf } from './shared/forecast-layers.js';
 import { type ComparedMetrics, pooled } from './shared/forecast-metrics.js';
 import type { ForecasterFitOptions } from './shared/forecast-options.js';
-import { type Series, seriesOf } from './shared/series.js';
+import {
+  type AnyReport,
+  type ComparedSeries,
+  changeBefore,
+  comparedSeries,
+  type ForecasterReport,
+  metricsOf,
+} from './shared/forecast-reports.js';
+import { fillLists, isMany, readAll, readStep, type SeriesInput, stepsOf } from './shared/forecast-series.js';
+import { nameOf } from './shared/forecast-windows.js';
 
 /** Options that another call checks. */
 const object = <T extends object>(name: string, value: unknown): T =>
   typeof value === 'object' && value !== null ? (value as T) : check.fail(name, 'an object of options', value);
 
 const BACKTEST = {
-  /** The step that the first forecast begins with. */
-  from: required(whole(1)),
-  /** The last forecast begins before this step. Default: the last one begins `horizon` steps before the end. */
-  until: optional(whole(1)),
+  /**
+   * The step that the first forecast begins with: a number, below 0 counted from the end as by `slice`, or a date; or one for each of
+   * several series.
+   */
+  from: required(readStep),
+  /** The last forecast begins before this step, given like `from`. Default: the last one begins `horizon` steps before the end. */
+  until: optional(readStep),
   /** Steps between the beginnings of two forecasts, default 1. */
   stride: option(whole(1), 1),
   /** Steps after which a fresh model is trained on all that came before, a multiple of `stride`. Default: one model, trained once. */
@@ -55,7 +68,7 @@ export interface BacktestOptions<V extends string = string, T extends V = V>
  * Rolling forecasts of models that know only what came before: each is trained on the steps before its first forecast. Simple forecasts
  * are fitted to the same steps; `season` and `order` in the report are those of the last model.
  *
- * @param series from the beginning of the training data to the last step that is compared with
+ * @param series from the beginning of the training data to the last step that is compared with; of a list, each model learns from all
  * @returns what `evaluate` reports, over the forecasts of all models
  * @throws TypeError, RangeError for invalid options
  *
@@ -67,47 +80,108 @@ export interface BacktestOptions<V extends string = string, T extends V = V>
  * console.log(once.forecasts, often.forecasts); // 18 18
  */
 export function backtest<const V extends string = never, const T extends V = V>(
-  series: Series,
+  series: SeriesInput,
   options: BacktestOptions<V, T>,
-): Run<BatchProgress, ForecasterReport<T>> {
-  const { from, until, stride, refit, season, create, fit, signal } = readOptions('backtest', BACKTEST, options);
-  const { horizon = 1, variables = ['value'], missing } = create;
-  const lists = seriesOf('series', series, variables, missing === 'mask');
-  const last = lists[0].length - horizon + 1;
-  check.whole('from', from, 1, last - 1);
-  const end = until === undefined ? last : check.whole('until', until, from + 1, last);
+): Run<BatchProgress, ForecasterReport<T>>;
+export function backtest<const V extends string = never, const T extends V = V>(
+  series: readonly SeriesInput[],
+  options: BacktestOptions<V, T>,
+): Run<BatchProgress, ComparedSeries<ForecasterReport<T>>>;
+export function backtest<const V extends string = never, const T extends V = V>(
+  series: SeriesInput | readonly SeriesInput[],
+  options: BacktestOptions<V, T>,
+): Run<BatchProgress, ForecasterReport<T>> | Run<BatchProgress, ComparedSeries<ForecasterReport<T>>> {
+  const { from: first, until, stride, refit, season, create, fit, signal } = readOptions('backtest', BACKTEST, options);
+  const settings = settingsOf({ ...create });
+  const { horizon, variables, targets, named } = settings;
+  const all = readAll(settings, series);
+  const from = stepsOf('from', first, all);
+  const untils = until === undefined ? null : stepsOf('until', until, all);
+  const ends = all.map((own, i) => {
+    const last = own.lists[0].length - horizon + 1;
+    check.whole(nameOf('from', own), from[i], 1, last - 1);
+    return untils ? check.whole(nameOf('until', own), untils[i], from[i] + 1, last) : last;
+  });
   if (refit !== undefined && refit % stride) check.fail('refit', `a multiple of stride=${stride}`, refit);
-  const each = refit ?? end - from;
+  const total = Math.max(...ends.map((end, i) => end - from[i]));
+  const each = refit ?? total;
 
-  async function* work(): AsyncGenerator<BatchProgress, ForecasterReport<T>, void> {
-    const parts: ForecasterReport[] = [];
-    for (let at = from; at < end; at += each) {
+  /** What the models have shown on each series. */
+  async function* test(): AsyncGenerator<BatchProgress, Part[][], void> {
+    const parts: Part[][] = all.map(() => []);
+    for (let done = 0; done < total; done += each) {
       signal?.throwIfAborted();
       const model = await Forecaster.create(create);
       try {
-        await model.fit(series, { ...fit, to: at, signal });
-        const until = Math.min(at + each, end);
-        const report = await model.evaluate(series, { from: at, until, stride, season, signal, warn: false });
-        parts.push(report as unknown as ForecasterReport);
+        // of a series that has come to its end, all that was known then
+        const to = from.map((own, i) => Math.min(own + done, ends[i]));
+        const left = [...all.keys()].filter((i) => to[i] < ends[i]);
+        const rest = {
+          from: left.map((i) => to[i]),
+          until: left.map((i) => Math.min(to[i] + each, ends[i])),
+          ...{ stride, season, signal, warn: false },
+        };
+        const learn = { ...fit, to, signal };
+        if (isMany(series)) {
+          await model.fit(series, learn);
+          const report = await model.evaluate(
+            left.map((i) => series[i]),
+            rest,
+          );
+          left.forEach((i, n) => {
+            parts[i].push(partOf(report.series[n]));
+          });
+        } else {
+          await model.fit(series, learn);
+          parts[0].push(partOf(await model.evaluate(series, rest)));
+        }
       } finally {
         model.dispose();
       }
-      yield { done: Math.min(at + each, end) - from, total: end - from };
+      yield { done: Math.min(done + each, total), total };
     }
-    return joined(parts) as ForecasterReport<T>;
+    return parts;
   }
-  return new Run(work(), signal);
+  /** The report of one series. */
+  const joined = (parts: readonly Part[]): ForecasterReport<T> => {
+    const forecasts = parts.reduce((sum, part) => sum + part.forecasts, 0);
+    const own = pooledParts(parts);
+    const metrics: object = named
+      ? { variables: Object.fromEntries(targets.map((name, v) => [name, own[v]])) }
+      : own[0];
+    return { forecasts, ...metrics } as ForecasterReport<T>;
+  };
+  async function* one(): AsyncGenerator<BatchProgress, ForecasterReport<T>, void> {
+    const [parts] = yield* test();
+    return joined(parts);
+  }
+  async function* many(): AsyncGenerator<BatchProgress, ComparedSeries<ForecasterReport<T>>, void> {
+    const parts = yield* test();
+    const changes = all.map((own, i) => {
+      const full = fillLists(settings, own);
+      return targets.map((name) => changeBefore(full[variables.indexOf(name)], from[i]));
+    });
+    const reports = parts.map(joined);
+    const forecasts = reports.reduce((sum, own) => sum + own.forecasts, 0);
+    return { forecasts, ...comparedSeries(parts.map(pooledParts), changes), series: reports };
+  }
+  return isMany(series) ? new Run(many(), signal) : new Run(one(), signal);
 }
 
-/** Reports of stretches of one series as one. */
-function joined(parts: readonly ForecasterReport[]): object {
-  const forecasts = parts.reduce((sum, part) => sum + part.forecasts, 0);
-  const of = (metrics: (part: ForecasterReport) => ComparedMetrics) => pooled(parts.map(metrics));
-  const { variables } = parts[0];
-  if (!variables) return { forecasts, ...of((part) => part as unknown as ComparedMetrics) };
-  const names = Object.keys(variables);
-  return { forecasts, variables: Object.fromEntries(names.map((name) => [name, of((part) => part.variables[name])])) };
+/** What one model has shown on one series: the metrics of its targets. */
+interface Part {
+  readonly forecasts: number;
+  readonly metrics: readonly ComparedMetrics[];
 }
+
+/** The metrics of each target over stretches of one series. */
+const pooledParts = (parts: readonly Part[]): ComparedMetrics[] =>
+  parts[0].metrics.map((_, v) => pooled(parts.map(({ metrics }) => metrics[v])));
+
+const partOf = (report: AnyReport & { readonly forecasts: number }): Part => ({
+  forecasts: report.forecasts,
+  metrics: metricsOf(report),
+});
 
 const CANDIDATES = {
   /** Steps that are read: by default half of the horizon, once and twice, and one, two and three seasons. */
@@ -124,8 +198,8 @@ const CANDIDATES = {
 
 const CHOOSE = {
   ...CANDIDATES,
-  /** Steps of the series to choose with, default all. Later steps have no effect. */
-  to: optional(whole(1)),
+  /** Steps of the series to choose with, as in `fit`, default all. Later steps have no effect. */
+  to: optional(readStep),
   /** The share of these steps, at their end, that candidates are compared on. Default 0.25. */
   validation: option(share, 0.25),
   /** The period of the series, 12 for months. Default 1: no season. */
@@ -147,7 +221,7 @@ export interface ChooseOptions<V extends string = string, T extends V = V>
   fit?: Omit<ForecasterFitOptions, 'to' | 'signal' | 'validation'> | undefined;
 }
 
-/** One setting that was tried, with the linear path alone, and its error: the mean over the targets of MAE / MAE of the last value. */
+/** One setting that was tried, with the linear path alone, and its error: the mean over the targets, and over the series, of MAE / MAE of the last value. */
 export interface Candidate {
   readonly window: number;
   readonly difference: number;
@@ -164,7 +238,10 @@ export interface Choice<V extends string = string, T extends V = V> {
   readonly fit: ForecasterFitOptions;
   /** What was tried, the best first. */
   readonly candidates: readonly Candidate[];
-  /** The smallest mean absolute error of each cell (of the first target) on the validation part, and the epochs that it took. */
+  /**
+   * The smallest mean absolute error of each cell (of the first target; of many series the mean scaled error) on the validation part, and
+   * the epochs that it took.
+   */
   readonly cells: readonly { readonly cell: string; readonly mae: number; readonly epochs: number }[];
 }
 
@@ -184,32 +261,34 @@ export interface Choice<V extends string = string, T extends V = V> {
  * console.log(choice.candidates.length > 10, choice.cells.length); // true 3
  */
 export function chooseForecaster<const V extends string = never, const T extends V = V>(
-  series: Series,
+  series: SeriesInput | readonly SeriesInput[],
   options: ChooseOptions<V, T>,
 ): Run<BatchProgress, Choice<V, T>> {
   const settings = readOptions('chooseForecaster', CHOOSE, options);
   const { create, signal, margin } = settings;
-  const { horizon = 1, variables = ['value'], missing } = create;
-  const given = seriesOf('series', series, variables, missing === 'mask')[0].length;
-  const { to = given } = settings;
-  check.whole('to', to, 1, given);
-  const end = to - Math.round(to * settings.validation);
+  const base = settingsOf({ ...create, window: 1, linear: 1 });
+  const { horizon } = base;
+  const all = readAll(base, series);
+  const lengths = all.map(({ lists }) => lists[0].length);
+  const to = settings.to === undefined ? lengths : stepsOf('to', settings.to, all);
+  const ends = to.map((n, i) => {
+    check.whole(nameOf('to', all[i]), n, 1, lengths[i]);
+    return n - Math.round(n * settings.validation);
+  });
   const tried = combinations(settings, horizon).filter(
-    ({ window, difference }) => window + difference + 2 * horizon <= end && end + horizon <= to,
+    ({ window, difference, trend }) =>
+      ends.every((end, i) => window + difference + 2 * horizon <= end && end + horizon <= to[i]) &&
+      (trend === 'none' || all.length === 1),
   );
   if (tried.length === 0) {
-    check.fail(
-      'series',
-      `enough steps for window, difference and twice the horizon in the first ${end} of ${to}`,
-      given,
-    );
+    const i = ends.indexOf(Math.min(...ends));
+    const what = `enough steps for window, difference and twice the horizon in the first ${ends[i]} of ${to[i]}`;
+    check.fail(all[i].name, what, lengths[i]);
   }
-  const known = Object.fromEntries(
-    Object.entries(
-      typeof series === 'object' && !Array.isArray(series) && !ArrayBuffer.isView(series) ? series : { '': series },
-    ).map(([name, y]) => [name, Array.from(y as ArrayLike<number>).slice(0, to)]),
-  );
-  const part: Series = '' in known ? known[''] : known;
+  const until = to.map((n) => n - horizon + 1);
+  /** One training, and how long it took to its best. */
+  const fitted = (model: Forecaster<string>, own: ForecasterFitOptions) =>
+    isMany(series) ? model.fit(series, own) : model.fit(series, own);
 
   async function* work(): AsyncGenerator<BatchProgress, Choice<V, T>, void> {
     const total = tried.length + settings.cells.length;
@@ -219,9 +298,12 @@ export function chooseForecaster<const V extends string = never, const T extends
       const model = await Forecaster.create({ ...create, ...own, hiddenSize: 1, numLayers: 1, cell: 'rnn' });
       try {
         // the linear path alone
-        await model.fit(part, { to: end, epochs: 1, learningRate: 0, batchSize: to });
-        const report = (await model.evaluate(part, { from: end, warn: false })) as unknown as ForecasterReport;
-        candidates.push({ ...own, error: relativeError(report) });
+        await fitted(model, { to: ends, steps: 1, learningRate: 0, signal });
+        const rolling = { from: ends, until, warn: false, signal };
+        const reports = isMany(series)
+          ? (await model.evaluate(series, rolling)).series
+          : [await model.evaluate(series, rolling)];
+        candidates.push({ ...own, error: relativeError(reports.flatMap(metricsOf)) });
       } finally {
         model.dispose();
       }
@@ -236,7 +318,12 @@ export function chooseForecaster<const V extends string = never, const T extends
     for (const cell of settings.cells) {
       const model = await Forecaster.create({ ...create, ...best, cell });
       try {
-        const { best: found, validations } = await model.fit(part, { ...fit, validation: settings.validation, signal });
+        const { best: found, validations } = await fitted(model, {
+          ...fit,
+          to,
+          validation: settings.validation,
+          signal,
+        });
         const at = validations.step.indexOf(found?.step ?? 0);
         cells.push({ cell, mae: found?.value ?? Number.NaN, epochs: Math.round(validations.epoch[at]) });
       } finally {
@@ -273,10 +360,7 @@ function combinations(settings: Settings<typeof CANDIDATES> & { season: number }
   return all;
 }
 
-/** The mean over the targets of MAE / MAE of the last value. */
-function relativeError(report: ForecasterReport): number {
-  const all: readonly ComparedMetrics[] = report.variables
-    ? Object.values(report.variables)
-    : [report as unknown as ComparedMetrics];
+/** The mean over the targets and series of MAE / MAE of the last value. */
+function relativeError(all: readonly ComparedMetrics[]): number {
   return all.reduce((sum, { mae, baselines }) => sum + mae / (baselines.naive.mae || 1), 0) / all.length;
 }

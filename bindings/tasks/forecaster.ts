@@ -3,23 +3,18 @@
  * (direct), or one after the other, each forecast being read like a value that came (recursive). Points, or quantiles.
  */
 import * as check from '../check.js';
-import { type Options, readOptions, type Settings } from '../options.js';
+import { readOptions, type Settings } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import { type BatchProgress, type EpochProgress, encodeAll } from './shared/batches.js';
+import type { Axis } from './shared/dates.js';
 import { fitBaselines } from './shared/forecast-baselines.js';
-import { type Calibration, type ForecastItem, forecastsOf, windowRows } from './shared/forecast-items.js';
-import { type ForecasterConfig, type ForecastLayers, KIND } from './shared/forecast-layers.js';
+import { checkDates, startOf, streamStart } from './shared/forecast-dates.js';
+import { type Calibration, type ForecastItem, forecastsOf, unitOf, windowRows } from './shared/forecast-items.js';
+import { type ForecasterConfig, type ForecastLayers, type ForecastSettings, KIND } from './shared/forecast-layers.js';
 import { solveLinear } from './shared/forecast-linear.js';
-import {
-  type ComparedMetrics,
-  type Forecast,
-  type ForecastMetrics,
-  ForecastTally,
-  Residuals,
-  warning,
-} from './shared/forecast-metrics.js';
+import { type Forecast, type ForecastMetrics, ForecastTally, Residuals, warning } from './shared/forecast-metrics.js';
 import {
   CALIBRATE,
   type CalibrateOptions,
@@ -28,20 +23,40 @@ import {
   FIT,
   type ForecasterFitOptions,
   type ForecastOptions,
+  type ForecastStreamOptions,
   PREDICT,
-  START,
+  STREAM,
 } from './shared/forecast-options.js';
-import { forecastStream, type StepValues } from './shared/forecast-stream.js';
 import {
-  checkOrigins,
+  type ByVariable,
+  type ComparedSeries,
+  changeBefore,
+  comparedSeries,
+  type ForecasterReport,
+  type SeriesReport,
+  scaledError,
+  seriesWarning,
+} from './shared/forecast-reports.js';
+import {
   fillLists,
-  readLists,
+  isMany,
+  type ReadSeries,
+  readAll,
+  readSeries,
+  type SeriesInput,
+  stepsOf,
+} from './shared/forecast-series.js';
+import { forecastStream, type StepValues, type TimeStep } from './shared/forecast-stream.js';
+import {
+  fitScales,
+  lastWindow,
   rollingWindows,
-  scaleLists,
+  type Scales,
+  trainingParts,
   trainingWindows,
 } from './shared/forecast-windows.js';
 import type { Call } from './shared/passes.js';
-import { fitScaling, type Scaling, type Series } from './shared/series.js';
+import type { Scaling } from './shared/series.js';
 import type { Stream } from './shared/stream.js';
 import type { LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
@@ -59,17 +74,11 @@ export interface ForecasterOptions<V extends string = string, T extends V = V>
   targets?: readonly T[] | undefined;
 }
 
-/** A result for each variable by its name, or the result itself for one variable without a name. */
-export type ByVariable<T extends string, R> = [T] extends [never] ? R : Readonly<Record<T, R>>;
+const total = (numbers: readonly number[]) => numbers.reduce((sum, n) => sum + n, 0);
 
-/**
- * `forecasts` is their number; the metrics are those of the variable, or by the names of the variables.
- *
- * @typeParam M what there is for each variable: validation in `fit` leaves the baselines out
- */
-export type ForecasterReport<T extends string = string, M extends ForecastMetrics = ComparedMetrics> = {
-  readonly forecasts: number;
-} & ([T] extends [never] ? M : { readonly variables: Readonly<Record<T, M>> });
+/** What the forecasts of each series and target are added to. */
+const tallying = ({ targets, variables, horizon, quantiles }: ForecastSettings, all: readonly ReadSeries[]) =>
+  all.map(({ lists }) => targets.map((name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles)));
 
 /**
  * Forecasts a time series.
@@ -136,158 +145,169 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
 
   /**
    * Trains on all windows of a series, shuffled in each epoch. Called again it resumes, also after `save` and `load`, with a series that
-   * begins at the same step.
+   * begins at the same step. Of a list of series, one model is trained on the windows of all (a global model).
    *
    * @throws before anything changes: RangeError, TypeError for an invalid series; NonFiniteError
    */
   fit(
-    series: Series,
+    series: SeriesInput,
+    options?: ForecasterFitOptions,
+  ): Run<EpochProgress<ForecasterReport<T, ForecastMetrics>>, FitHistory>;
+  fit(
+    series: readonly SeriesInput[],
+    options?: ForecasterFitOptions,
+  ): Run<EpochProgress<SeriesReport<ForecasterReport<T, ForecastMetrics>>>, FitHistory>;
+  fit(
+    series: SeriesInput | readonly SeriesInput[],
     options: ForecasterFitOptions = {},
-  ): Run<EpochProgress<ForecasterReport<T, ForecastMetrics>>, FitHistory> {
+  ): Run<EpochProgress<object>, FitHistory> {
     const settings = readOptions('fit', FIT, options);
-    const { to } = options;
-    const { window, horizon, difference, trend, targets, named, quantiles } = this.#settings;
-    const given = readLists(this.#settings, 'series', series);
-    if (to !== undefined) check.whole('to', to, 1, given[0].length);
-    const whole = given.map((y) => y.subarray(0, to));
-    const end = whole[0].length;
-    const kept = this.#kept(settings.validation, end);
-    const known = whole.map((y) => y.subarray(0, end - kept));
-    const lists = fillLists(this.#settings, 'series', known);
-    const count = lists[0].length - difference - window - horizon + 1;
-    if (count < 1) {
-      check.fail(
-        'series',
-        `at least ${difference + window + horizon} steps for window ${window}, horizon ${horizon} and difference ${difference}`,
-        lists[0].length,
-      );
-    }
-    const { data } = this;
-    const scaling = (data.scaling ?? lists.map((y) => fitScaling(y, difference, trend === 'linear'))) as Scaling[];
-    const { items, truth } = trainingWindows(this.#settings, known, lists, scaling);
-    const loss = (tape: Tape, layers: ForecastLayers, batch: ForecastItem[]) =>
-      layers.losses(tape, windowRows(tape, layers, batch), batch.map(truth));
-    const evaluate = () => {
-      const { signal } = settings;
-      const rolling = readOptions('evaluate', EVALUATE, { from: end - kept, signal });
-      const start = (truth: Float64Array) => new ForecastTally(truth, horizon, quantiles);
-      return this.#rolling(whole, rolling, start, (all, n) =>
-        this.#report(
-          n,
-          all.map((own) => own.metrics),
-        ),
-      ).run;
+    const { targets, named } = this.#settings;
+    const given = readAll(this.#settings, series);
+    const axis = checkDates(this.#axis, given);
+    const { whole, from, known, data } = trainingParts(this.#settings, given, settings);
+    const fresh = !this.data.scaling;
+    const starts = given.map((own) => (fresh ? 0 : startOf(this.#settings, this.#axis, own, 0)));
+    const scales = fresh ? fitScales(this.#settings, known) : this.#scales;
+    const { items, counts, truth } = trainingWindows(this.#settings, known, scales, starts);
+    const loss = (tape: Tape, layers: ForecastLayers, batch: typeof items) => {
+      const { x, future } = windowRows(tape, layers, batch);
+      return layers.losses(tape, x, batch.map(truth), future);
     };
-    const metric = named ? `variables.${targets[0]}.mae` : 'mae';
-    const source = kept ? { data: `${end}-${kept}`, evaluate, metric } : undefined;
-    const run = this.fitExamples(series, items, options, settings, loss, source);
-    this.data = { scaling };
-    if (!data.scaling) {
+    const evaluate = (): Run<BatchProgress, object> => {
+      const rolling = readOptions('evaluate', EVALUATE, { from, signal: settings.signal });
+      const tallies = tallying(this.#settings, whole);
+      const finish = (numbers: readonly number[]): object => {
+        const metrics = tallies.map((own) => own.map((tally) => tally.metrics));
+        const reports = metrics.map((own, i) => this.#report(numbers[i], own));
+        if (!isMany(series)) return reports[0];
+        return { forecasts: total(numbers), mase: scaledError(metrics, this.#changes(whole, from)), series: reports };
+      };
+      return this.#rolling(whole, rolling, (place, v) => tallies[place][v], finish);
+    };
+    const metric = isMany(series) ? 'mase' : named ? `variables.${targets[0]}.mae` : 'mae';
+    const source = settings.validation === undefined ? undefined : { data, evaluate, metric };
+    const run = this.fitExamples<(typeof items)[number], object>(series, items, options, settings, loss, source);
+    this.data = {
+      scaling: scales.scaling,
+      ...(scales.covariates.length ? { covariates: scales.covariates } : {}),
+      ...(axis ? { dates: axis } : {}),
+    };
+    if (fresh) {
       const enter = (tape: Tape, places: readonly number[]) =>
         windowRows(
           tape,
           this.model.layers,
           places.map((i) => items[i]),
         );
-      solveLinear(this.model, { count, enter, truth: (i) => truth(items[i]) });
+      solveLinear(this.model, { counts, enter, truth: (i) => truth(items[i]) });
     }
     return run;
   }
 
-  /** Steps at the end of a series of n that are kept for validation. */
-  #kept(share: unknown, n: number): number {
-    if (share === undefined) return 0;
-    if (typeof share !== 'number') check.fail('validation', 'a share of the series between 0 and 1', share);
-    const { horizon } = this.#settings;
-    const kept = Math.round(n * share);
-    return kept >= horizon
-      ? kept
-      : check.fail('validation', `a share with at least horizon=${horizon} of ${n} steps`, share);
-  }
-
   /**
-   * What comes after each history, from its last `window` steps (and `difference` more).
+   * What comes after each history, from its last `window` steps (and `difference` more). With future covariates, each history has those
+   * of the predicted steps too: `horizon` more, or `steps` with `method: 'recursive'`.
    *
    * @returns a forecast for each history, [steps]; by the names of the targets, if the variables have names
    */
-  predict(histories: readonly Series[], options: ForecastOptions = {}): Run<BatchProgress, ByVariable<T, Forecast>[]> {
+  predict(
+    histories: readonly SeriesInput[],
+    options: ForecastOptions = {},
+  ): Run<BatchProgress, ByVariable<T, Forecast>[]> {
     const settings = readOptions('predict', PREDICT, options);
-    const { window, horizon, difference, method } = this.#settings;
-    const { steps = horizon } = settings;
-    const start = this.#start(settings.start);
+    const { horizon, method } = this.#settings;
+    const { steps = horizon, start } = settings;
     if (steps > horizon && method === 'direct') {
       throw new RangeError(
         `steps: method 'direct' predicts at most horizon=${horizon} steps, got ${steps}; method 'recursive' can predict more`,
       );
     }
-    const scaling = this.#fitted();
+    const scales = this.#scales;
+    const ahead = method === 'direct' ? horizon : steps;
+    if (!Array.isArray(histories) || !histories.length) startOf(this.#settings, this.#axis, null, start);
     const items = encodeAll('histories', histories, 'series', (place, history): ForecastItem => {
-      const given = fillLists(this.#settings, place, readLists(this.#settings, place, history));
-      const n = given[0].length;
-      const from = n - window - difference;
-      if (from < 0) {
-        check.fail(place, `at least ${window + difference} steps for window ${window} and difference ${difference}`, n);
-      }
-      const known = given.map((y) => y.subarray(from));
-      const z = scaleLists(this.#settings, known, scaling, start + from);
-      return { length: window, z, begin: 0, known, start: start + from };
+      const own = readSeries(this.#settings, place, history, ahead);
+      checkDates(this.#axis, [own]);
+      return lastWindow(this.#settings, own, scales, startOf(this.#settings, this.#axis, own, start));
     });
-    const work = (tape: Tape, layers: ForecastLayers, batch: ForecastItem[]) =>
-      this.#forecasts(tape, layers.forward(tape, windowRows(tape, layers, batch), steps), batch, steps);
+    const work = (tape: Tape, layers: ForecastLayers, batch: ForecastItem[]) => {
+      const { x, future } = windowRows(tape, layers, batch, steps);
+      return this.#forecasts(tape, layers.forward(tape, x, steps, undefined, future), batch, steps);
+    };
     return this.forEach(items, settings, work, { method: 'predict', data: histories, options });
   }
 
   /**
    * A stream: after each step, the forecast of the next ones; null for the first steps, while there are fewer than `difference` and what
    * the linear path reads, or than a window with `normalization`. Where `predict` reads a window, the recurrent layers of a stream
-   * remember all that they have read; with `normalization` they read each window again.
+   * remember all that they have read; with `normalization` they read each window again. With future covariates, each step is
+   * `{ series, futureCovariates }`, with those of the next `horizon` steps.
    *
    * @param saved what `save` of a stream returned
    * @param options `start`: the number of the first step, counted from the start of the training series. Required for a new stream with
-   *   `trend: 'linear'`
+   *   `trend: 'linear'`; `date`: the date of the first step instead, or as well
    */
   stream(
     saved?: Uint8Array | ArrayBuffer,
-    options: Options<typeof START> = {},
-  ): Stream<StepValues, ByVariable<T, Forecast> | null> {
-    const { start } = readOptions('stream', START, options);
-    // nothing in a continued stream without it, which may only need it after reset
-    const first = saved && start === undefined ? [] : [this.#start(start)];
+    options: ForecastStreamOptions = {},
+  ): Stream<StepValues | TimeStep, ByVariable<T, Forecast> | null> {
+    const settings = readOptions('stream', STREAM, options);
     const { horizon } = this.#settings;
+    const scales = this.#scales;
+    const start = streamStart(this.#settings, this.#axis, saved !== undefined, settings);
     const result = (tape: Tape, outputs: readonly Rows[], item: ForecastItem) =>
       this.#forecasts(tape, outputs, [item], horizon)[0];
-    return this.openStream(
-      saved,
-      forecastStream(this.model, this.#fitted(), first, () => this.#start(start), result),
-    );
+    return this.openStream(saved, forecastStream(this.model, scales, start, result));
   }
 
   /**
    * Rolling forecasts: one from each of many steps, from all that was before, compared with what came. The report has the errors of
-   * simple forecasts of the same steps, which are fitted to what is before `from`.
+   * simple forecasts of the same steps, which are fitted to what is before `from`. Of a list of series it has a report of each, and the
+   * mean of their errors relative to the scale of each.
    *
-   * @param series begins where the training series began; the first forecast is of step `from`
+   * @param series begins where the training series began, or has dates; the first forecast is of step `from`
    */
-  evaluate(series: Series, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport<T>> {
+  evaluate(series: SeriesInput, options: EvaluateForecastOptions): Run<BatchProgress, ForecasterReport<T>>;
+  evaluate(
+    series: readonly SeriesInput[],
+    options: EvaluateForecastOptions,
+  ): Run<BatchProgress, ComparedSeries<ForecasterReport<T>>>;
+  evaluate(
+    series: SeriesInput | readonly SeriesInput[],
+    options: EvaluateForecastOptions,
+  ): Run<BatchProgress, ForecasterReport<T>> | Run<BatchProgress, ComparedSeries<ForecasterReport<T>>> {
     const settings = readOptions('evaluate', EVALUATE, options);
-    const { variables, targets } = this.#settings;
-    const lists = readLists(this.#settings, 'series', series);
-    const full = fillLists(this.#settings, 'series', lists);
-    const { named, quantiles, horizon } = this.#settings;
-    const start = (truth: Float64Array) => new ForecastTally(truth, horizon, quantiles);
-    if (settings.season !== undefined) check.whole('season', settings.season, 1, settings.from);
-    const call = { method: 'evaluate', data: series, options };
-    const finish = (all: readonly ForecastTally[], forecasts: number) => {
-      const metrics = all.map(({ compared }, v) => {
+    const { named, variables, targets } = this.#settings;
+    const all = readAll(this.#settings, series);
+    const from = stepsOf('from', settings.from, all);
+    if (settings.season !== undefined) check.whole('season', settings.season, 1, Math.max(1, ...from));
+    const tallies = tallying(this.#settings, all);
+    const metrics = () => tallies.map((own) => own.map(({ compared }) => compared));
+    const tally = (place: number, v: number) => tallies[place][v];
+    const one = ([forecasts]: readonly number[]): ForecasterReport<T> => {
+      const [own] = metrics();
+      own.forEach((compared, v) => {
         if (settings.warn && compared.better.length) console.warn(warning(named ? targets[v] : '', compared));
-        return compared;
       });
-      return this.#report(forecasts, metrics);
+      return this.#report(forecasts, own);
     };
-    const { run, tallies } = this.#rolling(lists, settings, start, finish, call);
-    targets.forEach((name, v) => {
-      const y = full[variables.indexOf(name)];
-      tallies[v].baselines = fitBaselines(this.model, y, settings.from, settings.season);
+    const many = (numbers: readonly number[]): ComparedSeries<ForecasterReport<T>> => {
+      const own = metrics();
+      const together = comparedSeries(own, this.#changes(all, from));
+      if (settings.warn && together.better.length) console.warn(seriesWarning(own, together));
+      const reports = own.map((compared, i) => this.#report(numbers[i], compared));
+      return { forecasts: total(numbers), ...together, series: reports };
+    };
+    const call = { method: 'evaluate', data: series, options };
+    const run = isMany(series)
+      ? this.#rolling(all, settings, tally, many, call)
+      : this.#rolling(all, settings, tally, one, call);
+    all.forEach((own, i) => {
+      const full = fillLists(this.#settings, own);
+      targets.forEach((name, v) => {
+        tallies[i][v].baselines = fitBaselines(this.model, full[variables.indexOf(name)], from[i], settings.season);
+      });
     });
     return run;
   }
@@ -296,22 +316,27 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    * Moves each quantile so that it has the coverage of its number on rolling forecasts from step `from` on, of values that `fit` has not
    * learned from: conformalized quantile regression (Romano, Patterson & Candès 2019, arXiv:1905.03222v1), each quantile and step ahead
    * on its own. It holds for values that come from the same process; the forecasts overlap, so it is no guarantee for series. It
-   * replaces an earlier calibration, and `fit` drops it.
+   * replaces an earlier calibration, and `fit` drops it. Of a list of series, the moves are in the units of each window, and the
+   * coverage is that of all series together.
    *
-   * @param series begins where the training series began
+   * @param series begins where the training series began, or has dates
    * @throws RangeError for a model without quantiles, and for fewer forecasts than a quantile needs: 9 for 0.1 or 0.9, 19 for 0.05
    */
-  calibrate(series: Series, options: CalibrateOptions): Run<BatchProgress, void> {
+  calibrate(series: SeriesInput | readonly SeriesInput[], options: CalibrateOptions): Run<BatchProgress, void> {
     const settings = readOptions('calibrate', CALIBRATE, options);
-    const { quantiles, horizon } = this.#settings;
+    const { quantiles, horizon, targets } = this.#settings;
     if (quantiles.length === 0)
       throw new RangeError('calibrate: expected a model with quantiles; this one predicts points');
-    const start = (truth: Float64Array) => new Residuals(truth, horizon, quantiles);
-    const finish = (all: readonly Residuals[]) => {
-      this.data = { ...this.data, calibration: all.map(({ offsets }) => offsets) };
+    const relative = isMany(series);
+    const rest = targets.map(() => new Residuals(horizon, quantiles));
+    const finish = () => {
+      const calibration = rest.map(({ offsets }) => offsets);
+      const { relative: _, ...data } = this.data;
+      this.data = { ...data, calibration, ...(relative ? { relative } : {}) };
     };
+    const all = readAll(this.#settings, series);
     const call = { method: 'calibrate', data: series, options };
-    return this.#rolling(readLists(this.#settings, 'series', series), settings, start, finish, call, null).run;
+    return this.#rolling(all, settings, (_, v) => rest[v], finish, call, { relative, calibration: null });
   }
 
   #report<M extends ForecastMetrics>(forecasts: number, all: readonly M[]): ForecasterReport<T, M> {
@@ -322,52 +347,82 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     return { forecasts, ...metrics } as ForecasterReport<T, M>;
   }
 
-  /** @param start what the forecasts of each target are added to; @param finish given these, and the number of forecasts */
-  #rolling<A extends { add(origin: number, forecast: Forecast): void }, R>(
-    lists: readonly Float64Array[],
-    settings: Settings<typeof CALIBRATE>,
-    start: (truth: Float64Array) => A,
-    finish: (all: readonly A[], forecasts: number) => R,
-    call?: Call,
-    calibration: Calibration | null = this.#calibration,
-  ): { run: Run<BatchProgress, R>; tallies: A[] } {
-    const { horizon, variables, targets } = this.#settings;
-    checkOrigins(this.#settings, lists[0].length, settings);
-    const full = fillLists(this.#settings, 'series', lists);
-    const scaling = this.#fitted();
-    const items = rollingWindows(this.#settings, full, scaleLists(this.#settings, full, scaling, 0), settings);
-    const tallies = targets.map((name) => start(lists[variables.indexOf(name)]));
-    const work = (tape: Tape, layers: ForecastLayers, batch: readonly ForecastItem[]) => {
-      const outputs = layers.forward(tape, windowRows(tape, layers, batch), horizon);
-      return forecastsOf(tape, layers, { scaling, calibration }, outputs, batch, horizon);
-    };
-    const count = (all: ReturnType<typeof work>, batch: (typeof items)[number][]) => {
-      for (const [b, forecasts] of all.entries())
-        forecasts.forEach((forecast, v) => tallies[v].add(batch[b].origin, forecast));
-    };
-    const run = this.measure(items, settings, work, count, () => finish(tallies, items.length), call);
-    return { run, tallies };
+  /** What the errors of each series and target are divided by, [series][targets]. */
+  #changes(all: readonly ReadSeries[], from: readonly number[]): number[][] {
+    const { variables, targets } = this.#settings;
+    return all.map((own, i) => {
+      const full = fillLists(this.#settings, own);
+      return targets.map((name) => changeBefore(full[variables.indexOf(name)], from[i]));
+    });
   }
 
-  /** Without a trend, the number of the first step has no effect. */
-  #start(start: number | undefined): number {
-    if (start !== undefined || this.#settings.trend === 'none') return start ?? 0;
-    const what =
-      'the number of the first step, counted from the start of the training series (0: begins where it began)';
-    throw new RangeError(`start: with trend 'linear', expected ${what}, got undefined`);
+  /**
+   * @param tally what the forecasts of a series and target are added to
+   * @param finish given the number of forecasts of each series
+   */
+  #rolling<R>(
+    all: readonly ReadSeries[],
+    settings: Settings<typeof CALIBRATE>,
+    tally: (
+      place: number,
+      v: number,
+    ) => { add(origin: number, forecast: Forecast, truth: Float64Array, unit: number): void },
+    finish: (numbers: readonly number[]) => R,
+    call?: Call,
+    { relative, calibration }: { relative: boolean; calibration: Calibration | null } = {
+      relative: false,
+      calibration: this.#calibration,
+    },
+  ): Run<BatchProgress, R> {
+    const { horizon, variables, targets } = this.#settings;
+    const { stride } = settings;
+    const from = stepsOf('from', settings.from, all);
+    const until = settings.until === undefined ? [] : stepsOf('until', settings.until, all);
+    const scales = this.#scales;
+    checkDates(this.#axis, all);
+    const groups = all.map((own, i) => {
+      const origins = { from: from[i], until: until[i], stride };
+      return rollingWindows(this.#settings, own, scales, startOf(this.#settings, this.#axis, own, 0), i, origins);
+    });
+    const items = groups.flat();
+    const { scaling } = scales;
+    const wanted = targets.map((name) => variables.indexOf(name));
+    const work = (tape: Tape, layers: ForecastLayers, batch: readonly ForecastItem[]) => {
+      const { x, future } = windowRows(tape, layers, batch);
+      const outputs = layers.forward(tape, x, horizon, undefined, future);
+      return forecastsOf(tape, layers, { scaling, calibration }, outputs, batch, horizon);
+    };
+    const count = (forecasts: ReturnType<typeof work>, batch: typeof items) => {
+      for (const [b, own] of forecasts.entries()) {
+        const { place, origin } = batch[b];
+        own.forEach((forecast, v) => {
+          const unit = relative ? unitOf(this.#settings, scaling, batch[b], wanted[v]) : 1;
+          tally(place, v).add(origin, forecast, all[place].lists[wanted[v]], unit);
+        });
+      }
+    };
+    return this.measure(items, settings, work, count, () => finish(groups.map(({ length }) => length)), call);
   }
 
   get #settings() {
     return this.model.layers.settings;
   }
 
-  get #calibration(): Calibration | null {
-    return (this.data as { calibration?: Calibration }).calibration ?? null;
+  get #axis(): Axis | null {
+    return (this.data as { dates?: Axis }).dates ?? null;
   }
 
-  #fitted(): readonly Scaling[] {
-    const { scaling } = this.data as { scaling?: readonly Scaling[] };
-    if (scaling) return scaling;
+  get #calibration(): Calibration | null {
+    const { calibration: offsets, relative = false } = this.data as {
+      calibration?: Calibration['offsets'];
+      relative?: boolean;
+    };
+    return offsets ? { offsets, relative } : null;
+  }
+
+  get #scales(): Scales {
+    const { scaling, covariates = [] } = this.data as Partial<Scales>;
+    if (scaling) return { scaling, covariates };
     throw new Error('this model has not been trained: it does not know the scale of its variables. Call fit first');
   }
 
@@ -378,14 +433,8 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     steps: number,
   ): ByVariable<T, Forecast>[] {
     const { named, targets } = this.#settings;
-    return forecastsOf(
-      tape,
-      this.model.layers,
-      { scaling: this.#fitted(), calibration: this.#calibration },
-      outputs,
-      items,
-      steps,
-    ).map((own) => {
+    const learned = { scaling: this.#scales.scaling, calibration: this.#calibration };
+    return forecastsOf(tape, this.model.layers, learned, outputs, items, steps).map((own) => {
       const all: object = named ? Object.fromEntries(targets.map((name, v) => [name, own[v]])) : own[0];
       return all as ByVariable<T, Forecast>;
     });

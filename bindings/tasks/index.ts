@@ -28,6 +28,7 @@ export * from './sequence-regressor.js';
 export * from './sequence-tagger.js';
 export type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 export type { GeneratorTarget } from './shared/conditional-decoder.js';
+export type { CalendarPart, DateLike, DateStep, Dates } from './shared/dates.js';
 export type {
   BeamWriting,
   EvaluateWritingOptions,
@@ -53,8 +54,11 @@ export type {
   EvaluateForecastOptions,
   ForecasterFitOptions,
   ForecastOptions,
+  ForecastStreamOptions,
 } from './shared/forecast-options.js';
-export type { StepValues } from './shared/forecast-stream.js';
+export type { ByVariable, ComparedSeries, ForecasterReport, SeriesReport } from './shared/forecast-reports.js';
+export type { SeriesInput, Step, TimeSeries } from './shared/forecast-series.js';
+export type { StepValues, TimeStep } from './shared/forecast-stream.js';
 export type { FeatureOptions, InputOptions, Sequence, Vectors } from './shared/inputs.js';
 export type { LanguageModelConfig, NextToken } from './shared/language-layers.js';
 export { type ClassMetrics, editDistance, type Span, spanMetrics, spansOf } from './shared/metrics.js';

@@ -79,7 +79,7 @@ export function readValidation(name: string, value: unknown): ValidationState {
 function direction(path: string): number {
   const name = path.slice(path.lastIndexOf('.') + 1);
   if (/^naive/i.test(name)) return 0;
-  if (/(loss|bits|rate|mae|mse|error)$/i.test(name)) return -1;
+  if (/(loss|bits|rate|mae|mase|mse|error)$/i.test(name)) return -1;
   return /(accuracy|f1|precision|recall|exact|skill)$/i.test(name) ? 1 : 0;
 }
 

@@ -21,6 +21,7 @@ import {
   whole,
 } from '../../options.js';
 import type { Loss, Rows, Tape } from '../../tape.js';
+import { CALENDAR, checkAxis } from './dates.js';
 import { ONLY } from './series.js';
 import { type OneWayOptions, oneWaySchema, stackOf } from './stack.js';
 import type { Kind } from './task.js';
@@ -34,6 +35,16 @@ const OWN = {
   variables: optional(names()),
   /** The variables that are predicted, default all. */
   targets: optional(names()),
+  /**
+   * Names of covariates that are known in the future, such as prices and holidays. Each series gives them for its own steps; `predict`
+   * needs those of the forecast too. Default none.
+   */
+  futureCovariates: option(names(0), []),
+  /**
+   * Parts of the dates that are read as further future covariates, each as its sine and cosine: `'hour'`, `'dayOfWeek'`, `'dayOfYear'`,
+   * `'month'`. The series then need `dates`. Default none.
+   */
+  calendar: option(listOf(oneOf(...CALENDAR), 'a list of parts of the calendar'), []),
   /** All steps at once, or one after the other. Default `'direct'`. */
   method: option(oneOf('direct', 'recursive'), 'direct'),
   /** Default `'mse'`, or `'quantile'` if `quantiles` are given. In units of the spread of the training data. */
@@ -85,6 +96,8 @@ export interface ForecastSettings
   readonly quantiles: readonly number[];
   /** Steps that the linear path reads, 0 without one. */
   readonly linear: number;
+  /** Numbers of a step that are known in the future: the covariates, and two for each part of the calendar. */
+  readonly extras: number;
 }
 
 /** Numbers that the linear path reads by default. */
@@ -111,36 +124,49 @@ export class ForecastLayers {
   /**
    * Reads windows; or, of windows that end one step after a state, the last step, and moves the state there.
    *
-   * @param x [T,B,V]
+   * @param x [T,B,V+C] the variables, and the covariates of the next step (as in DeepAR, arXiv:1704.04110v3)
+   * @param future [1,B,C] the covariates of each step of the forecast but the first
    * @returns [1,B,horizon·targets·Q] in one piece, or `steps` pieces [1,B,targets·Q]
    */
-  forward(tape: Tape, x: Rows, steps: number, state?: State): Rows[] {
+  forward(tape: Tape, x: Rows, steps: number, state?: State, future: readonly Rows[] = []): Rows[] {
     const { method, outputDropout } = this.settings;
     const outputs: Rows[] = [];
+    const ahead = method === 'direct' ? future : [];
+    const joined = (rows: readonly Rows[]) => (rows.length > 1 ? concat(tape, rows) : rows[0]);
     let recent = this.steps(tape, x);
     let at: StateRows = this.rnn.forward(tape, state ? slice(tape, x, x.T - 1, x.T) : x, state);
     for (let k = 0; ; ) {
-      const last = at.h[at.h.length - 1];
-      let y = this.head.forward(tape, dropout(tape, this.b.random, last, outputDropout));
-      if (this.linear) y = add(tape, y, this.linear.forward(tape, concat(tape, recent)));
+      const last = dropout(tape, this.b.random, at.h[at.h.length - 1], outputDropout);
+      let y = this.head.forward(tape, joined([last, ...ahead]));
+      if (this.linear) y = add(tape, y, this.linear.forward(tape, concat(tape, [...recent, ...ahead])));
       outputs.push(y);
       if (method === 'direct' || ++k === steps) return outputs;
-      const next = select(tape, y, this.points);
+      const next = joined([select(tape, y, this.points), ...future.slice(k - 1, k)]);
       recent = [...recent, next].slice(1);
       at = this.rnn.forward(tape, next, at);
     }
   }
 
-  /** The steps that the linear path reads, [1,B,V] each. */
+  /** The steps that the linear path reads, [1,B,V+C] each. */
   steps(tape: Tape, x: Rows): Rows[] {
     const { linear } = this.settings;
     return Array.from({ length: linear }, (_, l) => slice(tape, x, x.T - linear + l, x.T - linear + l + 1));
   }
 
+  /** All that the linear path reads for its first output. */
+  linearInputs(tape: Tape, x: Rows, future: readonly Rows[]): Rows[] {
+    return [...this.steps(tape, x), ...(this.settings.method === 'direct' ? future : [])];
+  }
+
   /** @param targets [B][horizon·targets] in the units of the model; NaN where there is no value */
-  losses(tape: Tape, x: Rows, targets: readonly Float32Array[]): { loss: Loss; weight: number }[] {
+  losses(
+    tape: Tape,
+    x: Rows,
+    targets: readonly Float32Array[],
+    future: readonly Rows[] = [],
+  ): { loss: Loss; weight: number }[] {
     const { loss, quantiles, horizon } = this.settings;
-    const outputs = this.forward(tape, x, horizon);
+    const outputs = this.forward(tape, x, horizon, undefined, future);
     const n = targets[0].length / outputs.length;
     return outputs.map((y, k) => {
       const own = new Float32Array(targets.length * n);
@@ -174,24 +200,32 @@ export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {
   schema: SCHEMA,
   layers: (given) => {
     const settings = checked(given);
-    const { variables, targets, quantiles, method, horizon, linear } = settings;
-    const stack = stackOf(given, variables.length);
+    const { variables, targets, quantiles, method, horizon, linear, extras } = settings;
+    const width = variables.length + extras;
+    /** The covariates of the later steps of a forecast, which are read with the state. */
+    const ahead = method === 'direct' ? (horizon - 1) * extras : 0;
+    const stack = stackOf(given, width);
     return (b) => {
       const rnn = new Recurrent(b, 'rnn', stack);
       const outputSize = targets.length * (quantiles.length || 1) * (method === 'recursive' ? 1 : horizon);
       if (!linear) {
-        return new ForecastLayers(b, settings, rnn, new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize }));
+        const plain = new Linear(b, 'head', { inputSize: rnn.finalSize + ahead, outputSize });
+        return new ForecastLayers(b, settings, rnn, plain);
       }
       // training starts from the linear path alone
       const initializers = { weight: ZERO, bias: ZERO };
-      const head = new Linear(b, 'head', { inputSize: rnn.finalSize, outputSize, initializers });
-      const path = new Linear(b, 'linear', { inputSize: linear * variables.length, outputSize, initializers });
+      const head = new Linear(b, 'head', { inputSize: rnn.finalSize + ahead, outputSize, initializers });
+      const path = new Linear(b, 'linear', { inputSize: linear * width + ahead, outputSize, initializers });
       return new ForecastLayers(b, settings, rnn, head, path);
     };
   },
-  checkData: ({ scaling, calibration }, given) => {
-    const { variables, targets, quantiles, horizon } = checked(given);
-    checkScaling(scaling, variables.length);
+  checkData: ({ scaling, covariates, dates, calibration, relative }, given) => {
+    const { variables, targets, quantiles, horizon, futureCovariates: names } = checked(given);
+    checkScaling('scaling', scaling, variables.length);
+    checkScaling('covariates', covariates, names.length);
+    if (scaling !== undefined && names.length && !covariates) check.fail('covariates', 'their scaling', covariates);
+    if (dates !== undefined) checkAxis('dates', dates);
+    if (relative !== undefined) check.flag('relative', relative);
     if (calibration === undefined) return;
     const lists = (name: string, value: unknown, [n, ...rest]: readonly number[]): void => {
       if (!Array.isArray(value) || value.length !== n) check.fail(name, `a list of ${n}`, value);
@@ -206,7 +240,7 @@ export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {
 
 /** Checks what the options say together. */
 function checked(given: Settings<typeof SCHEMA>): ForecastSettings {
-  const { variables = [ONLY], method } = given;
+  const { variables = [ONLY], method, futureCovariates, calendar } = given;
   const { targets = variables, loss = given.quantiles ? 'quantile' : 'mse' } = given;
   const known = new Set(variables);
   const unknown = targets.find((target) => !known.has(target));
@@ -225,22 +259,34 @@ function checked(given: Settings<typeof SCHEMA>): ForecastSettings {
     if (i > 0 && q <= quantiles[i - 1])
       throw new RangeError(`quantiles[${i}]: expected increasing numbers, got ${q} after ${quantiles[i - 1]}`);
   });
+  const twice = futureCovariates.find((name) => known.has(name));
+  if (twice !== undefined)
+    check.clash(`variables: ${check.show(twice)}`, 'futureCovariates with it', 'one or the other');
+  calendar.forEach((part, i) => {
+    if (calendar.indexOf(part) < i) throw new RangeError(`calendar: duplicate ${check.show(part)}`);
+  });
+  const extras = futureCovariates.length + 2 * calendar.length;
   const { window } = given;
-  const { linear = Math.min(window, Math.max(1, Math.floor(MOST / variables.length))) } = given;
+  const { linear = Math.min(window, Math.max(1, Math.floor(MOST / (variables.length + extras)))) } = given;
   if (linear > window) throw new RangeError(`linear: expected at most window=${window} steps, got ${linear}`);
-  return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles, linear };
+  return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles, linear, extras };
+}
+
+/** What the options of `create` are with every default filled in. */
+export function settingsOf(options: Readonly<Record<string, unknown>>): ForecastSettings {
+  const own = Object.entries(options).filter(([name]) => check.hasOwn(SCHEMA, name));
+  return checked(readOptions('create', SCHEMA, Object.fromEntries(own)));
 }
 
 /** @throws TypeError, RangeError for a file whose scaling is invalid */
-function checkScaling(scaling: unknown, variables: number): void {
+function checkScaling(name: string, scaling: unknown, n: number): void {
   if (scaling === undefined) return;
-  if (!Array.isArray(scaling) || scaling.length !== variables)
-    check.fail('scaling', `the scaling of ${variables} variables`, scaling);
+  if (!Array.isArray(scaling) || scaling.length !== n) check.fail(name, `the scaling of ${n} variables`, scaling);
   const scale: Reader<number> = (name, value) => check.number(name, value, 0, Infinity, true);
   const schema = {
     level: required<number>(check.number),
     slope: required<number>(check.number),
     scale: required(scale),
   };
-  scaling.forEach((own: unknown, v) => readOptions(`scaling[${v}]`, schema, own));
+  scaling.forEach((own: unknown, v) => readOptions(`${name}[${v}]`, schema, own));
 }

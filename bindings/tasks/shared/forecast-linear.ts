@@ -16,10 +16,11 @@ const WORK = 2e9;
 const SAMPLE = 1024;
 const BATCH = 64;
 
-/** Training windows in the order of time: what a forecast reads, and what came, [horizon·targets], NaN where there is no value. */
+/** Training windows, in the order of time for each series: what a forecast reads, and what came, [horizon·targets], NaN where there is no value. */
 export interface Windows {
-  readonly count: number;
-  enter(tape: Tape, places: readonly number[]): Rows;
+  /** The windows of each series. */
+  readonly counts: readonly number[];
+  enter(tape: Tape, places: readonly number[]): { x: Rows; future: readonly Rows[] };
   truth(place: number): Float32Array;
 }
 
@@ -46,12 +47,19 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
   const Q = quantiles.length || 1;
   const N = linear.inputSize + 1;
   const M = linear.outputSize / Q;
-  const places = spread(0, windows.count, Math.max(2 * N, Math.floor(WORK / (N * N))));
+  const count = windows.counts.reduce((sum, n) => sum + n, 0);
+  const places = spread(0, count, Math.max(2 * N, Math.floor(WORK / (N * N))));
 
-  const batches = (all: readonly number[], work: (tape: Tape, x: Rows, batch: readonly number[]) => void) => {
+  const batches = (
+    all: readonly number[],
+    work: (tape: Tape, x: Rows, future: readonly Rows[], batch: readonly number[]) => void,
+  ) => {
     for (let at = 0; at < all.length; at += BATCH) {
       const batch = all.slice(at, at + BATCH);
-      model.forward((tape) => work(tape, windows.enter(tape, batch), batch));
+      model.forward((tape) => {
+        const { x, future } = windows.enter(tape, batch);
+        work(tape, x, future, batch);
+      });
     }
   };
   const outputs = Array.from({ length: M }, (_, m) => m);
@@ -63,9 +71,9 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
       parts.push({ outputs: own, sums: new LeastSquares(runtime, N, own.length), size: 0 });
     }
     const addAll = (all: readonly number[]) =>
-      batches(all, (tape, x, batch) => {
+      batches(all, (tape, x, future, batch) => {
         const ones = input(tape, new Float32Array(batch.length).fill(1), { T: 1, B: batch.length, F: 1 });
-        const features = concat(tape, [...model.layers.steps(tape, x), ones]);
+        const features = concat(tape, [...model.layers.linearInputs(tape, x, future), ones]);
         const values = read(tape, features);
         const truths = batch.map((place) => windows.truth(place));
         for (const part of parts) {
@@ -100,23 +108,32 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
       model.set('linear.bias', bias);
     };
 
-    // no value after the beginning of the last fifth has a part in what is tried there
-    const end = Math.floor(0.8 * windows.count);
-    const early = places.filter((place) => place <= end - horizon);
+    // no value after the beginning of the last fifth of a series has a part in what is tried there
+    const late: number[] = [];
+    const isEarly = new Uint8Array(count);
+    let first = 0;
+    for (const n of windows.counts) {
+      const end = first + Math.floor(0.8 * n);
+      isEarly.fill(1, first, Math.max(first, end - horizon + 1));
+      late.push(...spread(end, first + n, Math.ceil((SAMPLE * n) / count)));
+      first += n;
+    }
+    const early = places.filter((place) => isEarly[place]);
     let best = { penalty: SHORT, loss: Infinity };
     addAll(early);
     if (early.length > 1) {
       for (const penalty of PENALTIES) {
         set(penalty);
         let loss = 0;
-        batches(spread(end, windows.count, SAMPLE), (tape, x, batch) => {
+        batches(late, (tape, x, future, batch) => {
           const truths = batch.map((place) => windows.truth(place));
-          for (const own of model.layers.losses(tape, x, truths)) loss += own.loss.value * own.weight * batch.length;
+          for (const own of model.layers.losses(tape, x, truths, future))
+            loss += own.loss.value * own.weight * batch.length;
         });
         if (loss < best.loss) best = { penalty, loss };
       }
     }
-    addAll(places.slice(early.length));
+    addAll(places.filter((place) => !isEarly[place]));
     set(best.penalty);
   } finally {
     for (const { sums } of parts) sums.dispose();
@@ -126,8 +143,8 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
   // each quantile: that of what the mean leaves
   const rest: number[][] = Array.from({ length: M }, () => []);
   const width = method === 'recursive' ? targets.length : horizon * targets.length;
-  batches(spread(0, windows.count, SAMPLE), (tape, x, batch) => {
-    const [first] = model.layers.forward(tape, x, 1);
+  batches(spread(0, count, SAMPLE), (tape, x, future, batch) => {
+    const [first] = model.layers.forward(tape, x, 1, undefined, future);
     const y = read(tape, first);
     batch.forEach((place, b) => {
       const truth = windows.truth(place);

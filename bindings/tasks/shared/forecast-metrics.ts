@@ -7,6 +7,8 @@ export interface Forecast {
   readonly point: Float64Array;
   /** [quantiles][steps], increasing; absent for a model without quantiles. */
   readonly quantiles?: readonly Float64Array[];
+  /** [steps] the dates they belong to; absent where the series has none. */
+  readonly dates?: readonly Date[];
 }
 
 /** Errors in the units of the series, [horizon]: for each step ahead. */
@@ -153,20 +155,19 @@ export class Residuals {
   /** [quantiles][horizon] */
   readonly #rest: readonly number[][][];
 
-  /** @param truth NaN where there is no value */
   constructor(
-    readonly truth: Float64Array,
     readonly horizon: number,
     readonly levels: readonly number[],
   ) {
     this.#rest = levels.map(() => Array.from({ length: horizon }, () => []));
   }
 
-  add(origin: number, { quantiles = [] }: Forecast): void {
+  /** @param unit what differences are divided by; @param truth the values of the series */
+  add(origin: number, { quantiles = [] }: Forecast, truth: Float64Array, unit: number): void {
     this.#rest.forEach((steps, q) => {
       steps.forEach((rest, k) => {
-        const y = this.truth[origin + k];
-        if (!Number.isNaN(y)) rest.push(y - quantiles[q][k]);
+        const y = truth[origin + k];
+        if (!Number.isNaN(y)) rest.push((y - quantiles[q][k]) / unit);
       });
     });
   }

@@ -133,9 +133,17 @@ export interface Relative {
   readonly spread: number;
 }
 
+/** The standard deviation of what is at least one number. */
+export function spreadOf(y: Float64Array): number {
+  const mean = y.reduce((sum, v) => sum + v, 0) / y.length;
+  return Math.sqrt(y.reduce((sum, v) => sum + (v - mean) * (v - mean), 0) / y.length);
+}
+
 const ABSOLUTE: Relative = { centre: 0, spread: 1 };
 /** Added to the variance of a window: that of a constant one is 0. */
 const EPSILON = 1e-5;
+/** A window with a smaller part of the spread of its series counts as constant; 1/316 = √1e-5. */
+export const FLAT = 1 / 316;
 
 /** What the window of one variable is relative to: n steps of z from `begin` on. */
 export function relativeTo(kind: 'none' | 'last' | 'standard', z: Float64Array, begin: number, n: number): Relative {
