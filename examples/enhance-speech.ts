@@ -3,22 +3,11 @@ import { Runtime } from 'gatewise';
 import { Dtln } from './published/dtln.js';
 import { openWeights, pathOf } from './published/files.js';
 import { Stft } from './published/stft.js';
-import { Chance } from './support/chance.js';
 import type { Example } from './support/stage.js';
+import { buzz } from './support/voice.js';
 import { recording, wavOf } from './support/wav.js';
 
 const [RATE, HOP] = [16_000, 128];
-
-/** Two seconds of a voice-like buzz with pauses, in white noise. */
-function synthesized(seed: number): Float32Array {
-  const chance = new Chance(seed);
-  return Float32Array.from({ length: 2 * RATE }, (_, t) => {
-    const speaking = Math.sin((2 * Math.PI * t) / 8000) > 0;
-    let voice = 0;
-    for (let k = 1; k <= 20; k++) voice += Math.sin((2 * Math.PI * 120 * k * t) / RATE) / k;
-    return (speaking ? 0.1 * voice : 0) + 0.05 * (chance.next() - 0.5);
-  });
-}
 
 export const example: Example = {
   title: 'a published model: DTLN removes noise from speech, block by block',
@@ -33,7 +22,7 @@ export const example: Example = {
     if (published === undefined) return;
     const [path, more] = stage.words;
     if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
-    const noisy = path ? await recording(path, RATE) : synthesized(stage.seed);
+    const noisy = path ? await recording(path, RATE) : buzz(2, stage.seed);
     const model = new Dtln(await Runtime.create(), await openWeights(published));
     const [stft, state] = [new Stft(), model.state()];
     const enhanced = new Float32Array(noisy.length);

@@ -31,6 +31,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   textgenrnn: () => import('./textgenrnn.js'),
   'voice-activity': () => import('./voice-activity.js'),
   'enhance-speech': () => import('./enhance-speech.js'),
+  'audio-worklet': () => import('./audio-worklet.js'),
 };
 
 const HELP = `npm run example -- NAME [options]

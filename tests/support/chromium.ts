@@ -13,7 +13,7 @@ export function hasChromium(): boolean {
   return PATH !== undefined;
 }
 
-export function launch(): Promise<Browser> {
+export function launch(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: PATH as string,
     args: [
@@ -25,6 +25,7 @@ export function launch(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...more,
     ],
   });
 }
