@@ -12,6 +12,8 @@ import { ended, stepsOf, tailMask } from './rows';
 import { simd } from './simd';
 import { softmaxRow } from './softmax';
 
+export { leastSquaresUpdate } from './recursive';
+
 /** The version of this interface. */
 export function abi(): i32 {
   return FUNCTIONS_ABI;

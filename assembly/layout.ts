@@ -31,7 +31,7 @@ export const enum Activation {
 }
 
 /** Version of the interface of `assembly/functions.ts`. */
-export const FUNCTIONS_ABI = 1;
+export const FUNCTIONS_ABI = 2;
 
 /** Functions of two numbers, and of one: the formulas are in `assembly/functions.ts`. */
 export const enum PairOf {

@@ -14,6 +14,7 @@ export type { Initializer } from './nn/initializer.js';
 export type { Shape } from './nn/input.js';
 export * from './nn/own.js';
 export type { State } from './nn/recurrent/state.js';
+export { RecursiveLeastSquares, type RecursiveOptions } from './nn/recursive.js';
 export { type Link, Sequential, type Stateful, type Tokens } from './nn/sequential.js';
 export { LeastSquares } from './nn/solve.js';
 export type { Bytes, WasmModule } from './platform.js';

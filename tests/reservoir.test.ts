@@ -241,6 +241,75 @@ test('pieces give the bits of the whole; fit leaves the state after its last ste
   close(once, wave.slice(300, 320), 0.05, 'forecast');
 });
 
+test('learn: step by step it ends at the ridge regression of all steps, whatever the pieces', async () => {
+  const options: EchoStateOptions = {
+    inputSize: 1,
+    units: 40,
+    leak: 0.5,
+    ridge: 1e-3,
+    feedthrough: true,
+    seed: 2,
+    runtime,
+  };
+  using once = await EchoStateNetwork.create(options);
+  const [inputs, targets] = [wave.slice(0, -1), wave.slice(1)];
+  const { error } = once.fit(inputs, targets, { washout: 0 });
+  using esn = await EchoStateNetwork.create(options);
+  const outputs = [0, 1, 90, 599].flatMap((from, i, cuts) => {
+    const part = (series: number[]) => series.slice(from, cuts[i + 1] ?? from);
+    return from === 599 ? [] : [...esn.learn(part(inputs), part(targets))];
+  });
+  is(outputs.length, 599);
+  using whole = await EchoStateNetwork.create(options);
+  equal([...whole.learn(inputs, targets)], outputs);
+  // the constant has a penalty here and none in fit: 1e-3 of 599 steps
+  once.reset();
+  esn.reset();
+  close(esn.predict(inputs), once.predict(inputs), 1e-4, 'outputs after all steps');
+  // what it predicted before it knew: at first nothing, at the end nearly what the fit does
+  is(outputs[0], 0);
+  const late = Math.sqrt(mean(outputs.slice(300).map((v, i) => (v - targets[300 + i]) ** 2)));
+  ok(late < 3 * error + 1e-3, `${late}, fit ${error}`);
+});
+
+test('learn: with forgetting it follows a series that changes, without it does not', async () => {
+  const options: EchoStateOptions = { inputSize: 1, units: 30, leak: 0.5, ridge: 1e-3, seed: 2, runtime };
+  const inputs = wave.slice(0, -1);
+  // from the middle on the other way round
+  const targets = wave.slice(1).map((v, t) => (t < 300 ? v : -v));
+  const errors: number[] = [];
+  for (const forgetting of [1, 0.97]) {
+    using esn = await EchoStateNetwork.create({ ...options, forgetting });
+    const outputs = esn.learn(inputs, targets);
+    errors.push(Math.sqrt(mean([...outputs.slice(450)].map((v, i) => (v - targets[450 + i]) ** 2))));
+  }
+  ok(errors[1] < 0.1 * errors[0], `${errors}`);
+});
+
+test('learn continues from a fit, and from a file, with their weights; fit begins again', async () => {
+  const options: EchoStateOptions = { inputSize: 1, units: 30, leak: 0.5, ridge: 0.1, seed: 2, runtime };
+  using esn = await EchoStateNetwork.create(options);
+  esn.fit(wave.slice(0, 300), wave.slice(1, 301));
+  const bytes = esn.save();
+  using same = await EchoStateNetwork.load(bytes, { runtime });
+  // the first step is predicted by the weights of the fit
+  equal(
+    [...same.learn(wave.slice(0, 1), [0.5])],
+    [...(await EchoStateNetwork.load(bytes, { runtime })).predict(wave.slice(0, 1))],
+  );
+  esn.reset();
+  esn.learn(wave.slice(0, 50), wave.slice(1, 51));
+  esn.fit(wave.slice(0, 300), wave.slice(1, 301));
+  equal([...esn.save()].join(), [...bytes].join());
+  const refused = esn.save();
+  throws(() => esn.learn([1, 2], [1]), /targets: expected T=2 steps as in inputs, got 1/);
+  throws(() => esn.learn([1, Number.NaN], [1, 2]), /inputs\[1\]: expected a finite number/);
+  equal([...esn.save()].join(), [...refused].join());
+  using none = await EchoStateNetwork.create({ ...options, ridge: 0 });
+  throws(() => none.learn([1], [1]), /ridge: learn needs more than 0, got 0/);
+  throws(() => none.predict([1]), /call fit/);
+});
+
 test('a file gives the same network; what is not one is refused', async () => {
   using esn = await EchoStateNetwork.create({ inputSize: 1, units: 15, feedthrough: true, seed: 4, runtime });
   const unfitted = esn.save();
@@ -284,6 +353,7 @@ test('bad options and data are refused by name', async () => {
     [{}, /inputSize/],
     [{ inputSize: 1, leak: 0 }, /leak: expected a number above 0, got 0/],
     [{ inputSize: 1, leak: 1.5 }, /leak: .*got 1.5/],
+    [{ inputSize: 1, forgetting: 0 }, /forgetting: expected a number above 0, got 0/],
     [{ inputSize: 1, connectivity: 0 }, /connectivity: expected a number above 0/],
     [{ inputSize: 1, spectralRadius: -1 }, /spectralRadius: .*got -1/],
     [{ inputSize: 1, ridge: -1 }, /ridge: .*got -1/],

@@ -1,6 +1,6 @@
-/** Least squares against the reference in double precision, on memory that catches what goes out of bounds; and bad input. */
-import { input, Model, slice } from 'gatewise';
-import { LeastSquares } from 'gatewise/functions';
+/** Least squares, at once and row by row, against the reference in double precision, on memory that catches what goes out of bounds; and bad input. */
+import { input, Model, NonFiniteError, read, slice } from 'gatewise';
+import { LeastSquares, RecursiveLeastSquares } from 'gatewise/functions';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
 import { leastSquares, objective } from './reference/solve.js';
@@ -118,6 +118,156 @@ test('bad input: each with its message', () => {
   throws(() => squares.solve(0, 3), /^penalised: expected a whole number from 0 to 2, got 3/);
   throws(() => squares.solve(0, 2, 0), /^features: expected a whole number from 1 to 2, got 0/);
   is(squares.rows, 0);
+  squares.dispose();
+  is(r.memory().bytesInUse, before);
+  r.dispose();
+});
+
+/** Rows of x and y as they count after the last of them, a row at a time √μ less. */
+function faded(values: ArrayLike<number>, F: number, mu: number): Float64Array {
+  const R = values.length / F;
+  return Float64Array.from(values, (v, i) => v * mu ** ((R - 1 - Math.floor(i / F)) / 2));
+}
+
+for (const build of builds) {
+  for (const [T, B, N, M] of [
+    [1, 1, 1, 1],
+    [9, 1, 3, 1],
+    [4, 5, 7, 2],
+    [60, 3, 33, 5],
+  ]) {
+    for (const forgetting of [1, 0.97]) {
+      test(`${build}: row by row, ${T}×${B} rows, ${N} → ${M}, μ=${forgetting}: the reference to 1e-9`, () => {
+        const { runtime: r, check } = guarded(build);
+        const model = new Model(r, 0, () => null);
+        const next = random(N + M);
+        const [x, y] = [uniform(next, T * B * N), uniform(next, T * B * M)];
+        const ridge = 0.3;
+        const squares = new RecursiveLeastSquares(r, N, M, { ridge, forgetting });
+        const outputs: number[] = [];
+        const cut = Math.floor(T / 3);
+        model.forward((tape) => {
+          const [a, b] = [input(tape, x, { T, B, F: N }), input(tape, y, { T, B, F: M })];
+          for (const [from, to] of [
+            [0, cut],
+            [cut, T],
+          ]) {
+            if (to > from)
+              outputs.push(...read(tape, squares.update(tape, slice(tape, a, from, to), slice(tape, b, from, to))));
+          }
+        });
+        is(squares.rows, T * B);
+        // the weights after R rows: the reference over them, and those before each row predict it
+        const after = (R: number) => {
+          const penalties = new Array<number>(N).fill(ridge * forgetting ** R);
+          return leastSquares(
+            faded(x.subarray(0, R * N), N, forgetting),
+            faded(y.subarray(0, R * M), M, forgetting),
+            penalties,
+          );
+        };
+        // the reference counts the last row once; so does the sum of the formula
+        close(squares.weights, after(T * B), 1e-9, 'weights');
+        const R = T * B;
+        const before = R > 1 ? after(R - 1) : new Float64Array(N * M);
+        const want = Array.from({ length: M }, (_, m) => {
+          let sum = 0;
+          for (let n = 0; n < N; n++) sum += before[n * M + m] * x[(R - 1) * N + n];
+          return sum;
+        });
+        ok(
+          outputs.slice(-M).every((v, m) => Math.abs(v - want[m]) < 1e-6),
+          `${outputs.slice(-M)}, not ${want}`,
+        );
+        if (forgetting === 1) {
+          const all = new LeastSquares(r, N, M);
+          model.forward((tape) => {
+            all.add(tape, input(tape, x, { T, B, F: N }), input(tape, y, { T, B, F: M }));
+          });
+          close(squares.weights, all.solve(ridge), 1e-9, 'ridge regression');
+        }
+        check();
+        squares.dispose();
+        r.dispose();
+      });
+    }
+  }
+
+  test(`${build}: row by row, what is past the end of a sequence is left out, and W₀ is where it starts`, () => {
+    const { runtime: r, check } = guarded(build);
+    const model = new Model(r, 0, () => null);
+    const next = random(5);
+    const [T, B, N, M, lengths, ridge] = [6, 3, 3, 2, [6, 2, 4], 0.2];
+    const [x, y, start] = [uniform(next, T * B * N), uniform(next, T * B * M), uniform(next, N * M)];
+    const squares = new RecursiveLeastSquares(r, N, M, { ridge });
+    squares.weights = start;
+    model.forward((tape) => {
+      squares.update(tape, input(tape, x, { T, B, F: N, lengths }), input(tape, y, { T, B, F: M }));
+    });
+    is(squares.rows, 12);
+    const inside = (F: number) => (_: number, i: number) => Math.floor(i / F / B) < lengths[Math.floor(i / F) % B];
+    const [rows, wanted] = [doubles(x.filter(inside(N))), doubles(y.filter(inside(M)))];
+    // what is left of y once W₀ has been taken from it
+    const rest = wanted.map((v, i) => {
+      for (let n = 0; n < N; n++) v -= rows[Math.floor(i / M) * N + n] * start[n * M + (i % M)];
+      return v;
+    });
+    const want = leastSquares(rows, rest, new Array(N).fill(ridge)).map((v, i) => v + start[i]);
+    close(squares.weights, want, 1e-11, 'weights');
+    check();
+    r.dispose();
+  });
+}
+
+test('row by row: a result that is not finite is refused, and the weights are those before it', () => {
+  const r = runtime('simd');
+  const model = new Model(r, 0, () => null);
+  const squares = new RecursiveLeastSquares(r, 2, 1, { ridge: 1, forgetting: 1e-3 });
+  let [learned, caught]: [number, unknown] = [0, undefined];
+  try {
+    for (; learned < 300; learned++) {
+      model.forward((tape) => {
+        const y = input(tape, [1], { T: 1, B: 1, F: 1 });
+        // the second feature is zero, so that its part of P grows a thousand times at each row
+        squares.update(tape, input(tape, [1, learned < 150 ? 0 : 1], { T: 1, B: 1, F: 2 }), y);
+      });
+    }
+  } catch (error) {
+    caught = error;
+  }
+  ok(caught instanceof NonFiniteError, String(caught));
+  is(squares.rows, learned);
+  ok(caught.message.includes(`row ${learned + 1} `), caught.message);
+  ok(squares.weights.every(Number.isFinite));
+  ok(Math.abs(squares.weights[0] - 1) < 1e-6);
+  r.dispose();
+});
+
+test('row by row: bad input, each with its message', () => {
+  const r = runtime('simd');
+  const model = new Model(r, 0, () => null);
+  throws(() => new RecursiveLeastSquares(r, 0, 1), /^inputs: expected a positive whole number, got 0/);
+  throws(() => new RecursiveLeastSquares(r, 1, 1, { ridge: 0 }), /^ridge: .*got 0/);
+  throws(() => new RecursiveLeastSquares(r, 1, 1, { forgetting: 0 }), /^forgetting: .*got 0/);
+  throws(() => new RecursiveLeastSquares(r, 1, 1, { forgetting: 1.1 }), /^forgetting: .*got 1\.1/);
+  throws(() => new RecursiveLeastSquares(r, 1, 1, { forget: 1 } as never), /did you mean 'forgetting'/);
+  const before = r.memory().bytesInUse;
+  const squares = new RecursiveLeastSquares(r, 2, 1);
+  model.forward((tape) => {
+    const rows = (T: number, F: number) => input(tape, new Float32Array(T * F), { T, B: 1, F });
+    throws(() => squares.update(tape, rows(2, 3), rows(2, 1)), /^x: expected 2 features, got 3/);
+    throws(() => squares.update(tape, rows(2, 2), rows(2, 2)), /^y: expected 1 features, got 2/);
+    throws(() => squares.update(tape, rows(2, 2), rows(3, 1)), /^y: expected T=2 steps of B=1 sequences, got T=3, B=1/);
+  });
+  throws(() => {
+    squares.weights = [1];
+  }, /^weights: expected \[N=2,M=1\] = 2 numbers, got 1/);
+  throws(() => {
+    squares.weights = [1, Number.NaN];
+  }, /^weights\[1\]: expected a finite number/);
+  is(squares.rows, 0);
+  squares.dispose();
+  throws(() => squares.weights, /these weights have been disposed/);
   squares.dispose();
   is(r.memory().bytesInUse, before);
   r.dispose();

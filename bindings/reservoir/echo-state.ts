@@ -1,7 +1,7 @@
 /** An echo state network: a sparse random recurrent layer that is never trained, and a linear output by ridge regression. */
 import * as check from '../check.js';
 import { FormatError } from '../errors.js';
-import { LeastSquares } from '../functions.js';
+import { LeastSquares, RecursiveLeastSquares } from '../functions.js';
 import {
   concat,
   input,
@@ -39,8 +39,10 @@ const SCHEMA = {
   inputScale: option(real(0), 1),
   /** b is plus or minus this, default 0. */
   biasScale: option(real(0), 0),
-  /** λ of the ridge regression, default 1e-6. The constant of the output has none. */
+  /** λ of the ridge regression, default 1e-6. In `fit` the constant of the output has none. */
   ridge: option(real(0), 1e-6),
+  /** μ of `learn`: the share of a step's weight that is left after the next one, above 0 up to 1. Default 1: nothing is forgotten. */
+  forgetting: option(real(0, 1), 1),
   /** Whether the output sees the input too, and not the states alone. Default false. */
   feedthrough: option(check.flag, false),
   /** Of the random weights, a whole number from 0, default 0. */
@@ -117,6 +119,8 @@ export class EchoStateNetwork {
   readonly #owned: boolean;
   #state: State;
   #fitted = false;
+  /** What `learn` carries from call to call. */
+  #recursive: RecursiveLeastSquares | undefined;
 
   private constructor(runtime: Runtime, owned: boolean, settings: Settings<typeof SCHEMA>) {
     const { inputSize, outputSize = inputSize, units, leak, feedthrough, seed } = settings;
@@ -139,7 +143,7 @@ export class EchoStateNetwork {
   static async create(options: EchoStateOptions): Promise<EchoStateNetwork> {
     const { runtime, ...rest } = Object(options) as EchoStateOptions;
     const settings = readOptions('EchoStateNetwork', SCHEMA, rest);
-    for (const name of ['leak', 'connectivity', 'inputConnectivity'] as const) {
+    for (const name of ['leak', 'connectivity', 'inputConnectivity', 'forgetting'] as const) {
       if (settings[name] === 0) throw new RangeError(`${name}: expected a number above 0, got 0`);
     }
     return EchoStateNetwork.#make(runtime, settings, (network) => network.#draw());
@@ -229,24 +233,80 @@ export class EchoStateNetwork {
         const rest = (r: Rows) => tape.rows(count - first, 1, r.F, false, undefined, r.ld, r.at + first * r.ld);
         squares.add(tape, rest(all), rest(want));
       });
-      const W = squares.solve(ridge, N);
-      this.#model.set(
-        'head.weight',
-        Float32Array.from({ length: M * N }, (_, i) => W[(i % N) * M + Math.floor(i / N)]),
-      );
-      this.#model.set(
-        'head.bias',
-        Float32Array.from({ length: M }, (_, m) => W[N * M + m]),
-      );
+      this.#setOutput(squares.solve(ridge, N));
     } finally {
       squares.dispose();
     }
+    this.#recursive?.dispose();
+    this.#recursive = undefined;
     this.#fitted = true;
     this.#state = state;
     const p = this.#outputs(x, this.#model.layers.rnn.state());
     let sum = 0;
     for (let i = washout * M; i < T * M; i++) sum += (p[i] - y[i]) * (p[i] - y[i]);
     return { steps: T - washout, error: Math.sqrt(sum / ((T - washout) * M)) };
+  }
+
+  /** V and v from W [N + 1,M], whose last row is that of the constant. */
+  #setOutput(W: Float64Array): void {
+    const M = this.#outputSize;
+    const N = W.length / M - 1;
+    this.#model.set(
+      'head.weight',
+      Float32Array.from({ length: M * N }, (_, i) => W[(i % N) * M + Math.floor(i / N)]),
+    );
+    this.#model.set(
+      'head.bias',
+      Float32Array.from({ length: M }, (_, m) => W[N * M + m]),
+    );
+  }
+
+  /**
+   * Learns step by step, by recursive least squares: each step is predicted first, then learned. It continues from where the last call left
+   * the state, and from the weights that are there: what is minimised is Σ μ^(T-t) ‖y_t - target_t‖² + μ^T λ ‖V - V₀‖², v included, V₀ the weights
+   * before the first call. So a network that was not fitted ends, with μ = 1, at the ridge regression of all steps that it has learned.
+   * `fit` and `load` begin again.
+   *
+   * @param inputs [T,F]
+   * @param targets [T,M]
+   * @returns [T,M] the predictions, each made before its target was seen
+   * @throws RangeError for another number of steps or features, for a ridge of 0; NonFiniteError where a result would not be finite: the
+   *   steps before that one have been learned
+   */
+  learn(inputs: Series, targets: Series): Float32Array {
+    const { inputSize: F, units, ridge, feedthrough, forgetting } = this.#settings;
+    const M = this.#outputSize;
+    const x = flat('inputs', inputs, F);
+    const y = flat('targets', targets, M);
+    const T = x.length / F;
+    if (y.length / M !== T) throw new RangeError(`targets: expected T=${T} steps as in inputs, got ${y.length / M}`);
+    if (ridge === 0) throw new RangeError('ridge: learn needs more than 0, got 0');
+    const N = units + (feedthrough ? F : 0);
+    if (!this.#recursive) {
+      const squares = new RecursiveLeastSquares(this.runtime, N + 1, M, { ridge, forgetting });
+      const [weight, bias] = [this.#model.get('head.weight'), this.#model.get('head.bias')];
+      squares.weights = Float64Array.from({ length: (N + 1) * M }, (_, i) => {
+        const [n, m] = [Math.floor(i / M), i % M];
+        return n < N ? weight[m * N + n] : bias[m];
+      });
+      this.#recursive = squares;
+    }
+    const squares = this.#recursive;
+    const state = this.#state.clone();
+    const outputs = new Float32Array(T * M);
+    try {
+      this.#run(x, state, T, (tape, rows, from) => {
+        const count = rows.T;
+        const ones = input(tape, new Float32Array(count).fill(1), { T: count, B: 1, F: 1 });
+        const want = input(tape, y.subarray(from * M, (from + count) * M), { T: count, B: 1, F: M });
+        outputs.set(read(tape, squares.update(tape, concat(tape, [rows, ones]), want)), from * M);
+      });
+    } finally {
+      this.#setOutput(squares.weights);
+      this.#fitted = true;
+      this.#state = state;
+    }
+    return outputs;
   }
 
   /**
