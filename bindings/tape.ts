@@ -202,7 +202,7 @@ export function pass<T>(tape: Tape, work: (tape: Tape) => T): T {
 /** Checks that a tape is that of the running pass. */
 export function checkTape(tape: Tape): void {
   if (tape && tape === running) return;
-  if (!(tape instanceof Tape)) check.fail('tape', 'the tape of a pass', tape);
+  if (!(tape instanceof Tape)) check.fail('tape', 'the tape of a pass of this copy of gatewise', tape);
   throw new Error(
     'tape: its pass is over, or another pass runs inside of it; use the tape that the running pass was given',
   );

@@ -111,7 +111,7 @@ export function explained(error: unknown, build: string): unknown {
   const why = /policy|CSP|unsafe-eval|disallowed|not allowed/i.test(error.message)
     ? "the page's content security policy needs 'wasm-unsafe-eval' in script-src, or the engine a precompiled `module`"
     : {
-        given: 'are the bytes complete, and of this version?',
+        given: 'are the bytes complete, of this version, and not an HTML page?',
         simd: 'this engine has no SIMD; Chrome has it since 91, Firefox since 89, Safari since 16.4, Node since 16.4',
         relaxed: "this engine has no relaxed SIMD for build: 'relaxed'; 'simd' runs everywhere",
       }[build];

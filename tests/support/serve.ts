@@ -13,18 +13,21 @@ const TYPES: Record<string, string> = {
 
 /**
  * @param sources what scripts may come from besides the folder: an import map stands in the page itself
- * @param options more of the policy; whether the page is isolated from other origins, as shared memory needs
+ * @param options more of the policy; whether the page is isolated from other origins, as shared memory needs; whether a file that is
+ *   missing is answered with a page of HTML, as some servers do; whether the policy allows WebAssembly
  */
 export function serve(
   folder: string,
   sources: readonly string[] = [],
-  { more = '', isolated = false } = {},
+  { more = '', isolated = false, html = false, wasm = true } = {},
 ): Promise<{ url: string; close: () => void }> {
-  const policy = `default-src 'self' data:; script-src ${["'self'", "'wasm-unsafe-eval'", ...sources].join(' ')}${more}`;
+  const policy = `default-src 'self' data:; script-src ${["'self'", ...(wasm ? ["'wasm-unsafe-eval'"] : []), ...sources].join(' ')}${more}`;
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    const path = join(folder, pathname === '/' ? 'index.html' : pathname);
-    if (!existsSync(path) || statSync(path).isDirectory()) return void response.writeHead(404).end();
+    const wanted = join(folder, pathname === '/' ? 'index.html' : pathname);
+    const found = existsSync(wanted) && !statSync(wanted).isDirectory();
+    if (!(found || html)) return void response.writeHead(404).end();
+    const path = found ? wanted : join(folder, 'index.html');
     response.writeHead(200, {
       'content-type': TYPES[path.split('.').pop() ?? ''] ?? 'application/octet-stream',
       'content-security-policy': policy,
