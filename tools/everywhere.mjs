@@ -3,15 +3,16 @@
  * build/everywhere, and writes the table of docs/engines.md.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { browsers } from '../tests/everywhere/browsers.mjs';
 import { bundlers } from '../tests/everywhere/bundlers.mjs';
-import { engines } from '../tests/everywhere/engines.mjs';
+import { engines, NODES } from '../tests/everywhere/engines.mjs';
+import { paceTable } from '../tests/everywhere/pace.mjs';
 import { outcomes, pack, root } from '../tests/everywhere/support.mjs';
 
 const NAMES = {
-  engines: ['node', 'arm64', 'bun', 'deno', 'workerd', 'wasmtime'],
+  engines: ['node', ...NODES.map((version) => `node${version}`), 'arm64', 'bun', 'deno', 'workerd', 'wasmtime'],
   browsers: ['chromium', 'firefox', 'webkit'],
   bundlers: ['vite', 'webpack', 'rollup', 'esbuild', 'parcel', 'rspack', 'next', 'static', 'jest', 'vitest'],
 };
@@ -50,14 +51,13 @@ if (!words.length) {
   );
   const table = ['| where | what | result |', '|---|---|---|', ...rows].join('\n');
   const date = new Date().toISOString().slice(0, 10);
-  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  writeFileSync(
-    path,
+  const between = (text, mark, content) =>
     text.replace(
-      /<!-- everywhere -->.*<!-- \/everywhere -->/s,
-      `<!-- everywhere -->\nMeasured on ${date}.\n\n${table}\n<!-- /everywhere -->`,
-    ),
-  );
+      new RegExp(`<!-- ${mark} -->.*<!-- /${mark} -->`, 's'),
+      () => `<!-- ${mark} -->\n${content}\n<!-- /${mark} -->`,
+    );
+  const text = between(readFileSync(path, 'utf8'), 'everywhere', `Measured on ${date}.\n\n${table}`);
+  writeFileSync(path, between(text, 'pace', paceTable()));
 }
 console.log(
   `${count('passed')} passed, ${count('FAILED')} failed${count('skipped') ? `, ${count('skipped')} skipped` : ''}`,

@@ -4,9 +4,10 @@ import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pace, pages } from './pace.mjs';
 import { debian, home, output, part, project, Skip, same } from './support.mjs';
 
-const TYPES = { html: 'text/html', js: 'text/javascript', wasm: 'application/wasm' };
+const TYPES = { html: 'text/html', js: 'text/javascript', wasm: 'application/wasm', css: 'text/css' };
 
 /** Serves a folder. Paths that begin with /refused/ get a policy that forbids WebAssembly. */
 function serve(folder) {
@@ -86,11 +87,19 @@ function judge(allowed, refused) {
   return `${note}${third}; refused WebAssembly is named`;
 }
 
+/** What one browser says to all pages: the same bits everywhere, one refusal, and frames while it trains. */
+async function judged(name, url, outcomeOf) {
+  const note = judge(await outcomeOf(url), await outcomeOf(`${url}refused/`));
+  await pace(name, () => outcomeOf(`${url}pace.html`));
+  return note;
+}
+
 async function run(name, command, packages, drive) {
   debian(command, ...packages);
   const folder = project(`browser-${name}`, drive.packages ?? []);
   cpSync(join(home, 'package/dist'), join(folder, 'gatewise'), { recursive: true });
   for (const [file, text] of Object.entries(FILES)) writeFileSync(join(folder, file), text);
+  pages(folder);
   const { url, close } = await serve(folder);
   try {
     return await drive.run(folder, url);
@@ -117,14 +126,17 @@ const puppeteer = (browser, executablePath) => ({
       await page.goto(address);
       for (let i = 0; i < 600; i++) {
         const outcome = await page.evaluate(() => globalThis.outcome ?? null);
-        if (outcome) return outcome;
+        if (outcome) {
+          await page.close();
+          return outcome;
+        }
         await sleep(100);
       }
       throw new Error('no outcome after a minute');
     };
     try {
       const version = (await instance.version()).replace(/^\w+\//, '');
-      return { version, note: judge(await outcomeOf(url), await outcomeOf(`${url}refused/`)) };
+      return { version, note: await judged(browser === 'chrome' ? 'Chromium' : 'Firefox', url, outcomeOf) };
     } finally {
       await instance.close();
     }
@@ -135,7 +147,12 @@ const puppeteer = (browser, executablePath) => ({
 const webkit = {
   async run(_, url) {
     const port = 4555;
-    const driver = spawn('xvfb-run', ['-a', 'WebKitWebDriver', `--port=${port}`], { stdio: 'ignore', detached: true });
+    const driver = spawn('xvfb-run', ['-a', 'WebKitWebDriver', `--port=${port}`], {
+      stdio: 'ignore',
+      detached: true,
+      // its pages get their language from here, and C, the default, is not one
+      env: { ...process.env, LANG: 'en_US.UTF-8' },
+    });
     const call = async (method, path, body) => {
       const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
       const { value } = await response.json();
@@ -167,7 +184,7 @@ const webkit = {
         }
         throw new Error('no outcome after a minute');
       };
-      const note = judge(await outcomeOf(url), await outcomeOf(`${url}refused/`));
+      const note = await judged('WebKitGTK', url, outcomeOf);
       await call('DELETE', `/session/${sessionId}`);
       return { version: capabilities.browserVersion, note };
     } finally {

@@ -18,6 +18,7 @@ export const outcomes = [];
 export async function part(where, what, run) {
   const began = performance.now();
   const outcome = { where, what, version: '', result: 'passed', note: '' };
+  outcomes.push(outcome);
   try {
     Object.assign(outcome, await run());
   } catch (error) {
@@ -33,7 +34,6 @@ export async function part(where, what, run) {
   console.log(
     `${`${where} ${version}`.padEnd(34)} ${what.padEnd(34)} ${result}${note ? `   ${note}` : ''}   ${seconds} s`,
   );
-  outcomes.push(outcome);
 }
 
 /** A folder below build/everywhere, with the packed package and other packages of npm installed. Kept for the next run. */
