@@ -1,7 +1,12 @@
-/** Times an LSTM on this device: one float at a time, in SIMD, in relaxed SIMD, with int16 weights, as shares of the device's own peak. */
+/**
+ * Times an LSTM on this device: one float at a time, in SIMD, in relaxed SIMD, with int16 weights, and its training here and by replicas, as
+ * shares of the peak of one core of the device.
+ */
 import { instantiate } from '@assemblyscript/loader';
 import { input, Model, Recurrent, Runtime, read } from 'gatewise';
 import { quantize } from 'gatewise/quantized';
+import { SequenceRegressor } from 'gatewise/tasks';
+import { replicas } from 'gatewise/worker';
 import type { BenchCore } from '../bench/builds.js';
 import { LOOPS, type Loop } from '../bench/loops.js';
 import { numbers } from '../bench/numbers.js';
@@ -83,6 +88,38 @@ async function int16(runtime: Runtime): Promise<number> {
   });
 }
 
+const TRAINING = { T: 32, B: 64 };
+/** Operations of the products of a training step: forward, and for the gradients of weights and states. That of x is not needed. */
+const STEP = 2 * TRAINING.T * TRAINING.B * 4 * H * (2 * I + 3 * H);
+
+/** Training with batches of 64, in parts that replicas compute; without replicas here. */
+async function training(count: number): Promise<number> {
+  const task = await SequenceRegressor.create({ cell: 'lstm', inputSize: I, hiddenSize: H, seed: 1 });
+  const examples = Array.from({ length: TRAINING.B }, (_, i) => ({
+    input: Array.from({ length: TRAINING.T }, (_, t) => Array.from(numbers(I, 1, 100 * i + t))),
+    target: i / TRAINING.B,
+  }));
+  const workers = count ? replicas(count) : undefined;
+  let best = Number.POSITIVE_INFINITY;
+  try {
+    const options = { epochs: 1e9, batchSize: TRAINING.B, ...(workers ? { workers } : {}) };
+    let last = performance.now();
+    let end = Number.POSITIVE_INFINITY;
+    for await (const { step } of task.fit(examples, options)) {
+      const now = performance.now();
+      // the first steps start the replicas
+      if (step > 3) best = Math.min(best, now - last);
+      if (step === 3) end = now + 1000 * SECONDS * 2;
+      if (now > end && step > 6) break;
+      last = performance.now();
+    }
+  } finally {
+    workers?.dispose();
+    task.dispose();
+  }
+  return STEP / best / 1e6;
+}
+
 addEventListener('message', async () => {
   try {
     const core = (await instantiate<BenchCore & Record<string, unknown>>(fetch(benchUrl))).exports;
@@ -94,6 +131,10 @@ addEventListener('message', async () => {
     const relaxed = await Runtime.create({ build: 'relaxed' }).catch(() => undefined);
     if (relaxed) say('LSTM, relaxed SIMD', float32(relaxed));
     say('LSTM, int16 weights', await int16(await Runtime.create()));
+    say('training, SIMD', await training(0));
+    const most = Math.min(4, navigator.hardwareConcurrency - 1);
+    for (let count = 2; count <= most || count === 2; count += 2)
+      say(`training, ${count} replicas`, await training(count));
     postMessage('done');
   } catch (error) {
     postMessage(`failed: ${error instanceof Error ? error.message : String(error)}`);

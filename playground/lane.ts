@@ -11,9 +11,11 @@ export class Lane {
   parameters = 0;
   views: readonly ViewName[] = [];
   metric = '';
-  /** A line of held-out text to look into. */
-  line = '';
-  code = '';
+  loss = '';
+  /** A line of held-out text to look into; null where the model reads no text. */
+  line: string | null = null;
+  /** Whether it has paused by itself, after the seconds that it was given. */
+  over = false;
   readonly points: Point[] = [];
   readonly validations: Validated[] = [];
   sample: Sample | undefined;
@@ -61,6 +63,8 @@ export class Lane {
     } else if (message.type === 'validation') {
       this.validations.push(message);
       this.sample = message.sample;
+    } else if (message.type === 'over') {
+      this.over = true;
     } else {
       const asked = this.#pending.get(message.id ?? -1);
       this.#pending.delete(message.id ?? -1);
@@ -81,7 +85,13 @@ export class Lane {
     return this.settings.cell;
   }
 
+  /** Seconds of training so far. */
+  get seconds(): number {
+    return this.points.at(-1)?.[1] ?? 0;
+  }
+
   send(message: ToWorker): void {
+    this.over = false;
     this.#worker.postMessage(message);
   }
 

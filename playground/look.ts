@@ -2,39 +2,37 @@
 import { inspect } from 'gatewise';
 import { flowMap, lagMap } from 'gatewise/dynamics';
 import type { FlowView, GateView, UnitView, WeightView } from './protocol.js';
-import type { Session } from './sessions.js';
+import type { Session, Steps } from './sessions.js';
 
 const LONGEST = 80;
+/** What follows the name of a gate that reads from the end. */
+const BACKWARD = 'backward in time';
 
-/** The last layer that reads forward, over the characters of a text: gates and states by name, each [T,H]. */
-function trace(session: Session, text: string) {
-  const { model } = session.task;
-  const vocabulary = session.text?.vocabulary ?? [];
-  const ids = new Map(vocabulary.map((token, id) => [token, id]));
-  const characters = Array.from(text).filter((c) => ids.has(c));
-  if (!characters.length) throw new Error('The line has no character that the model knows.');
-  const weights = model.get('embedding.weight');
-  const E = weights.length / vocabulary.length;
-  const x = new Float32Array(characters.length * E);
-  characters.forEach((c, t) => {
-    const id = ids.get(c) as number;
-    x.set(weights.subarray(id * E, (id + 1) * E), t * E);
-  });
-  const traces = inspect(model, model.layers.rnn, x, { T: characters.length, B: 1 }).filter(({ reverse }) => !reverse);
-  const { gates, h, c } = traces[traces.length - 1];
-  return { characters, named: { ...gates, h, ...(c ? { c } : {}) } };
+/** The last layer, over the steps that it reads: gates and states by name, each [T,H]. With two directions, those of both. */
+function trace({ task: { model } }: Session, { x, labels }: Steps): Record<string, Float32Array> {
+  const traces = inspect(model, model.layers.rnn, x, { T: labels.length, B: 1 });
+  const last = Math.max(...traces.map(({ layer }) => layer));
+  return Object.assign(
+    {},
+    ...traces
+      .filter(({ layer }) => layer === last)
+      .map(({ gates, h, c, reverse }) => {
+        const named = Object.entries({ ...gates, h, ...(c ? { c } : {}) });
+        return Object.fromEntries(named.map(([name, values]) => [reverse ? `${name} ${BACKWARD}` : name, values]));
+      }),
+  );
 }
 
 export function gateView(session: Session, line: string): GateView {
-  const { characters, named } = trace(session, Array.from(line).slice(0, LONGEST).join(''));
-  const T = characters.length;
+  const steps = session.steps(Array.from(line).slice(0, LONGEST).join(''));
+  const T = steps.labels.length;
   const gates = Object.fromEntries(
-    Object.entries(named).map(([name, values]) => {
+    Object.entries(trace(session, steps)).map(([name, values]) => {
       const H = values.length / T;
       return [name, Array.from({ length: T }, (_, t) => values.slice(t * H, (t + 1) * H))];
     }),
   );
-  return { characters, gates };
+  return { labels: steps.labels, marks: steps.marks, gates };
 }
 
 /** Properties of a text that a unit may follow, one number for each character. */
@@ -43,6 +41,7 @@ function properties(characters: readonly string[]): Record<string, number[]> {
   const found: Record<string, number[]> = {
     'position in the line': [],
     'position in the word': [],
+    'first letter of a word': [],
     'inside quotation marks': [],
     'space or line break': [],
     'capital letter': [],
@@ -60,6 +59,7 @@ function properties(characters: readonly string[]): Record<string, number[]> {
     const values = [
       line,
       word,
+      word === 1,
       quote,
       /\s/.test(c),
       letter && c !== c.toLowerCase(),
@@ -89,18 +89,17 @@ function correlation(property: readonly number[], values: Float32Array, unit: nu
 
 /** For each property the unit that follows it best, the strongest first. */
 export function unitViews(session: Session): UnitView[] {
-  const { characters, named } = trace(
-    session,
-    Array.from(session.text?.held ?? '')
-      .slice(0, 1500)
-      .join(''),
-  );
-  const T = characters.length;
-  const H = named.h.length / T;
-  const views = Object.entries(properties(characters)).map(([property, list]) => {
+  const text = Array.from(session.held ?? '').slice(0, 1500);
+  const steps = session.steps(text.join(''));
+  const T = steps.from.length;
+  const { h } = trace(session, steps);
+  const H = h.length / T;
+  const characters = steps.from.map((i) => text[i]);
+  const views = Object.entries(properties(text)).map(([property, all]) => {
+    const list = steps.from.map((i) => all[i]);
     let [unit, best] = [0, 0];
     for (let k = 0; k < H; k++) {
-      const r = correlation(list, named.h, k, H);
+      const r = correlation(list, h, k, H);
       if (Math.abs(r) > Math.abs(best)) [unit, best] = [k, r];
     }
     const shown = Math.min(T, 240);
@@ -109,11 +108,11 @@ export function unitViews(session: Session): UnitView[] {
       property,
       correlation: best,
       characters: characters.slice(0, shown),
-      values: Float32Array.from({ length: shown }, (_, t) => named.h[t * H + unit]),
+      values: Float32Array.from({ length: shown }, (_, t) => h[t * H + unit]),
     };
   });
   return views
-    .filter(({ correlation: r }) => r !== 0)
+    .filter(({ correlation: r }) => Math.abs(r) >= 0.1)
     .sort((a, b) => Math.abs(b.correlation) - Math.abs(a.correlation));
 }
 
@@ -139,5 +138,5 @@ export function flowView(session: Session): FlowView {
     const factor = gamma === null ? '' : `factor per step γ = ${gamma.toFixed(3)}; `;
     return `${name}, layer ${layer + 1}${reverse ? ', backward in time' : ''}: ${factor}${share(saturated)} of the gates saturated, ${share(dead)} of the units dead`;
   });
-  return { steps: flowMap(flow), lags: lagMap({ [session.cell]: flow }), text };
+  return { steps: flowMap(flow), lags: lagMap({ [flow.layers[0].cell]: flow }), text };
 }

@@ -58,7 +58,6 @@ let busy = false;
 
 const loss = new Chart($('loss'), 'seconds of training', 'loss');
 const metric = new Chart($('metric'), 'seconds of training', 'metric');
-let metricChart = metric;
 
 /** The name of a panel in the page. */
 const slug = ({ title }: Panel) => title.toLowerCase().replaceAll(' ', '-');
@@ -72,7 +71,7 @@ for (const cell of CELL_NAMES) {
   $('cells').append(make('label', {}, box, cell));
 }
 
-const rate = () => 10 ** Number($('rate').value);
+const rate = () => Number((10 ** Number($('rate').value)).toPrecision(2));
 function showRate(): void {
   const text = rate().toPrecision(2);
   $('rate-shown').textContent = text;
@@ -147,6 +146,7 @@ function clear(): void {
   for (const box of $<HTMLElement>('panels').children) box.replaceChildren();
   say('');
   $('numbers').hidden = true;
+  $<HTMLTableElement>('figures').tBodies[0].replaceChildren();
   $('loss-note').hidden = false;
   draw();
   tabs();
@@ -173,14 +173,15 @@ $<HTMLFormElement>('form').onsubmit = async (event) => {
       say('Starting …');
       await begin();
     }
-    for (const lane of lanes) lane.send({ type: 'run' });
+    const given = Number($('seconds').value);
+    // every model to the same seconds in all
+    const seconds = given ? Math.max(...lanes.map((lane) => lane.seconds)) + given : Number.POSITIVE_INFINITY;
+    for (const lane of lanes) lane.send({ type: 'run', seconds });
     say('Training.');
   } catch (error) {
-    for (const lane of lanes) lane.end();
-    lanes = [];
-    running = false;
-    say('');
-    alertBox.textContent = (error as Error).message;
+    const { message } = error as Error;
+    clear();
+    alertBox.textContent = message;
   }
   buttons();
 };
@@ -254,18 +255,18 @@ $('load').onchange = async () => {
     const { task: kind, config } = JSON.parse(header.__metadata__.gatewise);
     if (!Object.hasOwn(KINDS, kind)) throw new Error(`it is a model of kind ${kind}`);
     clear();
+    // a file of one's own stays, if it is for this task
+    if (task.value !== KINDS[kind]) own = undefined;
     task.value = KINDS[kind];
     for (const box of document.querySelectorAll<HTMLInputElement>('[name=cell]'))
       box.checked = box.value === config.cell;
     $('hidden').value = String([config.hiddenSize].flat()[0]);
     $('layers').value = String(config.numLayers ?? 1);
-    own = undefined;
     showData();
     model = bytes;
     await begin();
     buttons();
-    for (const lane of lanes) lane.send({ type: 'step' });
-    say(`Loaded ${file.name}. One step was made, to show what it does.`);
+    say(`Loaded ${file.name}. Continue trains it on these data.`);
   } catch (error) {
     clear();
     alertBox.textContent = `${file.name}: not a model of this page. ${(error as Error).message}`;
@@ -276,15 +277,15 @@ $('load').onchange = async () => {
 
 function draw(): void {
   dirty = false;
+  const [first] = lanes;
+  if (first?.metric) {
+    loss.name(first.loss);
+    metric.name(first.metric);
+  }
   loss.draw(
     lanes.map(({ name, index, points }) => ({ name, lane: index, points: thinned(points.map(([, s, y]) => [s, y])) })),
   );
-  const [first] = lanes;
-  if (first && metricChart.y !== first.metric && first.metric) {
-    $('metric').replaceWith(make('div', { id: 'metric' }));
-    metricChart = new Chart($('metric'), 'seconds of training', first.metric);
-  }
-  metricChart.draw(
+  metric.draw(
     lanes.map(({ name, index, validations }) => ({
       name: `${name}, held out`,
       lane: index,
@@ -316,7 +317,7 @@ function draw(): void {
   table.tHead?.replaceChildren(make('tr', {}, ...head.map(cell('th'))));
   table.tBodies[0].replaceChildren(...rows.map((row) => make('tr', {}, ...row.map(cell('td')))));
   loss.describe(rows.map(([name, , , seconds, value]) => `${name}: loss ${value} after ${seconds} seconds`).join('; '));
-  metricChart.describe(rows.map(([name, , , , , value]) => `${name}: ${first.metric} ${value}`).join('; '));
+  metric.describe(rows.map(([name, , , , , value]) => `${name}: ${first.metric} ${value}`).join('; '));
 }
 
 /** The tabs of what there is to show, and the panel of the chosen one. */
@@ -379,6 +380,10 @@ async function look(): Promise<void> {
 
 setInterval(() => {
   if (dirty) draw();
+  if (running && lanes.length && lanes.every(({ over }) => over)) {
+    stop();
+    say(`Paused after ${Math.max(...lanes.map(({ seconds }) => seconds)).toFixed(0)} s of training.`);
+  }
 }, DRAW);
 let asked = '';
 setInterval(() => {

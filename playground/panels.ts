@@ -49,10 +49,10 @@ function sampleOf(sample: Sample): Node[] {
   }
   const figure = make('figure', {}, make('div'));
   queueMicrotask(() => {
-    const { past, truth, forecast } = sample;
+    const { name, past, truth, forecast } = sample;
     const from = past.length - 1;
     const line = (values: readonly number[], start: number) => values.map((y, i) => [start + i, y] as const);
-    const chart = new Chart(figure.firstElementChild as HTMLElement, 'step', 'value');
+    const chart = new Chart(figure.firstElementChild as HTMLElement, 'step', name || 'value');
     chart.draw([
       { name: 'series', lane: 0, points: [...line(past, 0), ...line(truth, from + 1)] },
       { name: 'forecast', lane: 1, points: line([past[from], ...forecast], from), dash: [6, 4] },
@@ -94,6 +94,14 @@ const MEANING: Readonly<Record<string, string>> = {
   c: 'c, cell state',
 };
 
+/** A gate by its letter and name. A layer that reads from the end adds words to the letter. */
+function meaning(gate: string): string {
+  const [letter, ...words] = gate.split(' ');
+  return [MEANING[letter] ?? letter, ...words].join(' ');
+}
+
+const stepName = ({ line }: Lane) => (line === null ? 'step' : 'character');
+
 function laneChoice(lanes: readonly Lane[], again: () => void): Node[] {
   if (lanes.length < 2) return [];
   const select = make(
@@ -117,13 +125,13 @@ const gates: Panel = {
   shown: (lanes) => lanes.some(({ views }) => views.includes('gates')),
   async draw(box, lanes) {
     const lane = picked(lanes);
-    const view = await lane.view('gates', looking.line || lane.line);
+    const view = await lane.view('gates', looking.line || (lane.line ?? ''));
     const names = Object.keys(view.gates);
     if (!names.includes(looking.gate)) looking.gate = names.find((name) => name === 'f' || name === 'z') ?? names[0];
     if (box.dataset.lane !== `${lane.index} ${lane.name}` || !box.querySelector('canvas')) {
       gateControls(box, lanes, lane, names, () => gates.draw(box, lanes));
     }
-    drawGates(box, view);
+    drawGates(box, lane, view);
   },
 };
 
@@ -135,7 +143,7 @@ function gateControls(
   again: () => void,
 ): void {
   box.dataset.lane = `${lane.index} ${lane.name}`;
-  const input = make('input', { value: looking.line || lane.line, maxLength: 80 });
+  const input = make('input', { value: looking.line || (lane.line ?? ''), maxLength: 80 });
   input.oninput = () => {
     looking.line = input.value;
     again();
@@ -143,7 +151,7 @@ function gateControls(
   const select = make(
     'select',
     {},
-    ...names.map((name) => make('option', { value: name, textContent: MEANING[name] ?? name })),
+    ...names.map((name) => make('option', { value: name, textContent: meaning(name) })),
   );
   select.value = looking.gate;
   select.onchange = () => {
@@ -175,13 +183,12 @@ function gateControls(
       'div',
       { className: 'controls' },
       ...laneChoice(lanes, again),
-      make('label', { className: 'wide' }, 'Line to read ', input),
+      ...(lane.line === null ? [] : [make('label', { className: 'wide' }, 'Line to read ', input)]),
       make('label', {}, 'Gate or state ', select),
     ),
     make('p', {
       className: 'hint',
-      textContent:
-        'A column for each character, a row for each unit of the last layer. Point at a cell, or use the arrow keys, to read it.',
+      textContent: `A column for each ${stepName(lane)}, a row for each unit of the last layer. Point at a cell, or use the arrow keys, to read it.`,
     }),
     make(
       'div',
@@ -195,24 +202,22 @@ function gateControls(
 }
 
 const CELL = [12, 4] as const;
-let drawn: GateView | undefined;
+let drawn: { readonly lane: Lane; readonly view: GateView } | undefined;
 
-function drawGates(box: HTMLElement, view: GateView): void {
-  drawn = view;
+function drawGates(box: HTMLElement, lane: Lane, view: GateView): void {
+  drawn = { lane, view };
   const values = view.gates[looking.gate];
-  const state = ['h', 'c', 'g', 'n'].includes(looking.gate);
+  const state = ['h', 'c', 'g', 'n'].includes(looking.gate.split(' ')[0]);
   const [low, high] = state ? [-1, 1] : [0, 1];
   const canvas = box.querySelector('canvas') as HTMLCanvasElement;
   heat(canvas, values, low, high, CELL);
   canvas.setAttribute(
     'aria-label',
-    `${MEANING[looking.gate] ?? looking.gate}: ${values[0].length} units over ${view.characters.length} characters. Arrow keys read values.`,
+    `${meaning(looking.gate)}: ${values[0].length} units over ${view.labels.length} ${stepName(lane)}s. Arrow keys read values.`,
   );
   const axis = box.querySelector('.axis') as HTMLElement;
-  axis.style.cssText = `display:grid;grid-template-columns:repeat(${view.characters.length},${CELL[0]}px);font:12px ui-monospace,monospace`;
-  axis.replaceChildren(
-    ...view.characters.map((c) => make('span', { textContent: c === '\n' ? '⏎' : c === ' ' ? '·' : c })),
-  );
+  axis.style.cssText = `display:grid;grid-template-columns:repeat(${view.marks.length},${CELL[0]}px);font:12px ui-monospace,monospace`;
+  axis.replaceChildren(...view.marks.map((textContent) => make('span', { textContent })));
   const legend = box.querySelector('.legend') as HTMLElement;
   legend.replaceChildren(
     `${low} `,
@@ -228,11 +233,13 @@ function drawGates(box: HTMLElement, view: GateView): void {
 
 function read(box: HTMLElement): void {
   if (!drawn) return;
-  const values = drawn.gates[looking.gate];
+  const { lane, view } = drawn;
+  const values = view.gates[looking.gate];
   looking.column = Math.min(values.length - 1, Math.max(0, looking.column));
   looking.unit = Math.min(values[0].length - 1, Math.max(0, looking.unit));
   const { column, unit } = looking;
-  const text = `character ${column + 1} “${drawn.characters[column]}”, unit ${unit + 1}: ${looking.gate} = ${values[column][unit].toFixed(3)}`;
+  const at = lane.line === null ? view.labels[column] : `${column + 1} ${view.labels[column]}`;
+  const text = `${stepName(lane)} ${at}, unit ${unit + 1}: ${looking.gate} = ${values[column][unit].toFixed(3)}`;
   (box.querySelector('.reading') as HTMLElement).textContent = text;
 }
 
@@ -273,7 +280,7 @@ const weights: Panel = {
       make('p', {
         className: 'hint',
         textContent:
-          'How the weights of each parameter are distributed. Horizontal: value. Vertical: number of weights.',
+          'How the weights of each parameter are distributed. Horizontal: value. Vertical: number of weights; the highest bar has the number above it.',
       }),
       make('div', { className: 'histograms' }, ...views.map(histogram)),
     );
@@ -306,13 +313,14 @@ const flow: Panel = {
 const code: Panel = {
   title: 'Code',
   shown: (lanes) => lanes.length > 0,
-  draw(box, lanes) {
-    const lane = picked(lanes);
-    if (box.dataset.code === lane.code) return;
-    box.dataset.code = lane.code;
+  async draw(box, lanes) {
+    const text = await picked(lanes).view('code');
+    const shown = `${looking.lane} ${text}`;
+    if (box.dataset.code === shown && box.hasChildNodes()) return;
+    box.dataset.code = shown;
     const copy = make('button', { type: 'button', textContent: 'Copy' });
     copy.onclick = async () => {
-      await navigator.clipboard.writeText(lane.code);
+      await navigator.clipboard.writeText(text);
       copy.textContent = 'Copied';
     };
     box.replaceChildren(
@@ -320,9 +328,9 @@ const code: Panel = {
       make('p', {
         className: 'hint',
         textContent:
-          'This program trains a model with the same options in Node, on all of your data. Install the package with npm install gatewise.',
+          'This program trains the same model on the same part of your data in Node. Install the package with npm install gatewise, and name your file as the program does.',
       }),
-      make('pre', { textContent: lane.code, tabIndex: 0 }),
+      make('pre', { textContent: text, tabIndex: 0 }),
     );
   },
 };

@@ -30,8 +30,7 @@ export class Chart {
   constructor(
     readonly box: HTMLElement,
     readonly x: string,
-    readonly y: string,
-    readonly logarithmic = false,
+    private y: string,
   ) {
     new ResizeObserver(() => {
       const width = this.#width();
@@ -45,6 +44,13 @@ export class Chart {
 
   #width(): number {
     return Math.max(220, Math.floor(this.box.parentElement?.clientWidth ?? 300));
+  }
+
+  /** What the vertical axis shows from the next drawing on. */
+  name(y: string): void {
+    if (y === this.y) return;
+    this.y = y;
+    this.#names = '';
   }
 
   draw(curves: readonly Curve[]): void {
@@ -63,7 +69,7 @@ export class Chart {
       {
         width: this.#width(),
         height: HEIGHT,
-        scales: { x: { time: false }, y: { distr: this.logarithmic ? 3 : 1 } },
+        scales: { x: { time: false } },
         cursor: { drag: { x: false, y: false } },
         axes: [
           { ...axis, label: this.x, labelSize: 24, size: 40 },
@@ -102,7 +108,7 @@ function joined(curves: readonly Curve[]): uPlot.AlignedData {
 }
 
 /** At most n points of a curve: the mean of each group. */
-export function thinned(points: readonly (readonly [number, number])[], n = 400): (readonly [number, number])[] {
+export function thinned(points: readonly (readonly [number, number])[], n = 200): (readonly [number, number])[] {
   const size = Math.ceil(points.length / n) || 1;
   return Array.from({ length: Math.ceil(points.length / size) }, (_, i) => {
     const part = points.slice(i * size, (i + 1) * size);
@@ -150,9 +156,9 @@ export function histogram({ name, shape, low, high, counts }: WeightView): HTMLE
     const height = (60 * count) / most;
     return `<rect x="${i}" y="${(64 - height).toFixed(2)}" width="0.9" height="${height.toFixed(2)}"/>`;
   });
-  figure.innerHTML = `<svg viewBox="0 0 ${counts.length} 64" preserveAspectRatio="none" role="img">${bars.join('')}</svg><figcaption></figcaption>`;
+  figure.innerHTML = `<div class="most">${most.toLocaleString('en')}</div><svg viewBox="0 0 ${counts.length} 64" preserveAspectRatio="none" role="img">${bars.join('')}</svg><div class="ends"><span>${low.toPrecision(3)}</span><span>0</span><span>${high.toPrecision(3)}</span></div><figcaption></figcaption>`;
   figure.querySelector('svg')?.setAttribute('aria-label', `histogram of ${name}`);
   const caption = figure.querySelector('figcaption') as HTMLElement;
-  caption.textContent = `${name} [${shape}], from ${low.toPrecision(3)} to ${high.toPrecision(3)}`;
+  caption.textContent = `${name} [${shape}]`;
   return figure;
 }

@@ -23,14 +23,18 @@ export type Sample =
   | { readonly kind: 'rows'; readonly rows: readonly { input: string; expected: string; got: string }[] }
   | {
       readonly kind: 'series';
+      /** Name of the column, such as its unit; '' without one. */
+      readonly name: string;
       readonly past: readonly number[];
       readonly truth: readonly number[];
       readonly forecast: readonly number[];
     };
 
-/** Gates and states of a layer over the characters of a line: [T][H]. */
+/** Gates and states of a layer over the characters of a line, or over the steps of a series: [T][H]. */
 export interface GateView {
-  readonly characters: readonly string[];
+  /** What each step is, in a sentence and on the axis. */
+  readonly labels: readonly string[];
+  readonly marks: readonly string[];
   readonly gates: Readonly<Record<string, readonly Float32Array[]>>;
 }
 
@@ -60,6 +64,7 @@ export interface FlowView {
 }
 
 export interface Views {
+  code: string;
   flow: FlowView;
   gates: GateView;
   units: readonly UnitView[];
@@ -70,7 +75,8 @@ export type ViewName = keyof Views;
 export type ToWorker =
   | { type: 'start'; settings: Settings; data: string; model?: Uint8Array }
   | { type: 'rate'; learningRate: number }
-  | { type: 'run' }
+  /** `seconds`: of training in all, after which it pauses. */
+  | { type: 'run'; seconds: number }
   | { type: 'pause' }
   | { type: 'step' }
   | { type: 'view'; id: number; view: ViewName; line: string }
@@ -86,11 +92,14 @@ export type FromWorker =
       perStep: number;
       unit: string;
       views: readonly ViewName[];
+      loss: string;
       metric: string;
-      line: string;
-      code: string;
+      /** A line of held-out text; null where the model reads no text. */
+      line: string | null;
     }
   | { type: 'progress'; points: readonly Point[] }
+  /** The seconds of `run` are over. */
+  | { type: 'over' }
   | { type: 'validation'; step: number; seconds: number; value: number; sample: Sample }
   | { type: 'answer'; id: number; value: unknown }
   | { type: 'error'; message: string; id?: number };

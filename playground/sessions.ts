@@ -10,6 +10,17 @@ export interface Trained {
   save(): Uint8Array<ArrayBuffer>;
 }
 
+/** What a recurrent layer reads, and what its steps are called. */
+export interface Steps {
+  /** [T,I] */
+  readonly x: Float32Array;
+  /** In a sentence, and on the axis of a heat map. */
+  readonly labels: readonly string[];
+  readonly marks: readonly string[];
+  /** Which characters of a line they are. */
+  readonly from: readonly number[];
+}
+
 /** A model with its data. */
 export interface Session {
   readonly task: Trained;
@@ -20,14 +31,16 @@ export interface Session {
   readonly unit: string;
   /** How gradients flow through a batch. No `fit` may be running. */
   flow(): Flow;
-  /** The name of the validation's metric. */
+  /** What the loss and the metric of the validation are, with their units. */
+  readonly loss: string;
   readonly metric: string;
   validate(): Promise<{ value: number; sample: Sample }>;
-  /** Text to look into, and how it is read: the tokens and their vocabulary. */
-  readonly text?: { readonly held: string; readonly vocabulary: readonly string[] };
-  readonly cell: string;
+  /** Held-out text, of tasks that read text; the model may read it without its spaces. */
+  readonly held: string | null;
+  /** What the last layer reads of a line of text, or of the end of its series. */
+  steps(line: string): Steps;
   /** The lines that build and train the same model. */
-  readonly code: string;
+  code(learningRate: number): string;
 }
 
 const UNKNOWN = '\u{fffd}';
@@ -36,71 +49,121 @@ function options({ cell, hiddenSize, numLayers, seed }: Settings) {
   return { cell: cell as 'lstm', hiddenSize, numLayers, seed };
 }
 
-const shown = ({ cell, hiddenSize, numLayers, seed }: Settings) =>
-  `cell: '${cell}', hiddenSize: ${hiddenSize}, numLayers: ${numLayers}, seed: ${seed}`;
-
-function program(task: string, read: string, create: string, fit: string, file: string): string {
-  return `import { readFile, writeFile } from 'node:fs/promises';
-import { ${task} } from 'gatewise/tasks';
-
-${read}
-const model = await ${task}.create({ ${create} });
-for await (const { step, loss } of model.fit(${fit})) {
-  if (step % 100 === 0) console.log(step, loss.toFixed(3));
-}
-await writeFile('${file}.safetensors', model.save());
-`;
-}
-
 /** Checks what a person dropped. */
 function expect(condition: boolean, what: string): void {
   if (!condition) throw new Error(`The data: expected ${what}.`);
 }
 
+/** The characters of a line as the layers above the embedding read them; those that the model never reads are left out. */
+function embedded({ model }: Trained, tokens: readonly string[], line: string, unread = /$^/): Steps {
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const other = ids.get(UNKNOWN);
+  const known = Array.from(line).flatMap((c, from) => {
+    const id = ids.get(c) ?? other;
+    return id === undefined || unread.test(c) ? [] : [{ c, id, from }];
+  });
+  if (!known.length) throw new Error('The line has no character that the model knows.');
+  const weights = model.get('embedding.weight');
+  const E = weights.length / tokens.length;
+  const x = new Float32Array(known.length * E);
+  known.forEach(({ id }, t) => {
+    x.set(weights.subarray(id * E, (id + 1) * E), t * E);
+  });
+  const names: Readonly<Record<string, string>> = { '\n': '⏎', ' ': '·' };
+  return {
+    x,
+    labels: known.map(({ c }) => `“${c}”`),
+    marks: known.map(({ c }) => names[c] ?? c),
+    from: known.map(({ from }) => from),
+  };
+}
+
+/**
+ * A program that trains the same model.
+ *
+ * @param read lines that read the data
+ * @param create what `create` takes, after what all tasks have
+ * @param fit what `fit` takes: the data and its options
+ */
+function program(task: string, settings: Settings, read: string, create: string, fit: string): string {
+  const { cell, hiddenSize, numLayers, seed } = settings;
+  return `import { readFile, writeFile } from 'node:fs/promises';
+import { ${task}${task === 'Forecaster' ? '' : ', Vocabulary'} } from 'gatewise/tasks';
+
+${read}
+const model = await ${task}.create({
+  ${create},
+  ${`cell: '${cell}', hiddenSize: ${hiddenSize}, numLayers: ${numLayers}, seed: ${seed}`},
+});
+for await (const { step, loss } of model.fit(${fit})) {
+  if (step === 1 || step % 100 === 0) console.log(step, loss.toFixed(4));
+}
+await writeFile('model.safetensors', model.save());
+`;
+}
+
 async function write(settings: Settings, data: string, model?: Uint8Array): Promise<Session> {
-  const text = data.replace(/\r\n/g, '\n');
+  const text = data.replaceAll('\r\n', '\n');
   expect(text.length >= 2000, `a text of at least 2,000 characters, got ${text.length}`);
   const end = Math.floor(0.95 * text.length);
-  const [training, held] = [text.slice(0, end), text.slice(end, end + 4000)];
-  const { tokens } = Vocabulary.of(training, { minCount: 2, unknown: UNKNOWN });
+  const training = text.slice(0, end);
   const task = model
     ? await LanguageModel.load(model)
-    : await LanguageModel.create({ vocabulary: tokens, ...options(settings) });
-  const known = new Set(task.vocabulary.tokens);
+    : await LanguageModel.create({
+        vocabulary: Vocabulary.of(training, { minCount: 2, unknown: UNKNOWN }).tokens,
+        ...options(settings),
+      });
+  const { tokens } = task.vocabulary;
+  const known = new Set(tokens);
   const clean = (part: string) => Array.from(part, (c) => (known.has(c) ? c : UNKNOWN)).filter((c) => known.has(c));
-  const [learned, heldOut] = [clean(training), clean(held)];
+  const [learned, held] = [clean(training), clean(text.slice(end, end + 4000))];
   const [batchSize, window] = [16, 48];
-  const prompt = heldOut.slice(0, 24);
+  const prompt = held.slice(0, 24);
   return {
-    task: task,
+    task,
     fit: (learningRate) => task.fit(learned, { steps: 1e9, batchSize, window, learningRate }),
     perStep: batchSize * window,
     unit: 'characters',
     flow: () => gradientFlow(task, learned.slice(0, 4 * batchSize * window), { fit: { batchSize, window } }),
+    loss: 'loss, nats per character',
     metric: 'bits per character',
     validate: async () => ({
-      value: (await task.evaluate(heldOut.slice(0, 1500))).bits,
+      value: (await task.evaluate(held.slice(0, 1500))).bits,
       sample: {
         kind: 'text',
         text: prompt.join('') + (await task.generate({ prompt, length: 240, temperature: 0.7, seed: 1 })),
       },
     }),
-    text: { held: heldOut.join(''), vocabulary: task.vocabulary.tokens },
-    cell: settings.cell,
-    code: program(
-      'LanguageModel',
-      `const text = await readFile('text.txt', 'utf8');`,
-      `vocabulary: text, ${shown(settings)}`,
-      `text, { steps: 2000, batchSize: ${batchSize}, window: ${window}, learningRate: ${settings.learningRate} }`,
-      'writer',
-    ),
+    held: held.join(''),
+    steps: (line) => embedded(task, tokens, line),
+    code: (rate) =>
+      program(
+        'LanguageModel',
+        settings,
+        `const text = (await readFile('text.txt', 'utf8')).replaceAll('\\r\\n', '\\n');
+const training = text.slice(0, Math.floor(0.95 * text.length));
+const { tokens } = Vocabulary.of(training, { minCount: 2, unknown: '\\ufffd' });
+const known = Array.from(training, (c) => (tokens.includes(c) ? c : '\\ufffd'));`,
+        'vocabulary: tokens',
+        `known, { steps: 2000, batchSize: ${batchSize}, window: ${window}, learningRate: ${rate} }`,
+      ),
   };
 }
 
-/** Every tenth item is held out. */
-function split<T>(items: readonly T[]): { training: T[]; held: T[] } {
-  return { training: items.filter((_, i) => i % 10 !== 9), held: items.filter((_, i) => i % 10 === 9) };
+/** Examples of text: those to train on, those held out, and the options of models that read them. */
+function split<E extends { readonly input: string }>(examples: readonly E[], most: number) {
+  const training = examples.filter((_, i) => i % 10 !== 9);
+  const inputs = training.map(({ input }) => input);
+  const { tokens } = Vocabulary.of(inputs, { minCount: 2, unknown: UNKNOWN });
+  const held = examples.filter((_, i) => i % 10 === 9).slice(0, most);
+  return { training, held, reads: { vocabulary: tokens, unknown: UNKNOWN, embeddingSize: 32 } };
 }
+
+const BATCH = 32;
+
+const SPLIT = `const training = examples.filter((_, i) => i % 10 !== 9);
+const { tokens } = Vocabulary.of(training.map(({ input }) => input), { minCount: 2, unknown: '\\ufffd' });`;
+const READS = "vocabulary: tokens, unknown: '\\ufffd', embeddingSize: 32";
 
 async function classify(settings: Settings, data: string, model?: Uint8Array): Promise<Session> {
   const examples = data.split(/\r?\n/).flatMap((line) => {
@@ -113,57 +176,47 @@ async function classify(settings: Settings, data: string, model?: Uint8Array): P
     examples.length >= 40 && classes.length >= 2,
     'lines of a label, a tab and a text: at least 40 lines and 2 labels',
   );
-  const { training, held } = split(examples);
-  const vocabulary = Vocabulary.of(
-    training.map(({ input }) => input),
-    { minCount: 2, unknown: UNKNOWN },
-  ).tokens;
+  const { training, held, reads } = split(examples, 200);
   const task = model
     ? await SequenceClassifier.load(model)
-    : await SequenceClassifier.create({
-        vocabulary,
-        unknown: UNKNOWN,
-        embeddingSize: 32,
-        classes,
-        pooling: 'mean',
-        ...options(settings),
-      });
-  const batchSize = 32;
-  const heldOut = held.slice(0, 200);
+    : await SequenceClassifier.create({ ...reads, classes, pooling: 'mean', ...options(settings) });
+  const tokens = [...(task.config.vocabulary ?? [])];
   return {
-    task: task,
-    fit: (learningRate) => task.fit(training, { epochs: 1e6, batchSize, learningRate }),
-    perStep: batchSize,
+    task,
+    fit: (learningRate) => task.fit(training, { epochs: 1e6, batchSize: BATCH, learningRate }),
+    perStep: BATCH,
     unit: 'examples',
-    flow: () => gradientFlow(task, training.slice(0, batchSize), { fit: { batchSize } }),
+    flow: () => gradientFlow(task, training.slice(0, BATCH), { fit: { batchSize: BATCH } }),
+    loss: 'loss, nats per example',
     metric: 'share of correct classes',
     validate: async () => {
-      const { accuracy } = await task.evaluate(heldOut);
-      const some = heldOut.slice(0, 8);
+      const { accuracy } = await task.evaluate(held);
+      const some = held.slice(0, 8);
       const said = await task.predict(some.map(({ input }) => input));
       const rows = some.map(({ input, label }, i) => ({ input, expected: label, got: said[i].label ?? '' }));
       return { value: accuracy, sample: { kind: 'rows', rows } };
     },
-    text: {
-      held: heldOut.map(({ input }) => input).join('\n'),
-      vocabulary: [...(task.config.vocabulary ?? [])],
-    },
-    cell: settings.cell,
-    code: program(
-      'SequenceClassifier',
-      `const lines = (await readFile('lines.tsv', 'utf8')).trim().split('\\n');
-const examples = lines.map((line) => line.split('\\t')).map(([label, input]) => ({ label, input }));`,
-      `vocabulary: '${UNKNOWN}' + lines.join(''), unknown: '${UNKNOWN}', classes: [...new Set(examples.map(({ label }) => label))],
-  embeddingSize: 32, pooling: 'mean', ${shown(settings)}`,
-      `examples, { epochs: 10, batchSize: ${batchSize}, learningRate: ${settings.learningRate} }`,
-      'classifier',
-    ),
+    held: held.map(({ input }) => input).join('\n'),
+    steps: (line) => embedded(task, tokens, line, /\n/),
+    code: (rate) =>
+      program(
+        'SequenceClassifier',
+        settings,
+        `const lines = (await readFile('lines.tsv', 'utf8')).split(/\\r?\\n/).map((line) => line.split('\\t'));
+const all = lines.map(([label, ...rest]) => ({ label, input: rest.join('\\t').trim() }));
+const examples = all.filter(({ label, input }) => label && input);
+${SPLIT}
+const classes = [...new Set(examples.map(({ label }) => label))].sort();`,
+        `${READS}, classes, pooling: 'mean'`,
+        `training, { epochs: 10, batchSize: ${BATCH}, learningRate: ${rate} }`,
+      ),
   };
 }
 
-/** A text without its spaces, and where words begin. */
-function unspaced(words: readonly string[]): { input: string; labels: string[] } {
+/** Words as a text without spaces, and where they begin. */
+function unspaced(words: readonly string[]): { words: readonly string[]; input: string; labels: string[] } {
   return {
+    words,
     input: words.join(''),
     labels: words.flatMap((word) => Array.from(word, (_, i) => (i ? 'inside' : 'begin'))),
   };
@@ -175,35 +228,30 @@ async function tag(settings: Settings, data: string, model?: Uint8Array): Promis
   const examples = Array.from({ length: Math.min(4000, Math.floor(words.length / 8)) }, (_, i) =>
     unspaced(words.slice(8 * i, 8 * i + 8)),
   );
-  const { training, held } = split(examples);
-  const vocabulary = Vocabulary.of(
-    training.map(({ input }) => input),
-    { minCount: 2, unknown: UNKNOWN },
-  ).tokens;
+  const { training, held, reads } = split(examples, 100);
+  const learned = training.map(({ input, labels }) => ({ input, labels }));
   const task = model
     ? await SequenceTagger.load(model)
     : await SequenceTagger.create({
-        vocabulary,
-        unknown: UNKNOWN,
-        embeddingSize: 32,
+        ...reads,
         classes: ['begin', 'inside'],
         bidirectional: true,
         ...options(settings),
       });
-  const batchSize = 32;
-  const heldOut = held.slice(0, 100);
+  const tokens = [...(task.config.vocabulary ?? [])];
   const spaced = (input: string, labels: readonly string[]) =>
     Array.from(input, (c, i) => (i && labels[i] === 'begin' ? ` ${c}` : c)).join('');
   return {
-    task: task,
-    fit: (learningRate) => task.fit(training, { epochs: 1e6, batchSize, learningRate }),
-    perStep: batchSize,
+    task,
+    fit: (learningRate) => task.fit(learned, { epochs: 1e6, batchSize: BATCH, learningRate }),
+    perStep: BATCH,
     unit: 'examples',
-    flow: () => gradientFlow(task, training.slice(0, batchSize), { fit: { batchSize } }),
+    flow: () => gradientFlow(task, learned.slice(0, BATCH), { fit: { batchSize: BATCH } }),
+    loss: 'loss, nats per character',
     metric: 'share of correct labels',
     validate: async () => {
-      const { accuracy } = await task.evaluate(heldOut);
-      const some = heldOut.slice(0, 6);
+      const { accuracy } = await task.evaluate(held.map(({ input, labels }) => ({ input, labels })));
+      const some = held.slice(0, 6);
       const said = await task.predict(some.map(({ input }) => input));
       const rows = some.map(({ input, labels }, i) => {
         const { labels: got } = said[i];
@@ -211,66 +259,87 @@ async function tag(settings: Settings, data: string, model?: Uint8Array): Promis
       });
       return { value: accuracy, sample: { kind: 'rows', rows } };
     },
-    text: {
-      held: heldOut.map(({ input }) => input).join('\n'),
-      vocabulary: [...(task.config.vocabulary ?? [])],
-    },
-    cell: settings.cell,
-    code: program(
-      'SequenceTagger',
-      `const words = (await readFile('text.txt', 'utf8')).toLowerCase().match(/\\p{L}+/gu);
-const examples = Array.from({ length: Math.floor(words.length / 8) }, (_, i) => words.slice(8 * i, 8 * i + 8)).map((part) => ({
-  input: part.join(''), labels: part.flatMap((word) => [...word].map((_, i) => (i ? 'inside' : 'begin'))),
-}));`,
-      `vocabulary: words.join(''), classes: ['begin', 'inside'], embeddingSize: 32, bidirectional: true,
-  ${shown(settings)}`,
-      `examples, { epochs: 10, batchSize: ${batchSize}, learningRate: ${settings.learningRate} }`,
-      'tagger',
-    ),
+    held: held.map(({ words: own }) => own.join(' ')).join('\n'),
+    steps: (line) => embedded(task, tokens, line.toLowerCase(), /\s/),
+    code: (rate) =>
+      program(
+        'SequenceTagger',
+        settings,
+        `const words = (await readFile('text.txt', 'utf8')).toLowerCase().match(/\\p{L}+/gu);
+const length = Math.min(4000, Math.floor(words.length / 8));
+const groups = Array.from({ length }, (_, i) => words.slice(8 * i, 8 * i + 8));
+const labels = (word) => Array.from(word, (_, i) => (i ? 'inside' : 'begin'));
+const examples = groups.map((group) => ({ input: group.join(''), labels: group.flatMap(labels) }));
+${SPLIT}`,
+        `${READS}, classes: ['begin', 'inside'], bidirectional: true`,
+        `training, { epochs: 10, batchSize: ${BATCH}, learningRate: ${rate} }`,
+      ),
   };
 }
 
-async function forecast(settings: Settings, data: string, model?: Uint8Array): Promise<Session> {
-  const series = data.split(/\r?\n/).flatMap((line) => {
-    const last =
+/** The last column of a table: its numbers, and its name if the first line has one. */
+function column(data: string): { name: string; series: number[] } {
+  const cells = data.split(/\r?\n/).map(
+    (line) =>
       line
         .split(/[,;\t]/)
         .at(-1)
-        ?.trim() ?? '';
-    const value = Number(last);
-    return last && Number.isFinite(value) ? [value] : [];
-  });
+        ?.trim() ?? '',
+  );
+  const series = cells.filter((cell) => cell !== '' && Number.isFinite(Number(cell))).map(Number);
+  const [first] = cells;
+  return { name: first && Number.isNaN(Number(first)) ? first.slice(0, 20) : '', series };
+}
+
+async function forecast(settings: Settings, data: string, model?: Uint8Array): Promise<Session> {
+  const { name, series } = column(data);
   expect(series.length >= 120, `at least 120 numbers, one a line or in the last column, got ${series.length}`);
-  const [window, horizon] = [36, 12];
-  const to = Math.floor(0.85 * series.length);
   const task = model
     ? await Forecaster.load(model)
-    : await Forecaster.create({ window, horizon, difference: 12, ...options(settings) });
+    : await Forecaster.create({ window: 36, horizon: 12, difference: 12, ...options(settings) });
+  const { window, horizon = 1, difference = 0, variables, trend = 'none', normalization = 'none' } = task.config;
+  if (variables || trend !== 'none' || normalization !== 'none')
+    throw new Error('The model: expected a forecaster of one variable without a trend and without normalization.');
+  const to = Math.floor(0.85 * series.length);
   const batchSize = 16;
   return {
-    task: task,
+    task,
     fit: (learningRate) => task.fit(series, { epochs: 1e6, to, batchSize, learningRate }),
     perStep: batchSize,
     unit: 'windows',
     flow: () => gradientFlow(task, series, { fit: { batchSize, to } }),
-    metric: 'mean absolute error',
+    loss: 'loss, squared error',
+    metric: `mean absolute error${name && `, ${name}`}`,
     validate: async () => {
       const { mae } = await task.evaluate(series, { from: to });
       const past = series.slice(0, series.length - horizon);
       const [{ point }] = await task.predict([past]);
+      const truth = series.slice(-horizon);
       return {
         value: mae,
-        sample: { kind: 'series', past: past.slice(-4 * horizon), truth: series.slice(-horizon), forecast: [...point] },
+        sample: { kind: 'series', name, past: past.slice(-4 * horizon), truth, forecast: [...point] },
       };
     },
-    cell: settings.cell,
-    code: program(
-      'Forecaster',
-      `const series = (await readFile('series.csv', 'utf8')).trim().split('\\n').map(Number);`,
-      `window: ${window}, horizon: ${horizon}, difference: 12, ${shown(settings)}`,
-      `series, { epochs: 20, batchSize: ${batchSize}, learningRate: ${settings.learningRate} }`,
-      'forecaster',
-    ),
+    held: null,
+    steps: () => {
+      const { level, scale } = task.scaling ?? { level: 0, scale: 1 };
+      const read = series.slice(-window);
+      const before = difference ? series.slice(-window - difference) : [];
+      const x = Float32Array.from(read, (y, t) => (y - (before[t] ?? 0) - level) / scale);
+      const labels = read.map((y, t) => `${t - window + 1} (${y}${name && ` ${name}`})`);
+      return { x, labels, from: [], marks: read.map((_, t) => ((t - window + 1) % 6 ? '' : String(t - window + 1))) };
+    },
+    code: (rate) =>
+      program(
+        'Forecaster',
+        settings,
+        `const lines = (await readFile('series.csv', 'utf8')).split(/\\r?\\n/);
+const cells = lines.map((line) => line.split(/[,;\\t]/).at(-1).trim());
+const series = cells.filter((cell) => cell !== '' && Number.isFinite(Number(cell))).map(Number);
+const to = Math.floor(0.85 * series.length);`,
+        `window: ${window}, horizon: ${horizon}, difference: ${difference}`,
+        `series, { epochs: 20, to, batchSize: ${batchSize}, learningRate: ${rate} }`,
+      ),
   };
 }
 

@@ -10,7 +10,7 @@ export default {
   publicDir: `${root}build/playground-samples`,
   resolve: {
     alias: [
-      { find: /^gatewise\/(tasks|quantized|dynamics)$/, replacement: `${root}dist/$1.js` },
+      { find: /^gatewise\/(tasks|quantized|dynamics|worker)$/, replacement: `${root}dist/$1.js` },
       { find: /^gatewise$/, replacement: `${root}dist/index.js` },
     ],
   },

@@ -16,6 +16,8 @@ let steps: AsyncIterator<{ loss: number }> | undefined;
 let stale = false;
 /** Steps that may be made before the next pause. */
 let allowed = 0;
+/** Seconds of training after which it pauses. */
+let until = Number.POSITIVE_INFINITY;
 let wake = () => {};
 /** Work for which no `fit` may be running. */
 const between: (() => void)[] = [];
@@ -50,11 +52,17 @@ async function train(): Promise<void> {
     seconds += (performance.now() - began) / 1000;
     made++;
     points.push([made, seconds, value.loss]);
+    const over = seconds >= until;
+    if (over) allowed = 0;
     if (made === 1 || performance.now() - reported > REPORT) {
       report();
       await pause(0); // messages of the page
     }
     if ((seconds - validated) * 1000 > VALIDATE || allowed === 0) await validate(session);
+    if (over) {
+      report();
+      send({ type: 'over' });
+    }
   }
 }
 
@@ -74,11 +82,14 @@ async function start(settings: Settings, data: string, model?: Uint8Array): Prom
   rate = settings.learningRate;
   const made = await sessions[settings.task](settings, data, model);
   session = made;
-  const views: ViewName[] = made.text ? ['gates', 'units', 'weights', 'flow'] : ['weights', 'flow'];
-  const line = made.text?.held.split('\n').find(({ length }) => length > 30) ?? made.text?.held ?? '';
+  const { held } = made;
+  const views: ViewName[] = ['gates', ...(held === null ? [] : ['units' as const]), 'weights', 'flow', 'code'];
+  const line = held && (held.split('\n').find(({ length }) => length > 30) ?? held).slice(0, 80);
   const parameters = made.task.model.parameters.reduce((sum, { size }) => sum + size, 0);
-  const { metric, code, perStep, unit } = made;
-  send({ type: 'ready', parameters, perStep, unit, views, metric, line: line.slice(0, 80), code });
+  const { loss, metric, perStep, unit } = made;
+  send({ type: 'ready', parameters, perStep, unit, views, loss, metric, line });
+  // what a model from a file does, before it is trained on
+  if (model) await validate(made);
   await train();
 }
 
@@ -89,6 +100,7 @@ function answering(current: Session, { id, view, line }: { id: number; view: Vie
     units: () => unitViews(current),
     weights: () => weightViews(current),
     flow: () => flowView(current),
+    code: () => current.code(rate),
   };
   return () => {
     try {
@@ -106,7 +118,10 @@ addEventListener('message', async ({ data: message }: MessageEvent<ToWorker>) =>
       rate = message.learningRate;
       stale = true;
     }
-    if (message.type === 'run') allowed = Number.POSITIVE_INFINITY;
+    if (message.type === 'run') {
+      allowed = Number.POSITIVE_INFINITY;
+      until = message.seconds;
+    }
     if (message.type === 'pause') allowed = 0;
     if (message.type === 'step') allowed = 1;
     if (message.type === 'run' || message.type === 'step') wake();

@@ -1,9 +1,10 @@
 /** The playground in a real browser: every task trains, its views work, axe-core has nothing to report, and nothing is loaded from elsewhere. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Forecaster, LanguageModel, SequenceClassifier, SequenceTagger } from 'gatewise/tasks';
 import type { Page } from 'playwright-core';
 import { test } from 'uvu';
 import { equal, is, match, ok } from 'uvu/assert';
@@ -69,6 +70,35 @@ if (hasChromium()) {
     return [...found, ...(wide ? ['the page is wider than the window'] : [])];
   };
 
+  /** That the program of the page runs, and makes a model of as many parameters. Its data are the sample of the page. */
+  const FILES = {
+    write: ['novel.txt', 'text.txt'],
+    classify: ['languages.tsv', 'lines.tsv'],
+    tag: ['novel.txt', 'text.txt'],
+    forecast: ['co2.csv', 'series.csv'],
+  } as const;
+  const runs = async (page: Page, task: keyof typeof FILES) => {
+    await tab(page, 'code');
+    const parameters = Number((await page.textContent('#figures tbody td:nth-child(2)'))?.replace(/,/g, ''));
+    const text = (await page.textContent('#panel-code pre')) ?? '';
+    const own = join(root, 'build/playground-code', task);
+    mkdirSync(own, { recursive: true });
+    const [from, to] = FILES[task];
+    cpSync(join(folder, from), join(own, to));
+    const entry = new URL('../../dist/tasks.js', import.meta.url).href;
+    // three steps are enough
+    const short = text.replace(/(epochs|steps): \d+/, 'steps: 3').replace("'gatewise/tasks'", `'${entry}'`);
+    writeFileSync(join(own, 'program.mjs'), short);
+    const printed = execFileSync(process.execPath, ['program.mjs'], { cwd: own, encoding: 'utf8' });
+    match(printed, /^1 \d+\.\d{4}\n$/);
+    const models = { write: LanguageModel, classify: SequenceClassifier, tag: SequenceTagger, forecast: Forecaster };
+    const { model } = await models[task].load(readFileSync(join(own, 'model.safetensors')));
+    is(
+      model.parameters.reduce((sum, { size }) => sum + size, 0),
+      parameters,
+    );
+  };
+
   test('writing: two cells side by side, every view, pause, one step, another learning rate', async () => {
     const page = await open();
     equal(await faults(page), []);
@@ -102,13 +132,13 @@ if (hasChromium()) {
     await page.focus('#panel-gates canvas');
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('ArrowDown');
-    match((await page.textContent('.reading')) ?? '', /^character 2 .*, unit 2: f = 0\.\d+$/);
+    match((await page.textContent('.reading')) ?? '', /^character 2 “.”, unit 2: f = 0\.\d+$/);
     await page.fill('#panel-gates input', 'the sea');
     await page.waitForFunction(() => document.querySelectorAll('#panel-gates .axis span').length === 7);
     await tab(page, 'code');
     match(
       (await page.textContent('#panel-code pre')) ?? '',
-      /LanguageModel\.create\(\{ vocabulary: text, cell: 'lstm', hiddenSize: 96/,
+      /LanguageModel\.create\(\{\s+vocabulary: tokens,\s+cell: 'lstm', hiddenSize: 96[\s\S]*learningRate: 0\.01 \}/,
     );
     is(await page.textContent('#error'), '');
     await page.close();
@@ -118,12 +148,16 @@ if (hasChromium()) {
     const page = await open();
     await page.fill('#hidden', '16');
     await trained(page);
+    await runs(page, 'write');
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
     is(download.suggestedFilename(), 'write-lstm.safetensors');
     const path = await download.path();
     await page.setInputFiles('#load', { name: 'model.safetensors', mimeType: '', buffer: readFileSync(path) });
     await page.waitForFunction(() => /Loaded/.test(document.getElementById('status')?.textContent ?? ''));
     is(await page.inputValue('#hidden'), '16');
+    // it shows what it does before it is trained on
+    await page.waitForSelector('#panel-samples .text');
+    is(await page.locator('#figures tbody tr').count(), 0);
     await trained(page);
     await page.setInputFiles('#load', { name: 'x.safetensors', mimeType: '', buffer: Buffer.from('nothing') });
     await page.waitForFunction(() =>
@@ -146,7 +180,16 @@ if (hasChromium()) {
       await trained(page);
       ok(await page.textContent('#panel-samples'));
       equal(await faults(page), []);
-      is(await page.locator('#tab-gates').count(), task === 'forecast' ? 0 : 1);
+      await tab(page, 'gates');
+      await page.waitForSelector('#panel-gates canvas');
+      is(await page.locator('#panel-gates .wide').count(), task === 'forecast' ? 0 : 1);
+      match(
+        (await page.textContent('.reading')) ?? '',
+        /^(character 1 “.”|step -35 \(409\.91 ppm\)), unit 1: f = \d\.\d+$/,
+      );
+      is(await page.locator('#panel-gates option[value="f backward in time"]').count(), task === 'tag' ? 1 : 0);
+      equal(await faults(page), []);
+      await runs(page, task);
       await page.click('#reset');
       await drop(file);
       await trained(page);
@@ -158,6 +201,48 @@ if (hasChromium()) {
       await page.close();
     });
   }
+
+  test('every cell trains for the same seconds, and continues for as many', async () => {
+    const page = await open();
+    await page.selectOption('#task', 'forecast');
+    await page.check('[value=mingru]');
+    await page.fill('#hidden', '16');
+    await page.fill('#seconds', '1');
+    for (let time = 0; time < 2; time++) {
+      await page.click('#train');
+      await page.waitForFunction(
+        () => document.getElementById('status')?.textContent?.startsWith('Paused after'),
+        null,
+        { timeout: 60_000 },
+      );
+      ok(await page.isDisabled('#pause'));
+    }
+    const seconds = await page.locator('#figures tbody td:nth-child(4)').allTextContents();
+    is(seconds.length, 2);
+    for (const own of seconds) ok(Number(own) >= 2, own);
+    await page.close();
+  });
+
+  test('a file is dropped, and stays for a model that is loaded', async () => {
+    const page = await open();
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.items.add(new File(['a cat and a dog. '.repeat(200)], 'own.txt'));
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));
+    });
+    await page.waitForFunction(() =>
+      /own\.txt, 3,400 char/.test(document.getElementById('data-note')?.textContent ?? ''),
+    );
+    await page.fill('#hidden', '8');
+    await trained(page);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+    const buffer = readFileSync(await download.path());
+    await page.setInputFiles('#load', { name: 'model.safetensors', mimeType: '', buffer });
+    await page.waitForFunction(() => /Loaded/.test(document.getElementById('status')?.textContent ?? ''));
+    match((await page.textContent('#data-note')) ?? '', /own\.txt/);
+    is(await page.textContent('#error'), '');
+    await page.close();
+  });
 
   test('on a phone, in the dark', async () => {
     const page = await open({ width: 375, height: 740 }, 'dark');
@@ -175,7 +260,8 @@ if (hasChromium()) {
     await page.click('#panel-benchmark button');
     await page.waitForSelector('#panel-benchmark pre', { timeout: 120_000 });
     const text = (await page.textContent('#panel-benchmark pre')) ?? '';
-    for (const name of ['peak of one core', 'scalar', 'LSTM, SIMD', 'int16']) ok(text.includes(name), name);
+    for (const name of ['peak of one core', 'scalar', 'LSTM, SIMD', 'int16', 'training, SIMD', 'training, 2 replicas'])
+      ok(text.includes(name), name);
     equal(await faults(page), []);
     await page.close();
   });
