@@ -27,6 +27,12 @@ A result does not depend on the other lines, so parts of a file can be predicted
       value: 'N',
       help: 'number of the first step of each history, counted from the start of the training series (forecaster with a trend)',
     },
+    threshold: {
+      kind: 'real',
+      high: 1,
+      value: 'P',
+      help: 'classes of at least this probability (sequence-classifier; sequence-tagger with multiLabel)',
+    },
     build: {
       kind: 'choice',
       value: 'NAME',
@@ -43,6 +49,7 @@ const LIBRARY: Readonly<Record<string, string>> = {
   'max-length': 'maxLength',
   steps: 'steps',
   start: 'start',
+  threshold: 'threshold',
 };
 
 interface Line {

@@ -780,7 +780,7 @@ class SequenceRegressor(_Pooled):
 
 class SequenceTagger(Task):
     task = "sequence-tagger"
-    options = {**_INPUT, **_HEAD, "classes": None, "crf": False}
+    options = {**_INPUT, **_HEAD, "classes": None, "crf": False, "multiLabel": False}
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

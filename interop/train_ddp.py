@@ -228,15 +228,31 @@ def pooled_examples(
     return Examples([len(x) for x in inputs], terms, o)
 
 
+def tags_of(place: str, names: list[str], given: Any) -> Tensor:
+    """The class of each step [T]."""
+    return torch.tensor(labels_of(place, names, given))
+
+
+def frames_of(place: str, names: list[str], given: Any) -> Tensor:
+    """Ones for the labels of each step [T,classes]: of lists of labels, or of frames of zeros and ones."""
+    frames = torch.zeros(len(given), len(names))
+    for t, step in enumerate(given):
+        if step and not isinstance(step[0], str):
+            frames[t] = torch.tensor(step, dtype=torch.float32)
+        else:
+            frames[t, labels_of(f"{place}[{t}]", names, step)] = 1.0
+    return frames
+
+
 def tagger_examples(module: gatewise.SequenceTagger, lines: list[Any], o: dict[str, Any]) -> Examples:
     device = next(module.parameters()).device
     inputs = [module.input.encode(f"line {i + 1}: input", line["input"]) for i, line in enumerate(lines)]
+    several = module.config["multiLabel"]
     targets = []
     for i, line in enumerate(lines):
         given = line["labels"] if "" not in module.sets else {"": line["labels"]}
-        own = [
-            torch.tensor(labels_of(f"line {i + 1}: labels", names, given[name])) for name, names in module.sets.items()
-        ]
+        read = frames_of if several else tags_of
+        own = [read(f"line {i + 1}: labels", names, given[name]) for name, names in module.sets.items()]
         if any(len(labels) != len(inputs[i]) for labels in own):
             raise ValueError(
                 f"line {i + 1}: labels: expected {len(inputs[i])}, one for each step, got {[len(k) for k in own]}"
@@ -250,6 +266,11 @@ def tagger_examples(module: gatewise.SequenceTagger, lines: list[Any], o: dict[s
         result = []
         for k, logits in enumerate(module(x.to(device), lengths)):
             tags = nn.utils.rnn.pad_sequence([targets[i][k] for i in batch], padding_value=-1).to(device)
+            if several:
+                live = tags >= 0
+                losses = F.binary_cross_entropy_with_logits(logits, tags.clamp(min=0), reduction="none")
+                result.append(Term(losses[live].sum(), count * logits.shape[-1]))
+                continue
             if module.chains is not None:
                 total = cast(gatewise.Crf, module.chains[k]).loss(logits, tags.clamp(min=0), lengths)
             else:

@@ -297,7 +297,7 @@ async function models(): Promise<Case[]> {
   const lm = await tasks.LanguageModel.create({ vocabulary: 'abcdef', ...size });
   const classifier = await tasks.SequenceClassifier.create({ vocabulary: 'abcdef', classes, ...size });
   const regressor = await tasks.SequenceRegressor.create({ inputSize: 3, ...size });
-  const tagger = await tasks.SequenceTagger.create({ vocabulary: 'abcdef', classes, ...size });
+  const tagger = await tasks.SequenceTagger.create({ vocabulary: 'abcdef', classes, multiLabel: true, ...size });
   const source = { vocabulary: 'abcdef' };
   const seq2seq = await tasks.Seq2Seq.create({ source, target: 'xyz', attention: 'general', ...size });
   const transcriber = await tasks.Transcriber.create({ inputSize: 3, target: 'xyz', ...size });
@@ -309,9 +309,15 @@ async function models(): Promise<Case[]> {
   const beam = { maxLength: 6, beamWidth: 2 };
   return [
     ['language-model', lm, words, as((x) => lm.predict(x)), []],
-    ['sequence-classifier', classifier, words, as((x) => classifier.predict(x)), []],
+    [
+      'sequence-classifier',
+      classifier,
+      words,
+      as((x) => classifier.predict(x, { threshold: 0.34 })),
+      ['--threshold', '0.34'],
+    ],
     ['sequence-regressor', regressor, frames, as((x) => regressor.predict(x)), []],
-    ['sequence-tagger', tagger, words, as((x) => tagger.predict(x)), []],
+    ['sequence-tagger', tagger, words, as((x) => tagger.predict(x, { threshold: 0.4 })), ['--threshold', '0.4']],
     ['seq2seq', seq2seq, words, as((x) => seq2seq.predict(x, { maxLength: 6 })), ['--max-length', '6']],
     ['transcriber', transcriber, frames, as((x) => transcriber.predict(x)), []],
     [

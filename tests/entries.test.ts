@@ -91,7 +91,14 @@ const MACHINERY = ['Option', 'Options', 'Settings', 'Reader', 'Schema', 'Value']
  * For this package's own files: the layers inside of a recurrent layer and of tasks, cells by their numbers in the core, the parts
  * that a task is made of.
  */
-const LAYERS = ['Direction', 'EncoderDecoder', 'ConditionalDecoder', 'ForecastLayers', 'LanguageLayers'];
+const LAYERS = [
+  'Direction',
+  'EncoderDecoder',
+  'ConditionalDecoder',
+  'ForecastLayers',
+  'LanguageLayers',
+  'TaggerLayers',
+];
 const INTERNAL = [...LAYERS, 'Cell', 'Seq', 'Memory', 'Source', 'StackSchema', 'Cut'];
 
 /** Constants are schemas or lists of options: people see the interfaces that follow from them. */

@@ -2,7 +2,7 @@
  * Sequence to labels: gradients with a softmax and with a CRF, several sets of labels, several features, frames, padding, the best
  * path against all paths, metrics counted by hand, streams, files, what it says to bad input, and small tasks learned.
  */
-import { crossEntropyLoss, read, type Tape } from 'gatewise';
+import { bceWithLogitsLoss, crossEntropyLoss, read, type Tape } from 'gatewise';
 import {
   type Classes,
   type Sequence,
@@ -24,7 +24,7 @@ type Layers = SequenceTagger['model']['layers'];
 
 const SMALL = { vocabulary: 'abc', embeddingSize: 3, hiddenSize: 5, classes: ['N', 'V', 'X'], seed: 3 } as const;
 const create = (options: Partial<SequenceTaggerOptions> = {}): Promise<SequenceTagger> =>
-  SequenceTagger.create<Classes, boolean>({
+  SequenceTagger.create<Classes, boolean, boolean>({
     ...SMALL,
     // one says what is read
     ...(options.inputSize || options.features ? { vocabulary: undefined, embeddingSize: undefined } : {}),
@@ -46,15 +46,29 @@ const one = draw(SMALL.classes, 1);
 const [pos, entity] = [draw(SETS.pos, 2), draw(SETS.entity, 3)];
 const two = TEXTS.map((_, i) => ({ pos: pos[i], entity: entity[i] }));
 
+/** Several labels, or none, for each step: the one there is, and the next class; where it is the first class, none. */
+const several = (labels: readonly (readonly string[])[], classes: readonly string[]) =>
+  labels.map((steps) =>
+    steps.map((label) => {
+      const c = classes.indexOf(label);
+      return c ? [label, classes[(c + 1) % classes.length]] : [];
+    }),
+  );
+const severalOfTwo = TEXTS.map((_, i) => ({
+  pos: several(pos, SETS.pos)[i],
+  entity: several(entity, SETS.entity)[i],
+}));
+
 type Lists<T> = Readonly<Record<string, T>>;
 /** The labels of a prediction by the names of the sets, '' where there is one. */
-const setsOf = ({ labels }: TagPrediction): Lists<readonly string[]> =>
-  Array.isArray(labels) ? { '': labels } : (labels as Lists<readonly string[]>);
+const setsOf = ({ labels }: TagPrediction): Lists<readonly unknown[]> =>
+  Array.isArray(labels) ? { '': labels } : (labels as Lists<readonly unknown[]>);
 const probabilitiesOf = (p: TagPrediction): Lists<Float32Array> => {
   if (!('probabilities' in p)) return {};
   return p.probabilities instanceof Float32Array ? { '': p.probabilities } : (p.probabilities as Lists<Float32Array>);
 };
-const metricsOf = (report: TaggerReport): Lists<TagMetrics> => ('sets' in report ? report.sets : { '': report });
+const metricsOf = (report: TaggerReport): Lists<TagMetrics> =>
+  ('sets' in report ? report.sets : { '': report }) as Lists<TagMetrics>;
 
 /** What is predicted: options, and the labels of the four sequences. */
 const kinds: [string, Partial<SequenceTaggerOptions>, TaggerExample['labels'][]][] = [
@@ -62,6 +76,9 @@ const kinds: [string, Partial<SequenceTaggerOptions>, TaggerExample['labels'][]]
   ['CRF', { crf: true }, one],
   ['two sets, softmax', { classes: SETS }, two],
   ['two sets, CRF', { classes: SETS, crf: true }, two],
+  // seeds with which no unit of the perceptrons is close to the corner of its ReLU, where differences are wrong
+  ['several labels', { multiLabel: true, seed: 13 }, several(one, SMALL.classes)],
+  ['two sets, several labels', { classes: SETS, multiLabel: true, seed: 13 }, severalOfTwo],
 ];
 /** What is read. */
 const inputs: [string, Partial<SequenceTaggerOptions>, Sequence[]][] = [
@@ -87,9 +104,19 @@ const examplesOf = (sequences: readonly Sequence[], labels: TaggerExample['label
 function lossOf(task: SequenceTagger, examples: readonly TaggerExample[]) {
   const { layers } = task.model;
   const batch = examples.map(({ input }) => layers.input.encode('input', input));
-  return (tape: Tape, { sets, chains }: Layers) =>
+  return (tape: Tape, { sets, chains, settings }: Layers) =>
     layers.forward(tape, batch).map((rows, k) => {
       const { name, classes } = sets[k];
+      if (settings.multiLabel) {
+        const ones = new Float32Array(rows.T * rows.B * rows.F);
+        examples.forEach(({ labels: given }, b) => {
+          const own = (name ? (given as Record<string, string[][]>)[name] : given) as string[][];
+          own.forEach((labels, t) => {
+            for (const label of labels) ones[(t * rows.B + b) * rows.F + classes.indexOf(label)] = 1;
+          });
+        });
+        return { loss: bceWithLogitsLoss(tape, rows, ones), weight: 1 };
+      }
       const targets = new Int32Array(rows.T * rows.B).fill(-1);
       examples.forEach(({ labels: given }, b) => {
         const own = (name ? (given as Record<string, string[]>)[name] : given) as string[];
@@ -141,7 +168,8 @@ for (const [kind, options, labels] of kinds) {
         for (const own of Object.values(setsOf(p))) is(own.length, TEXTS[i].length);
         is('probabilities' in p, !options.crf);
         for (const [name, sure] of Object.entries(probabilitiesOf(p))) {
-          is(sure.length, TEXTS[i].length);
+          const K = options.multiLabel ? (name ? SETS[name as 'pos'] : SMALL.classes).length : 1;
+          is(sure.length, TEXTS[i].length * K);
           close(sure, probabilitiesOf(alone[i])[name], 1e-6, 'probabilities');
         }
       });
@@ -226,38 +254,151 @@ test('metrics of evaluate are those counted by hand', async () => {
   is((await chain.predict(['ab']))[0].probabilities, undefined);
 });
 
+test('several labels: probabilities by name, thresholds, and metrics counted by hand', async () => {
+  using task = await SequenceTagger.create({ ...SMALL, multiLabel: true });
+  for (const { name, size } of task.model.parameters) task.model.set(name, new Float32Array(size));
+  const p = [0.9, 0.5, 0.2];
+  task.model.set(
+    'head.bias',
+    p.map((x) => Math.log(x / (1 - x))),
+  );
+  const [said] = await task.predict(['ab']);
+  const typed: readonly (readonly ('N' | 'V' | 'X')[])[] = said.labels;
+  equal(typed, [
+    ['N', 'V'],
+    ['N', 'V'],
+  ]);
+  close(said.probabilities, [...p, ...p], 1e-6, 'probabilities [T,classes]');
+  close(said.probability.X, [0.2, 0.2], 1e-6, 'probability of a class [T]');
+  equal(Object.keys(said.probability), ['N', 'V', 'X']);
+  equal((await task.predict(['a'], { threshold: 0.1 }))[0].labels, [['N', 'V', 'X']]);
+  equal((await task.predict(['a'], { threshold: 0.95 }))[0].labels, [[]]);
+  const report = await task.evaluate([
+    { input: 'ab', labels: [['N', 'V'], ['N']] },
+    { input: 'c', labels: [[]] },
+  ]);
+  is(report.accuracy, 1 / 3, 'steps whose labels are all right');
+  equal(report.classes.N, { precision: 2 / 3, recall: 1, f1: 0.8, support: 2 });
+  equal(report.classes.V, { precision: 1 / 3, recall: 1, f1: 0.5, support: 1 });
+  equal(report.classes.X, { precision: 0, recall: 0, f1: 0, support: 0 });
+  is(report.macroF1, (0.8 + 0.5) / 3);
+  is(report.microF1, 6 / 9);
+  const logs = [0.9, 0.5, 0.8, 0.9, 0.5, 0.8, 0.1, 0.5, 0.8].map(Math.log);
+  close([report.loss], [-logs.reduce((a, b) => a + b) / 9], 1e-6, 'the mean over steps and classes');
+  const classes = { pos: ['N', 'V'], entity: ['O', 'B-A', 'B-B'] } as const;
+  using sets = await SequenceTagger.create({ ...SMALL, classes, multiLabel: true });
+  const [two] = await sets.predict(['ab']);
+  const entity: readonly (readonly ('O' | 'B-A' | 'B-B')[])[] = two.labels.entity;
+  is(entity.length, 2);
+  const probability: Float32Array = two.probability.pos.V;
+  is(probability.length, 2);
+  using single = await SequenceTagger.create({ ...SMALL });
+  // @ts-expect-error a threshold is for several labels
+  throws(() => single.predict(['a'], { threshold: 0.4 }), /threshold: needs multiLabel: true/);
+  // @ts-expect-error probabilities by name are of several labels
+  is((await single.predict(['a']))[0].probability, undefined);
+  throws(() => task.predict(['a'], { threshold: 2 }), /threshold: expected a finite number of at least 0 and at most 1, got 2/);
+});
+
+test('labels are lists of names, or frames of zeros and ones: the same bits', async () => {
+  const given: TaggerExample<readonly ['N', 'V', 'X'], true>['labels'][] = [
+    [['V'], [], ['X', 'N']],
+    [[0, 1, 0], [], Float32Array.of(1, 0, 1)].map((frame) => (frame.length ? frame : [0, 0, 0])),
+    Float32Array.of(0, 1, 0, 0, 0, 0, 1, 0, 1),
+    Float64Array.of(0, 1, 0, 0, 0, 0, 1, 0, 1),
+  ];
+  const files: Uint8Array[] = [];
+  for (const labels of given) {
+    using task = await SequenceTagger.create({ ...SMALL, multiLabel: true });
+    await task.fit([{ input: 'abc', labels }], { epochs: 3 });
+    files.push(task.save());
+  }
+  for (const file of files) ok(same(file, files[0]));
+  using loaded = await SequenceTagger.load(files[0]);
+  is(loaded.config.multiLabel, true);
+  const [said] = await loaded.predict(['ab'], { threshold: 0.4 });
+  ok('probability' in said);
+});
+
+test('several labels: options and labels that are refused', async () => {
+  // @ts-expect-error a chain has one label in each step
+  const clash = SequenceTagger.create({ ...SMALL, crf: true, multiLabel: true });
+  await rejects(clash, /crf and multiLabel cannot be combined: a chain has one label in each step/);
+  await rejects(SequenceTagger.create({ ...SMALL, multiLabel: 1 } as never), /multiLabel: expected true or false/);
+  using task = await SequenceTagger.create({ ...SMALL, multiLabel: true });
+  const fit = (labels: unknown) => () => task.fit([{ input: 'ab', labels } as never]);
+  refuses(
+    () => task.save(),
+    [
+      [
+        fit(['N', 'V']),
+        /examples\[0\].labels\[0\]: expected a list of labels, or a frame of 3 zeros and ones, got 'N'/,
+      ],
+      [fit([['N'], ['Q']]), /examples\[0\].labels\[1\]\[0\]: 'Q' is not among the classes N, V and X/],
+      [fit([['N']]), /examples\[0\].labels: labels of 1 steps for 2 steps/],
+      [fit([[1, 0, 0], [1]]), /examples\[0\].labels\[1\]: expected a frame of 3 zeros and ones, got Array of length 1/],
+      [
+        fit([
+          [1, 0, 0],
+          [1, 0.5, 0],
+        ]),
+        /examples\[0\].labels\[1\]\[1\]: expected 0 or 1, got 0.5/,
+      ],
+      [
+        fit([
+          [1, 0, 0],
+          [1, 'N', 0],
+        ]),
+        /examples\[0\].labels\[1\]\[1\]: expected 0 or 1, got 'N'/,
+      ],
+      [fit([['N', 0], ['V']]), /examples\[0\].labels\[0\]\[1\]: 0 is not among the classes/],
+      [fit(Float32Array.of(1, 0, 0)), /examples\[0\].labels: 3 numbers for 2 steps of 3 classes/],
+      [fit(Float32Array.of(1, 0, 0, 0, 0, 2)), /examples\[0\].labels\[5\]: expected 0 or 1, got 2/],
+      [
+        fit('NV'),
+        /examples\[0\].labels: expected a list of labels, or a frame of zeros and ones, for each step, got 'NV'/,
+      ],
+      [fit([null, ['N']]), /examples\[0\].labels\[0\]: expected a list of labels/],
+    ],
+  );
+  // @ts-expect-error a list of labels in each step
+  throws(() => task.fit([{ input: 'a', labels: ['N'] }]), /labels\[0\]: expected a list of labels/);
+});
+
 for (const [reads, own, sequences] of inputs.filter(([, { bidirectional, reverse }]) => !bidirectional && !reverse)) {
-  test(`a stream says step by step what predict says of the whole: ${reads}`, async () => {
-    using task = await create({ ...own, classes: SETS });
-    scaleWeights(task.model, 3);
-    const whole = await task.predict(sequences);
-    const cut = (sequence: Sequence, from: number, to: number): Sequence =>
-      sequence instanceof Float32Array
-        ? sequence.slice(2 * from, 2 * to)
-        : Object.fromEntries(Object.entries(sequence).map(([name, list]) => [name, list.slice(from, to)]));
-    // side by side
-    const streams = sequences.map(() => task.stream());
-    for (let t = 0; t < 6; t++) {
-      sequences.forEach((sequence, i) => {
-        if (t >= TEXTS[i].length) return;
-        const step = streams[i].step(cut(sequence, t, t + 1));
-        for (const name of ['pos', 'entity']) {
-          equal(setsOf(step)[name], [setsOf(whole[i])[name][t]]);
-          equal([...probabilitiesOf(step)[name]], [probabilitiesOf(whole[i])[name][t]]);
-        }
-      });
-    }
-    const stream = task.stream();
-    stream.step(cut(sequences[0], 0, 2));
-    const kept = stream.save();
-    const clone = stream.clone();
-    const rest = stream.step(cut(sequences[0], 2, 5));
-    equal(setsOf(rest).pos, setsOf(whole[0]).pos.slice(2));
-    equal(clone.step(cut(sequences[0], 2, 5)), rest, 'a clone moves on its own');
-    equal(task.stream(kept).step(cut(sequences[0], 2, 5)), rest, 'from a state that was kept');
-    stream.reset();
-    equal(stream.step(sequences[1]), whole[1], 'after a reset');
-  });
+  for (const multiLabel of [false, true])
+    test(`a stream says step by step what predict says of the whole: ${reads}${multiLabel ? ', several labels' : ''}`, async () => {
+      using task = await create({ ...own, classes: SETS, multiLabel });
+      scaleWeights(task.model, 3);
+      const whole = await task.predict(sequences);
+      const cut = (sequence: Sequence, from: number, to: number): Sequence =>
+        sequence instanceof Float32Array
+          ? sequence.slice(2 * from, 2 * to)
+          : Object.fromEntries(Object.entries(sequence).map(([name, list]) => [name, list.slice(from, to)]));
+      // side by side
+      const streams = sequences.map(() => task.stream());
+      for (let t = 0; t < 6; t++) {
+        sequences.forEach((sequence, i) => {
+          if (t >= TEXTS[i].length) return;
+          const step = streams[i].step(cut(sequence, t, t + 1));
+          for (const name of ['pos', 'entity'] as const) {
+            equal(setsOf(step)[name], [setsOf(whole[i])[name][t]]);
+            const K = multiLabel ? SETS[name].length : 1;
+            equal([...probabilitiesOf(step)[name]], [...probabilitiesOf(whole[i])[name].slice(t * K, (t + 1) * K)]);
+          }
+        });
+      }
+      const stream = task.stream();
+      stream.step(cut(sequences[0], 0, 2));
+      const kept = stream.save();
+      const clone = stream.clone();
+      const rest = stream.step(cut(sequences[0], 2, 5));
+      equal(setsOf(rest).pos, setsOf(whole[0]).pos.slice(2));
+      equal(clone.step(cut(sequences[0], 2, 5)), rest, 'a clone moves on its own');
+      equal(task.stream(kept).step(cut(sequences[0], 2, 5)), rest, 'from a state that was kept');
+      stream.reset();
+      equal(stream.step(sequences[1]), whole[1], 'after a reset');
+    });
 }
 
 test('streams are for models that read forward, without a CRF', async () => {
@@ -461,7 +602,7 @@ for (const [title, options, inputOf, labelsOf] of routes) {
     const texts = drawTexts(data);
     const examples = (list: string[]) => list.map((text) => ({ input: inputOf(text), labels: labelsOf(text) }));
     const read = options.inputSize || options.features ? {} : { vocabulary: ALPHABET, embeddingSize: 8 };
-    using task = await SequenceTagger.create<Classes, boolean>({
+    using task = await SequenceTagger.create<Classes, boolean, boolean>({
       hiddenSize: 24,
       seed: 1,
       ...read,

@@ -1,88 +1,103 @@
 /**
- * Sequence → labels, one for each step: inputs → recurrent stack, usually in both directions → linear layers → softmax, or a
- * linear-chain CRF. Several sets of classes share all but the last layers.
+ * Sequence → labels, one or several for each step: inputs → recurrent stack, usually in both directions → linear layers → softmax, a
+ * sigmoid for each class, or a linear-chain CRF. Several sets of classes share all but the last layers.
  */
+
 import * as check from '../check.js';
-import type { Builder } from '../nn/builder.js';
-import { Crf } from '../nn/crf.js';
-import { dropout } from '../nn/dropout.js';
-import { crossEntropyLoss } from '../nn/losses.js';
-import { MLP } from '../nn/mlp.js';
-import { softmaxRows } from '../nn/predict.js';
-import type { RecurrentOptions } from '../nn/recurrent/options.js';
-import { Recurrent } from '../nn/recurrent/recurrent.js';
-import type { State } from '../nn/recurrent/state.js';
-import type { Options, Reader, Settings } from '../options.js';
-import { names, option, readOptions, recordOf, required } from '../options.js';
-import type { Loss, Rows, Tape } from '../tape.js';
+import type { Options, Settings } from '../options.js';
+import { optional, readOptions, real } from '../options.js';
+import type { Tape } from '../tape.js';
 import type { FitHistory } from '../train/history.js';
 import type { Run } from '../train/run.js';
 import type { BatchOptions, BatchProgress, EpochOptions, EpochProgress } from './shared/batches.js';
 import { BATCHES, encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
 import type { Examples } from './shared/flow.js';
-import type { Encoded, InputConfig, InputOptions, Sequence } from './shared/inputs.js';
-import { INPUT, inputOf, inputWidth, SequenceInput } from './shared/inputs.js';
+import type { Encoded, InputOptions, Sequence, Vectors } from './shared/inputs.js';
+import { inputOf, inputWidth } from './shared/inputs.js';
 import { type ClassMetrics, spanMetrics, Tally } from './shared/metrics.js';
 import type { Call } from './shared/passes.js';
-import { HEAD } from './shared/pooled.js';
-import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
+import type { HEAD } from './shared/pooled.js';
+import { type StackOptions, stackOf } from './shared/stack.js';
 import type { Stream } from './shared/stream.js';
+import type { Classes, ClassSet, Decoded, TAGGER, TagItem } from './shared/tagger-layers.js';
+import { classSets, encodeFrames, encodeLabels, TAGGER_SCHEMA, TaggerLayers } from './shared/tagger-layers.js';
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
-/** What a step can be: names of classes, or of those of several sets by the names of the sets. */
-export type Classes = readonly string[] | Readonly<Record<string, readonly string[]>>;
-
-const readClasses: Reader<Classes> = (name, value) => {
-  if (Array.isArray(value)) return names()(name, value);
-  return recordOf(names(), 'a list of names, or lists by the names of sets')(name, value);
-};
-
-const OWN = {
-  /** Names of the classes, or of those of several sets: `{ pos: [...], entity: [...] }`. */
-  classes: required(readClasses),
-  /** A linear-chain CRF instead of a softmax: labels of neighbouring steps influence each other. Default false. */
-  crf: option(check.flag, false),
-};
-const SCHEMA = { ...OWN, ...INPUT, ...stackSchema('lstm', 128), ...HEAD };
+export type { Classes };
 
 /** What a tagger was created with, apart from its runtime and seed. */
-export interface SequenceTaggerConfig extends InputOptions, StackOptions, Options<typeof HEAD>, Options<typeof OWN> {}
+export interface SequenceTaggerConfig
+  extends InputOptions,
+    StackOptions,
+    Options<typeof HEAD>,
+    Options<typeof TAGGER> {}
 
 /**
  * @typeParam C the classes
  * @typeParam K whether there is a CRF
+ * @typeParam M whether a step can be of several classes
  */
-export interface SequenceTaggerOptions<C extends Classes = Classes, K extends boolean = boolean>
-  extends TaskOptions,
-    Omit<SequenceTaggerConfig, 'classes' | 'crf'> {
+export interface SequenceTaggerOptions<
+  C extends Classes = Classes,
+  K extends boolean = boolean,
+  M extends boolean = boolean,
+> extends TaskOptions,
+    Omit<SequenceTaggerConfig, 'classes' | 'crf' | 'multiLabel'> {
   /** Names of the classes, or of those of several sets: `{ pos: [...], entity: [...] }`. */
   classes: C;
   /** A linear-chain CRF instead of a softmax: labels of neighbouring steps influence each other. Default false. */
-  crf?: K | undefined;
+  crf?: (K & (M extends true ? false : unknown)) | undefined;
+  /** Whether a step can be of several classes of a set, or of none. Not with `crf`. Default false. */
+  multiLabel?: M | undefined;
 }
 
-/** A label for each step; with several sets of classes, by the names of the sets. */
-export type Labels<C extends Classes = Classes> = C extends readonly string[]
-  ? readonly C[number][]
-  : { readonly [S in keyof C]: C[S] extends readonly (infer L)[] ? readonly L[] : never };
+/** Labels of a step: one, or with `multiLabel` a list. */
+type OfStep<L, M extends boolean> = M extends true ? readonly L[] : L;
+
+/** The labels of each step; with several sets of classes, by the names of the sets. */
+export type Labels<C extends Classes = Classes, M extends boolean = false> = C extends readonly string[]
+  ? readonly OfStep<C[number], M>[]
+  : { readonly [S in keyof C]: C[S] extends readonly (infer L)[] ? readonly OfStep<L, M>[] : never };
 
 /** Something for each set, or the thing itself where there is one. */
 type BySet<C extends Classes, T> = C extends readonly string[] ? T : { readonly [S in keyof C]: T };
 
+/** Probabilities [T] by the names of the classes; with several sets of classes, by the names of the sets. */
+export type ByClass<C extends Classes = Classes> = C extends readonly string[]
+  ? Readonly<Record<C[number], Float32Array>>
+  : { readonly [S in keyof C]: C[S] extends readonly string[] ? Readonly<Record<C[S][number], Float32Array>> : never };
+
 /** Names are checked when they are used, since data rarely have literal types. */
-export interface TaggerExample<C extends Classes = Classes> {
+export interface TaggerExample<C extends Classes = Classes, M extends boolean = boolean> {
   readonly input: Sequence;
-  /** A label for each step; with several sets of classes, by the names of the sets. */
-  readonly labels: BySet<C, readonly string[]>;
+  /**
+   * A label for each step; with `multiLabel` a list of labels for each step, or frames of zeros and ones [T,classes]. With several sets
+   * of classes, by the names of the sets.
+   */
+  readonly labels: BySet<C, M extends true ? readonly (readonly string[])[] | Vectors : readonly string[]>;
   /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
   readonly weight?: number | undefined;
 }
 
-/** The labels, and their probabilities, step by step. A CRF decides about the whole and has no probabilities of steps. */
-export type TagPrediction<C extends Classes = Classes, K extends boolean = boolean> = K extends true
-  ? { readonly labels: Labels<C> }
-  : { readonly labels: Labels<C>; readonly probabilities: BySet<C, Float32Array> };
+/**
+ * The labels, and their probabilities [T], step by step. A CRF decides about the whole and has no probabilities of steps. With
+ * `multiLabel` the labels are those of at least the threshold; `probabilities` [T,classes] are in the order of `classes`, `probability`
+ * has those of each class [T] by its name.
+ */
+export type TagPrediction<
+  C extends Classes = Classes,
+  K extends boolean = boolean,
+  M extends boolean = boolean,
+> = M extends true
+  ? {
+      readonly labels: Labels<C, true>;
+      readonly probabilities: BySet<C, Float32Array>;
+      readonly probability: ByClass<C>;
+    }
+  : K extends true
+    ? { readonly labels: Labels<C> }
+    : { readonly labels: Labels<C>; readonly probabilities: BySet<C, Float32Array> };
 
 export interface TagMetrics {
   /** Share of steps whose label is right. */
@@ -92,117 +107,45 @@ export interface TagMetrics {
   readonly spans: ClassMetrics;
 }
 
-/** `loss` is the mean over the steps, in nats, and the sum over the sets; `accuracy` the mean over the sets. */
-export type TaggerReport<C extends Classes = Classes> = C extends readonly string[]
-  ? { readonly loss: number } & TagMetrics
+/** Of a tagger with `multiLabel`. */
+export interface MultiTagMetrics {
+  /** Share of steps whose whole set of labels is right. */
+  readonly accuracy: number;
+  /** Mean of the classes' F1, and F1 of all decisions together. */
+  readonly macroF1: number;
+  readonly microF1: number;
+  readonly classes: Readonly<Record<string, ClassMetrics>>;
+}
+
+/**
+ * `loss` is the mean over the steps, with `multiLabel` over the steps and classes, in nats, and the sum over the sets; `accuracy` the
+ * mean over the sets.
+ */
+export type TaggerReport<C extends Classes = Classes, M extends boolean = boolean> = C extends readonly string[]
+  ? { readonly loss: number } & (M extends true ? MultiTagMetrics : TagMetrics)
   : {
       readonly loss: number;
       readonly accuracy: number;
-      readonly sets: { readonly [S in keyof C]: TagMetrics };
+      readonly sets: { readonly [S in keyof C]: M extends true ? MultiTagMetrics : TagMetrics };
     };
 
-/** A set of classes; the only one has no name. */
-interface ClassSet {
-  readonly name: string;
-  readonly classes: readonly string[];
-  readonly places: ReadonlyMap<unknown, number>;
-}
+const THRESHOLD = {
+  /** With `multiLabel`: classes of at least this probability are chosen. Default 1/2. */
+  threshold: optional(real(0, 1)),
+};
+const PREDICT = { ...BATCHES, ...THRESHOLD };
 
-/** Logits of each set, [T,B,classes]. */
-class Layers {
-  readonly input: SequenceInput;
-  readonly rnn: Recurrent;
-  readonly heads: readonly MLP[];
-  readonly chains: readonly Crf[];
+export interface TaggerPredictOptions extends BatchOptions, Options<typeof THRESHOLD> {}
 
-  constructor(
-    readonly b: Builder,
-    readonly settings: Settings<typeof SCHEMA>,
-    readonly sets: readonly ClassSet[],
-    input: InputConfig,
-    stack: RecurrentOptions,
-  ) {
-    const { crf, hiddenLayers, outputDropout } = settings;
-    const named = (prefix: string, name: string) => (name ? `${prefix}.${name}` : prefix);
-    this.input = new SequenceInput(b, 'embedding', input);
-    this.rnn = new Recurrent(b, 'rnn', stack);
-    const inputSize = this.rnn.outputSize;
-    this.heads = sets.map(({ name, classes }) => {
-      const options = { inputSize, outputSize: classes.length, hiddenLayers, dropout: outputDropout };
-      return new MLP(b, named('head', name), options);
-    });
-    this.chains = crf
-      ? sets.map(({ name, classes }) => new Crf(b, named('crf', name), { numClasses: classes.length }))
-      : [];
-  }
-
-  forward(tape: Tape, batch: readonly Encoded[], state?: State): Rows[] {
-    const x = dropout(tape, this.b.random, this.input.forward(tape, batch), this.settings.inputDropout);
-    const { output } = this.rnn.forward(tape, x, state);
-    return this.heads.map((head) => head.forward(tape, output));
-  }
-
-  /** The loss of each set, a mean over the steps. */
-  losses(tape: Tape, logits: readonly Rows[], batch: readonly Item[]): Loss[] {
-    return logits.map((rows, k) => {
-      const { T, B } = rows;
-      const targets = new Int32Array(T * B).fill(-1);
-      batch.forEach(({ labels }, b) => labels[k].forEach((label, t) => (targets[t * B + b] = label)));
-      return this.chains.length
-        ? this.chains[k].loss(tape, rows, targets, { reduction: 'tokenMean' })
-        : crossEntropyLoss(tape, rows, targets);
-    });
-  }
-
-  /** [B][sets] the class of each step, and its probability where a softmax says one. */
-  decode(tape: Tape, logits: readonly Rows[], batch: readonly { length: number }[]): Decoded[][] {
-    const bySet = logits.map((rows, k) => {
-      const paths = this.chains.length ? this.chains[k].decode(tape, rows).tags : null;
-      const p = paths ? null : softmaxRows(tape, rows);
-      const K = rows.F;
-      return batch.map(({ length }, b): Decoded => {
-        const probabilities = new Float32Array(p ? length : 0);
-        const tags = Int32Array.from({ length }, (_, t) => {
-          if (paths) return paths[b][t];
-          let best = 0;
-          const at = (t * rows.B + b) * K;
-          if (p) for (let c = 1; c < K; c++) if (p[at + c] > p[at + best]) best = c;
-          if (p) probabilities[t] = p[at + best];
-          return best;
-        });
-        return { tags, probabilities };
-      });
-    });
-    return batch.map((_, b) => bySet.map((own) => own[b]));
-  }
-}
-
-interface Decoded {
-  readonly tags: Int32Array;
-  readonly probabilities: Float32Array;
-}
-
-/** An example as numbers: the classes of its steps, set by set. */
-interface Item {
-  readonly length: number;
-  readonly input: Encoded;
-  readonly labels: readonly Int32Array[];
-}
-
-const KIND: Kind<Layers, typeof SCHEMA> = {
+const KIND: Kind<TaggerLayers, typeof TAGGER_SCHEMA> = {
   task: 'sequence-tagger',
-  schema: SCHEMA,
+  schema: TAGGER_SCHEMA,
   layers: (settings) => {
-    const { classes } = settings;
-    const lists: [string, readonly string[]][] = Array.isArray(classes) ? [['', classes]] : Object.entries(classes);
-    const sets = lists.map(([name, own]) => ({
-      name,
-      classes: own,
-      places: new Map(own.map((label, c) => [label, c])),
-    }));
+    if (settings.crf && settings.multiLabel) check.clash('crf', 'multiLabel', 'a chain has one label in each step');
+    const sets = classSets(settings.classes);
     const input = inputOf(settings);
     const stack = stackOf(settings, inputWidth(input));
-    return (b) => new Layers(b, settings, sets, input, stack);
+    return (b) => new TaggerLayers(b, settings, sets, input, stack);
   },
 };
 
@@ -214,11 +157,12 @@ const KIND: Kind<Layers, typeof SCHEMA> = {
  * await tagger.fit([{ input: 'a1', labels: ['letter', 'digit'] }], { epochs: 2 });
  * const [{ labels, probabilities }] = await tagger.predict(['1b']); // one of each for each step
  */
-export class SequenceTagger<C extends Classes = Classes, K extends boolean = boolean> extends Task<
-  Layers,
-  SequenceTaggerConfig
-> {
-  private constructor(made: Made<Layers, SequenceTaggerConfig>) {
+export class SequenceTagger<
+  C extends Classes = Classes,
+  K extends boolean = boolean,
+  M extends boolean = boolean,
+> extends Task<TaggerLayers, SequenceTaggerConfig> {
+  private constructor(made: Made<TaggerLayers, SequenceTaggerConfig>) {
     super(made);
   }
 
@@ -232,16 +176,16 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
    *
    * @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD
    */
-  static async create<const C extends Classes, K extends boolean = false>(
-    options: SequenceTaggerOptions<C, K>,
-  ): Promise<SequenceTagger<C, K>> {
+  static async create<const C extends Classes, K extends boolean = false, M extends boolean = false>(
+    options: SequenceTaggerOptions<C, K, M>,
+  ): Promise<SequenceTagger<C, K, M>> {
     return new SequenceTagger(await create(KIND, options));
   }
 
   /** The same, synchronously, for workers, worklets and scripts. */
-  static createSync<const C extends Classes, K extends boolean = false>(
-    options: SequenceTaggerOptions<C, K>,
-  ): SequenceTagger<C, K> {
+  static createSync<const C extends Classes, K extends boolean = false, M extends boolean = false>(
+    options: SequenceTaggerOptions<C, K, M>,
+  ): SequenceTagger<C, K, M> {
     return new SequenceTagger(createSync(KIND, options));
   }
 
@@ -261,15 +205,15 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: Examples<TaggerExample<C>>,
-    options: EpochOptions<TaggerExample<C>> = {},
-  ): Run<EpochProgress<TaggerReport<C>>, FitHistory> {
+    examples: Examples<TaggerExample<C, M>>,
+    options: EpochOptions<TaggerExample<C, M>> = {},
+  ): Run<EpochProgress<TaggerReport<C, M>>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
     return this.learn(examples, options, settings, {
       ...this.#examples,
       size: ({ length }) => length,
       loss: () => (tape, layers, batch) => {
-        const logits = layers.forward(tape, inputsOf(batch));
+        const logits = layers.forwardAll(tape, batch);
         return layers.losses(tape, logits, batch).map((loss) => ({ loss, weight: 1 }));
       },
       measure: (items, how) => this.#measure(items, readOptions('evaluate', BATCHES, how)),
@@ -277,67 +221,55 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
   }
 
   /** How well it does on examples. */
-  evaluate(examples: readonly TaggerExample<C>[], options: BatchOptions = {}): Run<BatchProgress, TaggerReport<C>> {
+  evaluate(
+    examples: readonly TaggerExample<C, M>[],
+    options: BatchOptions = {},
+  ): Run<BatchProgress, TaggerReport<C, M>> {
     const settings = readOptions('evaluate', BATCHES, options);
     const { fields, encode } = this.#examples;
     const call = { method: 'evaluate', data: examples, options };
     return this.#measure(encodeExamples('examples', examples, fields, encode), settings, call);
   }
 
-  #measure(items: readonly Item[], settings: Settings<typeof BATCHES>, call?: Call) {
-    const { sets } = this.model.layers;
-    const counts = sets.map(({ classes }) => ({
-      tally: new Tally(classes),
-      right: 0,
-      predicted: [] as string[][],
-      actual: [] as string[][],
-    }));
+  #measure(items: readonly TagItem[], settings: Settings<typeof BATCHES>, call?: Call) {
+    const { sets, settings: own } = this.model.layers;
+    const counts = sets.map((set) => new Counts(set, own.multiLabel));
     let loss = 0;
     let steps = 0;
-    const work = (tape: Tape, layers: Layers, batch: Item[]) => {
-      const logits = layers.forward(tape, inputsOf(batch));
+    const work = (tape: Tape, layers: TaggerLayers, batch: TagItem[]) => {
+      const logits = layers.forwardAll(tape, batch);
       const means = layers.losses(tape, logits, batch).map(({ value }) => value);
       return { means, all: layers.decode(tape, logits, batch) };
     };
-    const count = ({ means, all }: ReturnType<typeof work>, batch: Item[]) => {
+    const count = ({ means, all }: ReturnType<typeof work>, batch: TagItem[]) => {
       const n = batch.reduce((sum, { length }) => sum + length, 0);
       for (const mean of means) loss += mean * n;
       steps += n;
       all.forEach((decoded, b) => {
-        sets.forEach(({ classes }, k) => {
-          const { tags } = decoded[k];
-          const truth = batch[b].labels[k];
-          const own = counts[k];
-          truth.forEach((label, t) => {
-            if (tags[t] === label) own.right++;
-            classes.forEach((_, c) => own.tally.add(c, c === tags[t], c === label));
-          });
-          own.predicted.push(Array.from(tags, (c) => classes[c]));
-          own.actual.push(Array.from(truth, (c) => classes[c]));
-        });
+        counts.forEach((set, k) => set.add(decoded[k].tags, batch[b].labels[k]));
       });
     };
     const report = () => {
-      const metrics = counts.map(({ tally, right, predicted, actual }) => ({
-        accuracy: right / steps,
-        classes: tally.metrics,
-        spans: spanMetrics(predicted, actual),
-      }));
-      const accuracy = metrics.reduce((sum, own) => sum + own.accuracy, 0) / sets.length;
+      const metrics = counts.map((set) => set.metrics(steps));
+      const accuracy = metrics.reduce((sum, set) => sum + set.accuracy, 0) / sets.length;
       const one = sets[0].name === '';
       const rest = one ? metrics[0] : { accuracy, sets: this.#bySet(metrics) };
-      return { loss: loss / steps, ...rest } as TaggerReport<C>;
+      return { loss: loss / steps, ...rest } as TaggerReport<C, M>;
     };
     return this.measure(items, settings, work, count, report, call);
   }
 
   /** The labels of sequences, in their order. */
-  predict(inputs: readonly Sequence[], options: BatchOptions = {}): Run<BatchProgress, TagPrediction<C, K>[]> {
-    const settings = readOptions('predict', BATCHES, options);
-    const { input } = this.model.layers;
+  predict(
+    inputs: readonly Sequence[],
+    options: M extends true ? TaggerPredictOptions : BatchOptions = {},
+  ): Run<BatchProgress, TagPrediction<C, K, M>[]> {
+    const { threshold, ...settings } = readOptions('predict', PREDICT, options);
+    const { input, settings: own } = this.model.layers;
+    if (threshold !== undefined && !own.multiLabel) throw new TypeError('threshold: needs multiLabel: true');
     const items = encodeAll('inputs', inputs, 'sequences', (place, sequence) => input.encode(place, sequence));
-    const work = (tape: Tape, layers: Layers, batch: Encoded[]) => {
-      const decoded = layers.decode(tape, layers.forward(tape, batch), batch);
+    const work = (tape: Tape, layers: TaggerLayers, batch: Encoded[]) => {
+      const decoded = layers.decode(tape, layers.forward(tape, batch), batch, threshold);
       return decoded.map((own) => this.#prediction(own));
     };
     return this.forEach(items, settings, work, { method: 'predict', data: inputs, options });
@@ -348,7 +280,7 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
    *
    * @param saved what `save` of a stream gave
    */
-  stream(saved?: Uint8Array | ArrayBuffer): Stream<Sequence, TagPrediction<C, K>> {
+  stream(saved?: Uint8Array | ArrayBuffer): Stream<Sequence, TagPrediction<C, K, M>> {
     const { layers } = this.model;
     const { bidirectional, reverse, crf, cell } = layers.settings;
     if (bidirectional || reverse || crf) {
@@ -367,12 +299,28 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
     });
   }
 
-  #prediction(decoded: readonly Decoded[]): TagPrediction<C, K> {
+  #prediction(decoded: readonly Decoded[]): TagPrediction<C, K, M> {
     const { sets, settings } = this.model.layers;
-    const labels = this.#bySet(decoded.map(({ tags }, k) => Array.from(tags, (c) => sets[k].classes[c])));
     const probabilities = this.#bySet(decoded.map((own) => own.probabilities));
-    const prediction: object = settings.crf ? { labels } : { labels, probabilities };
-    return prediction as TagPrediction<C, K>;
+    const prediction = (): object => {
+      if (!settings.multiLabel) {
+        const labels = this.#bySet(decoded.map(({ tags }, k) => Array.from(tags, (c) => sets[k].classes[c])));
+        return settings.crf ? { labels } : { labels, probabilities };
+      }
+      const labels = decoded.map(({ tags }, k) => {
+        const { classes } = sets[k];
+        const K = classes.length;
+        return Array.from({ length: tags.length / K }, (_, t) => classes.filter((_, c) => tags[t * K + c] === 1));
+      });
+      const probability = decoded.map((own, k) => {
+        const { classes } = sets[k];
+        const K = classes.length;
+        const column = (c: number) => own.probabilities.filter((_, i) => i % K === c);
+        return Object.fromEntries(classes.map((name, c) => [name, column(c)]));
+      });
+      return { labels: this.#bySet(labels), probabilities, probability: this.#bySet(probability) };
+    };
+    return prediction() as TagPrediction<C, K, M>;
   }
 
   /** One for each set, by their names where they have any. */
@@ -382,15 +330,16 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
   }
 
   get #examples() {
-    const { input, sets } = this.model.layers;
+    const { input, sets, settings } = this.model.layers;
+    const read = settings.multiLabel ? encodeFrames : encodeLabels;
     const known = sets.map(({ name }) => name);
-    const encode = (place: string, { input: sequence, labels }: TaggerExample<C>): Item => {
+    const encode = (place: string, { input: sequence, labels }: TaggerExample<C, M>): TagItem => {
       const encoded = input.encode(`${place}.input`, sequence);
       const given: unknown = labels;
       if (known[0] !== '') check.options(`${place}.labels`, given, known);
       const lists = sets.map((set) => {
         const list = set.name === '' ? given : (given as Record<string, unknown>)[set.name];
-        return encodeLabels(`${place}.labels${set.name && `.${set.name}`}`, list, set, encoded.length);
+        return read(`${place}.labels${set.name && `.${set.name}`}`, list, set, encoded.length);
       });
       return { length: encoded.length, input: encoded, labels: lists };
     };
@@ -398,16 +347,48 @@ export class SequenceTagger<C extends Classes = Classes, K extends boolean = boo
   }
 }
 
-function encodeLabels(place: string, list: unknown, { classes, places }: ClassSet, steps: number): Int32Array {
-  if (!Array.isArray(list)) return check.fail(place, 'a list of labels', list);
-  if (list.length !== steps) throw new RangeError(`${place}: ${list.length} labels for ${steps} steps`);
-  return Int32Array.from(list, (label: unknown, t) => {
-    const c = places.get(label);
-    if (c !== undefined) return c;
-    throw new RangeError(`${place}[${t}]: ${check.show(label)} is not among the classes ${check.list(classes)}`);
-  });
-}
+/** What is counted of a set of classes. */
+class Counts {
+  readonly #tally: Tally;
+  #right = 0;
+  readonly #predicted: string[][] = [];
+  readonly #actual: string[][] = [];
 
-function inputsOf(batch: readonly Item[]): Encoded[] {
-  return batch.map(({ input }) => input);
+  constructor(
+    readonly set: ClassSet,
+    readonly several: boolean,
+  ) {
+    this.#tally = new Tally(set.classes);
+  }
+
+  /** A sequence: classes [T], or ones and zeros [T,classes]. */
+  add(tags: Int32Array, truth: Float32Array): void {
+    const { classes } = this.set;
+    const K = classes.length;
+    if (this.several) {
+      for (let t = 0; t * K < tags.length; t++) {
+        let same = true;
+        for (let c = 0; c < K; c++) {
+          const i = t * K + c;
+          this.#tally.add(c, tags[i] === 1, truth[i] === 1);
+          same &&= tags[i] === truth[i];
+        }
+        if (same) this.#right++;
+      }
+      return;
+    }
+    truth.forEach((label, t) => {
+      if (tags[t] === label) this.#right++;
+      classes.forEach((_, c) => this.#tally.add(c, c === tags[t], c === label));
+    });
+    this.#predicted.push(Array.from(tags, (c) => classes[c]));
+    this.#actual.push(Array.from(truth, (c) => classes[c]));
+  }
+
+  metrics(steps: number): TagMetrics | MultiTagMetrics {
+    const { metrics: classes, macroF1, microF1 } = this.#tally;
+    const accuracy = this.#right / steps;
+    if (this.several) return { accuracy, macroF1, microF1, classes };
+    return { accuracy, classes, spans: spanMetrics(this.#predicted, this.#actual) };
+  }
 }

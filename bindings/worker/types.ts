@@ -62,9 +62,9 @@ export interface InWorker {
     load(bytes: Bytes, options?: Load): Made<tasks.SequenceRegressor>;
   };
   readonly SequenceTagger: {
-    create<const C extends tasks.Classes, K extends boolean = false>(
-      options: Own<tasks.SequenceTaggerOptions<C, K>>,
-    ): Made<tasks.SequenceTagger<C, K>>;
+    create<const C extends tasks.Classes, K extends boolean = false, M extends boolean = false>(
+      options: Own<tasks.SequenceTaggerOptions<C, K, M>>,
+    ): Made<tasks.SequenceTagger<C, K, M>>;
     load(bytes: Bytes, options?: Load): Made<tasks.SequenceTagger>;
   };
   readonly Seq2Seq: {

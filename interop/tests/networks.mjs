@@ -122,6 +122,12 @@ function* all() {
   const tag = { ...base, bidirectional: true };
   yield { name: 'one set', task: 'SequenceTagger', options: tag, data: { inputs: RAGGED } };
   yield { name: 'chain', task: 'SequenceTagger', options: { ...tag, crf: true }, data: { inputs: RAGGED } };
+  yield {
+    name: 'several labels',
+    task: 'SequenceTagger',
+    options: { ...tag, multiLabel: true },
+    data: { inputs: RAGGED },
+  };
   const sets = { pos: ['n', 'v'], 'named.thing': ['o', 'b', 'i'] };
   yield {
     name: 'sets with chains',

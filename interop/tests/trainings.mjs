@@ -59,6 +59,15 @@ export const trainings = [
     sequences.map((input) => ({ input, labels: [...input].map(label) })),
   ),
   examples(
+    'tagger of several labels',
+    SequenceTagger,
+    { ...reading, cell: 'gru', classes: ['low', 'high', 'vowel'], multiLabel: true },
+    sequences.map((input) => ({
+      input,
+      labels: [...input].map((c) => ('ae'.includes(c) ? [label(c), 'vowel'] : [label(c)])),
+    })),
+  ),
+  examples(
     'tagger with a chain',
     SequenceTagger,
     { ...reading, classes: { height: ['low', 'high'], vowel: ['yes', 'no'] }, crf: true, bidirectional: true },

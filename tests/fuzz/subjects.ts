@@ -126,6 +126,18 @@ export const subjects: Readonly<Record<string, Subject>> = {
     fit: epochs,
     evaluate: {},
   },
+  multilabel: {
+    Task: any(tasks.SequenceTagger),
+    options: () => ({ inputSize: 2, hiddenSize: 3, classes: ['x', 'y'], multiLabel: true, cell: 'gru' }),
+    data: () => [
+      { input: Float32Array.of(1, 2, 3, 4), labels: [['x'], []] },
+      { input: Float32Array.of(1, 0), labels: Float32Array.of(1, 1) },
+    ],
+    inputs: () => [Float32Array.of(1, 2, 3, 4)],
+    fit: epochs,
+    evaluate: {},
+    step: Float32Array.of(1, 2),
+  },
   seq2seq: {
     Task: any(tasks.Seq2Seq),
     options: () => ({

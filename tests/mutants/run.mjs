@@ -71,7 +71,7 @@ const TESTS = [
   [/bindings\/tasks\/sequence-generator|conditional/, ['sequence-generator', 'format1']],
   [/bindings\/tasks\/sequence-classifier|pooled/, ['sequence-classifier', 'sequence-regressor', 'mutants', 'format1']],
   [/bindings\/tasks\/sequence-regressor/, ['sequence-regressor', 'format1']],
-  [/bindings\/tasks\/sequence-tagger/, ['sequence-tagger', 'tasks', 'format1']],
+  [/bindings\/tasks\/(sequence-tagger|shared\/tagger-layers)/, ['sequence-tagger', 'tasks', 'format1']],
   [/bindings\/tasks\/transcriber/, ['transcriber', 'format1']],
   [
     /bindings\/tasks/,

@@ -425,7 +425,7 @@ export const mutants = [
   ['bindings/tasks/sequence-regressor.ts', 'squares += d * d;', 'squares -= d * d;', 'evaluate: += becomes -='],
   ['bindings/tasks/sequence-regressor.ts', '.F, (b + 1) * y.', '.F, (b) * y.', 'predictions: + 1 becomes nothing'],
   ['bindings/tasks/sequence-tagger.ts', 'add(c, c === tags[t', 'add(c, c !== tags[t', 'evaluate: === becomes !=='],
-  ['bindings/tasks/sequence-tagger.ts', 'Int32Array(T * B).fill', 'Int32Array(T / B).fill', 'losses: * becomes /'],
+  ['bindings/tasks/shared/tagger-layers.ts', 'Int32Array(T * B).fill', 'Int32Array(T / B).fill', 'losses: * becomes /'],
   ['bindings/tasks/shared/batches.ts', 'examples && at.batchSize', 'examples || at.batchSize', 'plan: && becomes ||'],
   ['bindings/tasks/shared/batches.ts', 'NEIGHBOURS * batchSize', 'NEIGHBOURS / batchSize', 'plan: * becomes /'],
   ['bindings/tasks/shared/beam.ts', 'before, 2 * beamWidth', 'before, 2 / beamWidth', 'search: * becomes /'],

@@ -33,6 +33,13 @@ const KINDS_AND_HALVES = KINDS.map(({ input, labels }) => ({
   input: { letter: [...input], place: [...input].map((_, t) => `${t % 2}`) },
   labels: { kind: labels, half: labels.map((_, t) => (2 * t < labels.length ? 'first' : 'second')) },
 }));
+const SEVERAL_KINDS = KINDS.map(({ labels }, i) => ({
+  input: VECTORS[i],
+  labels: Array.from({ length: VECTORS[i].length / 3 }, (_, t) => {
+    const kind = labels[t % labels.length];
+    return t ? [kind] : [kind, 'first'];
+  }),
+}));
 const FEATURES = {
   letter: { vocabulary: LETTERS, embeddingSize: 5 },
   place: { vocabulary: '01', embeddingSize: 2 },
@@ -269,6 +276,11 @@ export const configurations: Readonly<Record<string, Configuration>> = {
     of: 'tagger',
     options: { ...tokens, classes: ['vowel', 'other'], crf: true, cell: 'gru', hiddenSize: 7, hiddenLayers: [5] },
     examples: KINDS,
+  },
+  'tagger-several-labels': {
+    of: 'tagger',
+    options: { ...vectors, classes: ['vowel', 'other', 'first'], multiLabel: true, hiddenSize: 7, inputDropout: 0.1 },
+    examples: SEVERAL_KINDS,
   },
   'tagger-several-sets': {
     of: 'tagger',

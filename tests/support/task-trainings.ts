@@ -124,6 +124,13 @@ export const variants: Readonly<Record<string, Training>> = {
     inputs: vectors,
   },
   tagger: { name: 'SequenceTagger', options: { ...tagger, crf: true }, data: tags, fit: EPOCHS, inputs: WORDS },
+  'tagger, several labels': {
+    name: 'SequenceTagger',
+    options: { ...tagger, multiLabel: true },
+    data: tags.map(({ input, labels: own }) => ({ input, labels: own.map((c) => (c === 'v' ? ['v', 'c'] : [])) })),
+    fit: EPOCHS,
+    inputs: WORDS,
+  },
   'tagger, two sets of classes': {
     name: 'SequenceTagger',
     options: { ...tagger, classes: { kind: ['v', 'c'], first: ['yes', 'no'] } },

@@ -315,7 +315,7 @@ async function regressor({ options, examples, fit }: Of<'regressor'>, common: Co
 }
 
 async function tagger({ options, examples }: Of<'tagger'>, common: Common): Promise<Trained> {
-  const task: SequenceTagger = await SequenceTagger.create<Classes, boolean>({ ...options, ...common });
+  const task: SequenceTagger = await SequenceTagger.create<Classes, boolean, boolean>({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, FIT));
   const predictions = await task.predict(examples.map((example) => example.input));
   const said = predictions.map((p): Said => {
