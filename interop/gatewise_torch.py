@@ -991,7 +991,7 @@ class SequenceGenerator(Task):
         self.embedding = nn.Embedding(V + 2, c["embeddingSize"]) if self.vocabulary else None
         read = c["embeddingSize"] if self.vocabulary else outputs
         self.decoder = Recurrent(c, read + (0 if c["pass"] == "state" else size))
-        bridged = c["pass"] != "input"
+        bridged = c["pass"] != "input" and width > 0
         self.bridge = Bridge(size, self.decoder.h_sizes, self.decoder.c_sizes) if bridged else None
         self.head = nn.Linear(self.decoder.output_size, outputs)
         self.over = None if self.vocabulary else nn.Linear(self.decoder.output_size, 1)
@@ -1009,7 +1009,7 @@ class SequenceGenerator(Task):
             yield from _parameters(self.over, "over")
 
     def encode(self, x: Tensor) -> Memory:
-        """Reads X [B,inputSize + classes]: its numbers, and then a one for each class that it is of."""
+        """Reads X [B,inputSize + classes]: its numbers, and then a one for each class that it is of; [B,0] without a condition."""
         context = x if self.encoder is None else torch.relu(self.encoder(x))
         return Memory(context, [], [], [], self.bridge(context) if self.bridge is not None else None)
 

@@ -137,6 +137,11 @@ test('the graphs of all kinds of tasks are sound, and say what they read and giv
       ['x', 'h.0'],
       ['h.0 before', 'logits over next.h.0'],
     ],
+    [
+      await SequenceGenerator.create({ target: 'ab', hiddenSize: 4, initialState: 'learned' }),
+      ['x', 'h.0'],
+      ['h.0 token', 'logits next.h.0'],
+    ],
   ];
   for (const [task, ...graphs] of tasks) {
     const { config } = task;

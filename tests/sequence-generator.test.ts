@@ -2,7 +2,7 @@
 import { FormatError, gradcheck } from 'gatewise';
 import { type GeneratorTarget, SequenceGenerator, type SequenceGeneratorOptions } from 'gatewise/tasks';
 import { test } from 'uvu';
-import { equal, is, ok } from 'uvu/assert';
+import { equal, is, ok, throws } from 'uvu/assert';
 import { random } from './support/numbers.js';
 import { rejects } from './support/rejects.js';
 
@@ -46,7 +46,7 @@ for (const [kind, { examples, options }] of Object.entries(kinds)) {
     for (const cell of ['gru', 'lstm'] as const) {
       test(`${kind}, X as ${pass}, ${cell}: gradcheck`, async () => {
         const shape = { cell, hiddenSize: [5, 4], pass, outputDropout: 0.2, seed: 4 };
-        using model = await SequenceGenerator.create<GeneratorTarget>({ ...options, ...shape });
+        using model = await SequenceGenerator.create<GeneratorTarget, number>({ ...options, ...shape });
         const { layers } = model.model;
         const some = [examples[37], examples[5], examples[62]];
         const inputs = some.map(({ input }) => Float32Array.from(input));
@@ -193,7 +193,7 @@ test('the same seed draws the same, another one does not, whatever the batches; 
 for (const [kind, { examples, options }] of Object.entries(kinds)) {
   test(`${kind}: four epochs equal two, save, load, two more, bit for bit`, async () => {
     const make = (): Promise<SequenceGenerator> =>
-      SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 8, inputDropout: 0.1, seed: 7 });
+      SequenceGenerator.create<GeneratorTarget, number>({ ...options, hiddenSize: 8, inputDropout: 0.1, seed: 7 });
     const fit = { batchSize: 10, learningRate: 1e-2 };
     using whole = await make();
     await whole.fit(examples, { ...fit, epochs: 4 });
@@ -209,7 +209,12 @@ for (const [kind, { examples, options }] of Object.entries(kinds)) {
   });
 
   test(`${kind}: sequences of a batch, of different lengths, give the loss they give one by one, to 1e-6`, async () => {
-    using model = await SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 8, pass: 'both', seed: 7 });
+    using model = await SequenceGenerator.create<GeneratorTarget, number>({
+      ...options,
+      hiddenSize: 8,
+      pass: 'both',
+      seed: 7,
+    });
     const together = await model.evaluate(examples, { batchSize: 64 });
     const alone = await model.evaluate(examples, { batchSize: 1 });
     ok(Math.abs(together.loss - alone.loss) <= 1e-6 * alone.loss, `${together.loss}, ${alone.loss}`);
@@ -223,7 +228,10 @@ test('losses of frames are in nats per frame: the sum over a frame, and the end,
   const log = (p: number) => -Math.log(p);
   for (const kind of ['bits', 'vectors'] as const) {
     const { examples, options } = kinds[kind];
-    using model: SequenceGenerator = await SequenceGenerator.create<GeneratorTarget>({ ...options, hiddenSize: 4 });
+    using model: SequenceGenerator = await SequenceGenerator.create<GeneratorTarget, number>({
+      ...options,
+      hiddenSize: 4,
+    });
     // the same at every step: 0.8 for a one, 0.25 for every number, 0.3 for the end
     for (const { name, size } of model.model.parameters) model.model.set(name, new Float32Array(size));
     const F = examples[0].target[0].length;
@@ -288,14 +296,214 @@ test('predict shows progress and can be cancelled', async () => {
   await rejects(model.predict(inputs, { signal: AbortSignal.abort(new Error('enough')) }), /enough/);
 });
 
+/** A walk on a ring of five places, one up or two up by what was before, until it comes to place 4: without any condition. */
+const WALKS = [
+  [0, 1, 2, 4],
+  [0, 2, 3, 4],
+  [0, 1, 3, 4],
+].map((places) => ({
+  target: places.map((p) => [0, 1, 2, 3, 4].map((k) => (k === p ? 1 : 0))),
+}));
+const free = {
+  tokens: { target: 'abcde', embeddingSize: 6 },
+  bits: { target: { bits: 5 } },
+  vectors: { target: { vectors: 5 } },
+} as const;
+const lettersOf = (frames: number[][]) => frames.map((frame) => 'abcde'[frame.indexOf(1)]).join('');
+const walksOf = (kind: keyof typeof free) =>
+  WALKS.map(({ target }) => ({ target: kind === 'tokens' ? lettersOf(target) : target }));
+
+for (const [kind, options] of Object.entries(free) as [keyof typeof free, object][]) {
+  const create = (own: object = {}): Promise<SequenceGenerator<GeneratorTarget, false>> =>
+    SequenceGenerator.create<GeneratorTarget>({ ...(options as { target: GeneratorTarget }), hiddenSize: 6, ...own });
+
+  test(`${kind}, without a condition: gradients, batches, and two epochs and two are four`, async () => {
+    const examples = walksOf(kind).map((own, i) => ({ target: own.target.slice(0, 4 - i) })) as typeof WALKS;
+    for (const initialState of ['zero', 'learned'] as const) {
+      using model = await create({ hiddenSize: [5, 4], initialState, outputDropout: 0.2, cell: 'lstm', seed: 4 });
+      const { layers } = model.model;
+      const targets = examples.map(({ target }) => ({
+        length: target.length,
+        ids: typeof target === 'string' ? Int32Array.from(target, (c: string) => 'abcde'.indexOf(c)) : new Int32Array(),
+        values: typeof target === 'string' ? new Float32Array() : Float32Array.from(target.flat()),
+      }));
+      const nothing = targets.map(() => new Float32Array());
+      const result = gradcheck(model.model, (tape) => layers.losses(tape, layers.encode(tape, nothing), targets));
+      ok(result.ok, `worst ${result.worst}`);
+      is(result.parameters.length, 2 * model.model.parameters.length);
+      ok(model.model.parameters.every(({ name }) => !/bridge|encoder/.test(name)));
+    }
+    const fit = { batchSize: 2, learningRate: 1e-2 };
+    using whole = await create({ inputDropout: 0.1, seed: 7 });
+    await whole.fit(examples, { ...fit, epochs: 4 });
+    using half = await create({ inputDropout: 0.1, seed: 7 });
+    await half.fit(examples, { ...fit, epochs: 2 });
+    using again = await SequenceGenerator.load(half.save());
+    equal(again.config, half.config);
+    await again.fit(examples, { ...fit, epochs: 2 });
+    ok(same(whole.save(), again.save()));
+    equal(await again.predict({ maxLength: 9 }), await whole.predict({ maxLength: 9 }));
+    const together = await whole.evaluate(examples, { batchSize: 64 });
+    const alone = await whole.evaluate(examples, { batchSize: 1 });
+    ok(Math.abs(together.loss - alone.loss) <= 1e-6 * alone.loss, `${together.loss}, ${alone.loss}`);
+  });
+
+  test(`${kind}, without a condition: a stream is the same sequence, in any pieces, saved, cloned and reset`, async () => {
+    using model = await create({ hiddenSize: [6, 5], cell: 'lstm', seed: 2 });
+    await model.fit(walksOf(kind) as typeof WALKS, { epochs: 3, learningRate: 1e-2 });
+    const [{ target }] = walksOf(kind);
+    const piece = (from: number, to: number) => target.slice(from, to) as number[][];
+    const stream = model.stream();
+    const first = stream.step(piece(0, 0));
+    const each = [0, 1, 2, 3].map((t) => stream.step(piece(t, t + 1)));
+    equal(model.stream().step(piece(0, 4)), each[3], 'all at once');
+    const begun = model.stream();
+    equal(begun.step(piece(0, 2)), each[1], 'without a look at the first');
+    const kept = begun.save();
+    const clone = begun.clone();
+    equal(begun.step(piece(2, 3)), each[2]);
+    const resumed = model.stream(kept);
+    equal(resumed.step(piece(2, 3)), each[2], 'saved and loaded');
+    equal(resumed.step(piece(3, 4)), each[3]);
+    equal(clone.step(piece(2, 3)), each[2], 'a clone moves on its own');
+    resumed.reset();
+    equal(resumed.step(piece(0, 0)), first, 'after a reset');
+    equal(model.stream(model.stream().save()).step(piece(0, 0)), first, 'saved before it began');
+    throws(() => stream.step(piece(0, 0)), /^input: is empty/);
+    equal(
+      stream.step(piece(0, 1)),
+      stream.clone() && model.stream().step([...target, target[0]] as never),
+      'not moved',
+    );
+    // the loss of the sequence is that of what the stream says
+    const { loss } = await model.evaluate([{ target }] as typeof WALKS);
+    const said = [first, ...each];
+    let sum = 0;
+    for (let t = 0; t <= 4; t++) {
+      const own = said[t] as { probabilities: Float32Array; vector: Float32Array; end: number };
+      if (kind === 'tokens') sum -= Math.log(t < 4 ? own.probabilities['abcde'.indexOf(target[t] as string)] : own.end);
+      else if (t < 4) {
+        (target[t] as number[]).forEach((y, f) => {
+          sum +=
+            kind === 'bits'
+              ? -Math.log(y ? own.probabilities[f] : 1 - own.probabilities[f])
+              : (own.vector[f] - y) ** 2 / 2;
+        });
+      }
+    }
+    const per = kind === 'tokens' ? 5 : 4;
+    ok(Math.abs(sum / per - loss) < 1e-5 * loss, `${sum / per}, evaluate ${loss}`);
+  });
+}
+
+test('without a condition: what it has learned is drawn, and the choice that follows from what was before', async () => {
+  using model = await SequenceGenerator.create({ ...free.tokens, hiddenSize: 24, seed: 1 });
+  const examples = walksOf('tokens') as { target: string }[];
+  await model.fit(examples, { epochs: 150, learningRate: 1e-2 });
+  const drawn = await model.generate({ count: 200, seed: 3, maxLength: 9 });
+  is(drawn.length, 200);
+  const known = examples.map(({ target }) => target);
+  const counts = known.map((target) => drawn.filter(({ text }) => text === target).length);
+  ok(counts.every((n) => n > 40) && counts.reduce((a, b) => a + b) >= 196, `${counts}`);
+  equal(await model.generate({ count: 200, seed: 3, maxLength: 9 }), drawn, 'the same seed');
+  const [best] = await model.predict({ beamWidth: 8, maxLength: 9 });
+  is(best.hypotheses.length, 8);
+  ok(Math.abs(best.logProbability - Math.log(1 / 3)) < 0.1, `${best.logProbability}`);
+  const { token, end } = model.stream().step('abd');
+  is(token, 'e');
+  ok(end < 0.02);
+});
+
+test('a stream with a condition: that of predict, in each way in; the saved one has its condition', async () => {
+  for (const pass of passes) {
+    using model = await SequenceGenerator.create({ ...kinds.bits.options, hiddenLayers: [7], hiddenSize: 12, pass });
+    await model.fit(turned, { epochs: 4, learningRate: 1e-2 });
+    for (const { input } of turned.slice(3, 6)) {
+      const [{ frames }] = await model.predict([input], { maxLength: 6 });
+      const stream = model.stream(undefined, { input });
+      let next = stream.step([]);
+      for (const [t, frame] of frames.entries()) {
+        equal(next.frame, frame, `step ${t}`);
+        next = model.stream(stream.save()).step([frame]);
+        equal(stream.step([frame]), next);
+      }
+      const resumed = model.stream(stream.save());
+      resumed.reset();
+      equal(resumed.step([]).frame, frames[0], 'the condition of a saved stream outlives a reset');
+    }
+    throws(() => model.stream(), /^input: expected 6 numbers, got undefined/);
+    const saved = model.stream(undefined, { input: turned[0].input }).save();
+    throws(() => model.stream(saved, { input: turned[0].input }), /^input: a saved stream has its own/);
+  }
+});
+
+test('conditions and their absence are typed, and checked at run time', async () => {
+  using music = await SequenceGenerator.create({ target: { bits: 2 }, hiddenSize: 4 });
+  using named = await SequenceGenerator.create({ classes: ['x', 'y'], target: 'ab', hiddenSize: 4 });
+  const [{ frames }] = await music.generate({ seed: 1, maxLength: 3 });
+  ok(frames.length <= 3);
+  const call = async (work: () => PromiseLike<unknown>) => work();
+  await rejects(
+    // @ts-expect-error there is no condition
+    call(() => music.generate(['x'])),
+    /^inputs: this model has no condition; expected options/,
+  );
+  await rejects(
+    // @ts-expect-error there is no condition
+    call(() => music.predict(['x'], { maxLength: 3 })),
+    /^inputs: this model has no condition/,
+  );
+  await rejects(
+    // @ts-expect-error inputs are needed
+    call(() => named.generate({ maxLength: 3 })),
+    /^inputs: expected a list of inputs, got an object/,
+  );
+  await rejects(
+    // @ts-expect-error one sequence for each input
+    call(() => named.generate(['x'], { count: 3 })),
+    /^count: is for models without a condition/,
+  );
+  await rejects(
+    // @ts-expect-error no input
+    call(() => music.fit([{ input: 'x', target: [[1, 0]] }])),
+    /^examples\[0\]\.input: this model has no condition/,
+  );
+  await rejects(
+    // @ts-expect-error an input is needed
+    call(() => named.fit([{ target: 'a' }])),
+    /^examples\[0\]\.input: expected a class/,
+  );
+  await rejects(
+    call(() => music.fit([3 as never])),
+    /^examples\[0\]: expected \{ target \}, got 3/,
+  );
+  await rejects(
+    call(() => music.generate({ count: 0 })),
+    /^count: expected a positive whole number, got 0/,
+  );
+  // @ts-expect-error there is no condition
+  throws(() => music.stream(undefined, { input: 'x' }), /^input: this model has no condition/);
+  const stream = music.stream();
+  throws(() => stream.step([[1, 0.5]]), /^input: expected zeros and ones, number 1 is 0.5/);
+  throws(() => stream.step('ab' as never), /^input: expected vectors of 2 numbers/);
+  // @ts-expect-error X is needed for a way in
+  await rejects(SequenceGenerator.create({ target: 'ab', pass: 'input' }), /^pass: needs inputSize or classes/);
+  // @ts-expect-error X is needed for layers that read it
+  await rejects(SequenceGenerator.create({ target: 'ab', hiddenLayers: [4] }), /^hiddenLayers: needs inputSize/);
+  const next: Float32Array = stream.step([]).probabilities;
+  is(next.length, 2);
+  const token: string = named.stream(undefined, { input: 'x' }).step('a').token;
+  ok('ab'.includes(token));
+  using other = await SequenceGenerator.create({ target: { bits: 2 }, hiddenSize: 5 });
+  throws(() => other.stream(stream.save()), /the state's h has the sizes \[4\], the model's layers \[5\]/);
+});
+
 test('bad input: each with its message, before anything is changed', async () => {
   const make = (options: Partial<SequenceGeneratorOptions> | Record<string, unknown>): Promise<SequenceGenerator> =>
     SequenceGenerator.create({ inputSize: 2, target: 'ab', hiddenSize: 4, ...options } as SequenceGeneratorOptions);
   for (const [options, message] of [
-    [
-      { inputSize: undefined },
-      /^inputSize or classes: X is made of numbers, of classes, or of both; neither was given/,
-    ],
+    [{ inputSize: undefined, pass: 'input' }, /^pass: needs inputSize or classes; without them there is no X/],
+    [{ inputSize: undefined, hiddenLayers: [4] }, /^hiddenLayers: needs inputSize or classes/],
     [{ inputSize: 0 }, /^inputSize: expected a positive whole number, got 0/],
     [{ classes: [] }, /^classes: expected a list of at least one name/],
     [{ target: 3 }, /^target: expected tokens, \{ vectors: features \} or \{ bits: features \}, got 3/],

@@ -297,7 +297,10 @@ test('several labels: probabilities by name, thresholds, and metrics counted by 
   throws(() => single.predict(['a'], { threshold: 0.4 }), /threshold: needs multiLabel: true/);
   // @ts-expect-error probabilities by name are of several labels
   is((await single.predict(['a']))[0].probability, undefined);
-  throws(() => task.predict(['a'], { threshold: 2 }), /threshold: expected a finite number of at least 0 and at most 1, got 2/);
+  throws(
+    () => task.predict(['a'], { threshold: 2 }),
+    /threshold: expected a finite number of at least 0 and at most 1, got 2/,
+  );
 });
 
 test('labels are lists of names, or frames of zeros and ones: the same bits', async () => {

@@ -307,13 +307,13 @@ function starts(
   weights: nn.Weights,
   context: string,
   width: number,
-  pass: 'state' | 'input' | 'both',
+  pass: 'state' | 'input' | 'both' | 'none',
   decoder: Decoder,
   kind: 'none' | 'affine' | 'tanh' = 'tanh',
 ): void {
   const sizes = decoder.stateSizes;
-  if (pass !== 'state') g.output('context', context, ['B', width]);
-  if (pass !== 'input' && kind !== 'none') {
+  if (pass === 'input' || pass === 'both') g.output('context', context, ['B', width]);
+  if (pass !== 'input' && pass !== 'none' && kind !== 'none') {
     stateOutputs(g, nn.bridge(g, weights, 'bridge', context, sizes, kind), sizes);
     return;
   }
@@ -324,7 +324,7 @@ function starts(
     const row = g.floats(`start.${kind}.${i}`, [1, values.length], values);
     return g.node('Expand', [row, g.node('Concat', [B, g.ints(values.length)], { axis: 0 })]);
   };
-  const own = (v: Float32Array, i: number) => (pass === 'input' ? expanded(v, i, 'h') : context);
+  const own = (v: Float32Array, i: number) => (pass === 'input' || pass === 'none' ? expanded(v, i, 'h') : context);
   stateOutputs(g, { h: h.map(own), c: c.map((v, i) => expanded(v, i, 'c')) }, sizes);
 }
 
@@ -340,14 +340,14 @@ function generator({ model }: Any<SequenceGenerator>): [Graph, Graph] {
     context = e.node('Relu', [nn.mlp(e, model, 'encoder', context, hiddenLayers.length - 1)]);
     width = hiddenLayers[hiddenLayers.length - 1];
   }
-  starts(e, model, context, width, pass, decoder);
+  starts(e, model, context, width, width ? pass : 'none', decoder);
 
   const state = stateInputs(d, decoder.stateSizes);
   let x =
     kind === 'tokens'
       ? nn.embedding(d, model, 'embedding', d.input('token', 'int64', ['B']))
       : d.input('before', 'float', ['B', outputSize]);
-  if (pass !== 'state') x = d.node('Concat', [x, d.input('context', 'float', ['B', width])], { axis: -1 });
+  if (width && pass !== 'state') x = d.node('Concat', [x, d.input('context', 'float', ['B', width])], { axis: -1 });
   const { output, ...next } = nn.recurrent(d, model, 'decoder', decoder, nn.unsqueeze(d, x, 0), '', state);
   const y = d.node('Squeeze', [output, d.ints(0)]);
   d.output(kind === 'vectors' ? 'values' : 'logits', nn.linear(d, model, 'head', y), ['B', outputSize]);

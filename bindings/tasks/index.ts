@@ -59,6 +59,29 @@ export type {
 export type { ByVariable, ComparedSeries, ForecasterReport, SeriesReport } from './shared/forecast-reports.js';
 export type { SeriesInput, Step, TimeSeries } from './shared/forecast-series.js';
 export type { StepValues, TimeStep } from './shared/forecast-stream.js';
+export type {
+  BitsReport,
+  ByTarget,
+  Conditioned,
+  Generated,
+  GeneratedFrames,
+  GeneratedVectors,
+  GenerateManyOptions,
+  GeneratorExample,
+  GeneratorInput,
+  GeneratorReport,
+  GeneratorSequence,
+  NextFrame,
+  NextOfTokens,
+  NextStep,
+  NextVector,
+  SequenceGeneratorConfig,
+  SequenceGeneratorOptions,
+  TokensReport,
+  VectorsReport,
+  WithInputs,
+  WrittenPart,
+} from './shared/generator-types.js';
 export type { FeatureOptions, InputOptions, Sequence, Vectors } from './shared/inputs.js';
 export type { LanguageModelConfig, NextToken } from './shared/language-layers.js';
 export { type ClassMetrics, editDistance, type Span, spanMetrics, spansOf } from './shared/metrics.js';
@@ -67,5 +90,6 @@ export type { Scaling, Series } from './shared/series.js';
 export type { OneWayOptions, StackOptions } from './shared/stack.js';
 export { Stream } from './shared/stream.js';
 export type { LayerSummary, Summary } from './shared/summary.js';
+export type { Classes } from './shared/tagger-layers.js';
 export { type LoadOptions, type SaveOptions, Task, type TaskOptions } from './shared/task.js';
 export * from './transcriber.js';

@@ -1,11 +1,13 @@
 /**
  * Vector → sequence, 1 → N: a decoder that starts from a vector X of numbers, of classes, or of both, and reads what it wrote. X is the
- * initial state, an input at every step, or both. What is written are tokens (a caption), vectors, or frames of bits (music).
+ * initial state, an input at every step, or both; without X it starts from nothing. What is written are tokens (a caption), vectors, or
+ * frames of bits (music).
  */
 import * as check from '../check.js';
 import { read } from '../nn/input.js';
-import { argmaxRows, sampleBits } from '../nn/predict.js';
-import { type Options, readOptions, type Settings } from '../options.js';
+import { argmaxRows, sampleBits, softmaxRows } from '../nn/predict.js';
+import { activation } from '../nn/rows.js';
+import { option, optional, readOptions, type Settings, whole } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
 import type { Vocabulary } from '../text/vocabulary.js';
 import type { FitHistory } from '../train/history.js';
@@ -14,111 +16,40 @@ import type { BatchProgress, EpochOptions, EpochProgress } from './shared/batche
 import { encodeAll, encodeExamples, FIT_EXAMPLES } from './shared/batches.js';
 import type { Choice, GeneratorTarget, Target } from './shared/conditional-decoder.js';
 import { CONDITIONAL, ConditionalDecoder, isTokens } from './shared/conditional-decoder.js';
-import type {
-  Draft,
-  EvaluateWritingOptions,
-  GenerateSequenceOptions,
-  WriteOptions,
-  Written,
-} from './shared/decoding.js';
+import type { Draft, EvaluateWritingOptions, GenerateSequenceOptions, WriteOptions } from './shared/decoding.js';
 import { beamWriting, EVALUATE, matches, readGenerating, readWriting, writing } from './shared/decoding.js';
 import type { Examples } from './shared/flow.js';
+import type {
+  ByTarget,
+  Conditioned,
+  Generated,
+  GenerateManyOptions,
+  GeneratorExample,
+  GeneratorInput,
+  GeneratorReport,
+  NextStep,
+  SequenceGeneratorConfig,
+  SequenceGeneratorOptions,
+  WithInputs,
+  WrittenPart,
+} from './shared/generator-types.js';
 import type { Vectors } from './shared/inputs.js';
 import type { Call } from './shared/passes.js';
-import { type StackOptions, stackOf, stackSchema } from './shared/stack.js';
-import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
+import { stackOf, stackSchema } from './shared/stack.js';
+import type { Stream } from './shared/stream.js';
+import type { Kind, LoadOptions, Made } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
 const { bidirectional: _, merge: __, reverse: ___, ...STACK } = stackSchema('gru', 128);
 const SCHEMA = { ...CONDITIONAL, ...STACK };
 
-/** What it was created with, apart from its runtime and seed. */
-export interface SequenceGeneratorConfig
-  extends Omit<StackOptions, 'bidirectional' | 'merge' | 'reverse'>,
-    Options<typeof CONDITIONAL> {}
-
-/** @typeParam T what is written */
-export interface SequenceGeneratorOptions<T extends GeneratorTarget = GeneratorTarget>
-  extends TaskOptions,
-    Omit<SequenceGeneratorConfig, 'target'> {
-  /** What is written: a text, whose characters are the tokens; a list of tokens; vectors, or frames of bits, of n features. */
-  target: T;
-}
-
-/** X: a class, a list of classes, or numbers; both by their names where it has both. */
-export type GeneratorInput =
-  | string
-  | readonly string[]
-  | ArrayLike<number>
-  | { readonly values: ArrayLike<number>; readonly classes: string | readonly string[] };
-
-/** One of three, by what is written; a union where that is not known. */
-type Of<T extends GeneratorTarget, Tokens, InVectors, Bits> = T extends string | readonly string[]
-  ? Tokens
-  : T extends { readonly vectors: number }
-    ? InVectors
-    : Bits;
-
-export interface GeneratorExample<T extends GeneratorTarget = GeneratorTarget> {
-  readonly input: GeneratorInput;
-  /** A text or a list of tokens; or vectors or frames [T,F], one after the other or as a list. */
-  readonly target: Of<T, string | readonly string[], Vectors, Vectors>;
-  /** What it counts in the loss of `fit`, at least 0, default 1. Examples of a batch with the same weight are computed together. */
-  readonly weight?: number | undefined;
-}
-
-export interface GeneratedVectors {
-  /** [T] vectors [F]. */
-  readonly vectors: readonly Float32Array[];
-  /** Whether the sequence came to its end before `maxLength`. */
-  readonly complete: boolean;
-}
-
-export interface GeneratedFrames {
-  /** [T] frames [F] of zeros and ones. */
-  readonly frames: readonly Float32Array[];
-  /** Whether the sequence came to its end before `maxLength`. */
-  readonly complete: boolean;
-}
-
-/** Of tokens a text, with a beam `logProbability` and `hypotheses`; of vectors `vectors`; of bits `frames`. */
-export type Generated<T extends GeneratorTarget = GeneratorTarget, W extends number = 1> = Of<
-  T,
-  Written<W>,
-  GeneratedVectors,
-  GeneratedFrames
->;
-
-export interface TokensReport {
-  /** Nats per token, ends included. */
-  readonly loss: number;
-  /** Share of targets that greedy writing gets exactly. */
-  readonly exact: number;
-}
-
-export interface VectorsReport {
-  /** Half the squared distance per frame: nats of a normal distribution of variance 1, without its constant. */
-  readonly loss: number;
-  /** Nats per frame for where the sequence ends. */
-  readonly endLoss: number;
-}
-
-export interface BitsReport {
-  /** Nats per frame, the sum over its bits. */
-  readonly loss: number;
-  /** Nats per frame for where the sequence ends. */
-  readonly endLoss: number;
-  /** Share of targets that greedy writing gets exactly. */
-  readonly exact: number;
-}
-
-/** The right tokens or frames are read; `exact` is about those that the model writes on its own. */
-export type GeneratorReport<T extends GeneratorTarget = GeneratorTarget> = Of<
-  T,
-  TokensReport,
-  VectorsReport,
-  BitsReport
->;
+const COUNT = {
+  count: option(whole(1), 1),
+};
+const STREAM = {
+  /** The condition. */
+  input: optional<unknown>((_, value) => value),
+};
 
 interface Item {
   readonly length: number;
@@ -130,12 +61,15 @@ const KIND: Kind<ConditionalDecoder, typeof SCHEMA> = {
   task: 'sequence-generator',
   schema: SCHEMA,
   layers: (settings) => {
-    const { inputSize, classes, target, embeddingSize, initialState, pass } = settings;
-    if (inputSize === undefined && classes === undefined)
-      throw new TypeError('inputSize or classes: X is made of numbers, of classes, or of both; neither was given');
+    const { inputSize, classes, target, embeddingSize, initialState, pass, hiddenLayers } = settings;
+    const free = inputSize === undefined && classes === undefined;
+    if (free && (pass !== 'state' || hiddenLayers.length > 0)) {
+      const key = pass !== 'state' ? 'pass' : 'hiddenLayers';
+      throw new TypeError(`${key}: needs inputSize or classes; without them there is no X`);
+    }
     if (embeddingSize !== undefined && !isTokens(target))
       throw new TypeError('embeddingSize: needs a target of tokens; vectors and bits have no embedding');
-    if (initialState === 'learned' && pass !== 'input')
+    if (initialState === 'learned' && pass !== 'input' && !free)
       throw new RangeError(`initialState: 'learned' needs pass: 'input'; with '${pass}' X makes the initial state`);
     const never = { bidirectional: undefined, merge: undefined, reverse: undefined };
     const { inputSize: _, ...stack } = stackOf({ ...settings, ...never }, 1);
@@ -149,14 +83,14 @@ const BITS: Choice = { token: argmaxRows, frame: likelier, over: likelier };
 const GREEDY = { tokens: BITS, bits: BITS, vectors: { ...BITS, frame: read } };
 
 /**
- * Writes a sequence for a vector: captions, melodies, curves.
+ * Writes a sequence for a vector, or without one: captions, melodies, curves.
  *
  * @example
  * const drums = await SequenceGenerator.create({ classes: ['march', 'waltz'], target: { bits: 2 }, hiddenSize: 8, seed: 1 });
  * await drums.fit([{ input: 'march', target: [[1, 0], [0, 1]] }, { input: 'waltz', target: [[1, 1]] }], { epochs: 2 });
  * const [{ frames, complete }] = await drums.generate(['waltz'], { maxLength: 8, seed: 2 });
  */
-export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> extends Task<
+export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget, X extends boolean = boolean> extends Task<
   ConditionalDecoder,
   SequenceGeneratorConfig
 > {
@@ -174,14 +108,20 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
    *
    * @throws TypeError, RangeError for invalid options; UnsupportedError where there is no WebAssembly SIMD
    */
-  static async create<const T extends GeneratorTarget>(
-    options: SequenceGeneratorOptions<T>,
-  ): Promise<SequenceGenerator<T>> {
+  static async create<
+    const T extends GeneratorTarget,
+    I extends number | undefined = undefined,
+    const C extends readonly string[] | undefined = undefined,
+  >(options: SequenceGeneratorOptions<T, I, C>): Promise<SequenceGenerator<T, Conditioned<I, C>>> {
     return new SequenceGenerator(await create(KIND, options));
   }
 
   /** The same, synchronously, for workers, worklets and scripts. */
-  static createSync<const T extends GeneratorTarget>(options: SequenceGeneratorOptions<T>): SequenceGenerator<T> {
+  static createSync<
+    const T extends GeneratorTarget,
+    I extends number | undefined = undefined,
+    const C extends readonly string[] | undefined = undefined,
+  >(options: SequenceGeneratorOptions<T, I, C>): SequenceGenerator<T, Conditioned<I, C>> {
     return new SequenceGenerator(createSync(KIND, options));
   }
 
@@ -195,9 +135,14 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
   }
 
   /** The tokens that it writes; undefined where it writes vectors or bits. */
-  get targetVocabulary(): Of<T, Vocabulary, undefined, undefined> {
+  get targetVocabulary(): ByTarget<T, Vocabulary, undefined, undefined> {
     const { written } = this.model.layers;
-    return (written.kind === 'tokens' ? written.vocabulary : undefined) as Of<T, Vocabulary, undefined, undefined>;
+    return (written.kind === 'tokens' ? written.vocabulary : undefined) as ByTarget<
+      T,
+      Vocabulary,
+      undefined,
+      undefined
+    >;
   }
 
   /**
@@ -208,8 +153,8 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
    * @throws before anything changes: RangeError, TypeError for invalid examples; NonFiniteError
    */
   fit(
-    examples: Examples<GeneratorExample<T>>,
-    options: EpochOptions<GeneratorExample<T>> = {},
+    examples: Examples<GeneratorExample<T, X>>,
+    options: EpochOptions<GeneratorExample<T, X>> = {},
   ): Run<EpochProgress<GeneratorReport<T>>, FitHistory> {
     const settings = readOptions('fit', FIT_EXAMPLES, options);
     return this.learn(examples, options, settings, {
@@ -222,7 +167,7 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
 
   /** How well it does on examples. */
   evaluate(
-    examples: readonly GeneratorExample<T>[],
+    examples: readonly GeneratorExample<T, X>[],
     options: EvaluateWritingOptions = {},
   ): Run<BatchProgress, GeneratorReport<T>> {
     const settings = readOptions('evaluate', EVALUATE, options);
@@ -265,15 +210,13 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
   }
 
   /**
-   * The most probable sequence for each vector, in order. A bit is 1 if its probability is above 1/2.
+   * The most probable sequence for each input, in order; without a condition a list of one. A bit is 1 if its probability is above 1/2.
    *
-   * @param options a beam is for tokens only
+   * @param all the inputs, unless there is no condition; options, of which a beam is for tokens only
    */
-  predict<const W extends number = 1>(
-    inputs: readonly GeneratorInput[],
-    options: WriteOptions<W> = {},
-  ): Run<BatchProgress, Generated<T, W>[]> {
+  predict<const W extends number = 1>(...all: WithInputs<X, WriteOptions<W>>): Run<BatchProgress, Generated<T, W>[]> {
     const { written } = this.model.layers;
+    const [inputs, options] = this.#split<WriteOptions>(all);
     const settings = readWriting(options);
     this.#tokensOnly(options, ['beamWidth', 'lengthNormalization']);
     const work = (tape: Tape, layers: ConditionalDecoder, batch: { readonly input: Float32Array }[]) => {
@@ -284,27 +227,95 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
         return beamWriting(written.vocabulary, found) as Generated<T, W>;
       });
     };
-    return this.forEach(this.#read(inputs), settings, work, { method: 'predict', data: inputs, options });
+    const call = inputs ? { method: 'predict', data: inputs, options } : undefined;
+    return this.forEach(this.#read(inputs, 1), settings, work, call);
   }
 
   /**
-   * Draws sequences for vectors, in their order: token by token, or each bit by itself. Vectors are not drawn.
+   * Draws sequences for inputs, in their order: token by token, or each bit by itself. Vectors are not drawn.
    *
-   * @param options `topK` and `topP` are for tokens only
+   * @param all the inputs, unless there is no condition; options, of which `topK` and `topP` are for tokens only, and `count` for models
+   *   without a condition
    */
   generate(
-    inputs: readonly GeneratorInput[],
-    options: GenerateSequenceOptions = {},
+    ...all: X extends true ? WithInputs<X, GenerateSequenceOptions> : WithInputs<X, GenerateManyOptions>
   ): Run<BatchProgress, Generated<T, 1>[]> {
+    const [inputs, given] = this.#split<GenerateManyOptions>(all);
+    const { count: many, ...options } = given;
+    if (inputs && many !== undefined) throw new TypeError('count: is for models without a condition');
+    const { count } = readOptions('generate', COUNT, many === undefined ? {} : { count: many });
     const { settings, random, pick } = readGenerating(options, this.model);
     if (this.model.layers.written.kind === 'vectors')
       throw new TypeError('generate: vectors have no probabilities to draw from; use predict');
     this.#tokensOnly(options, ['topK', 'topP']);
     const bits = (tape: Tape, logits: Rows) => sampleBits(tape, random, logits, settings.temperature);
     const choice = { token: pick, frame: bits, over: bits };
-    return this.forEach(this.#read(inputs), settings, (tape, layers, batch) =>
+    return this.forEach(this.#read(inputs, count), settings, (tape, layers, batch) =>
       this.#write<1>(tape, layers, batch, settings.maxLength, choice),
     );
+  }
+
+  /**
+   * A stream: reads a sequence in pieces; after each piece, what comes next. An empty piece is for the start: what comes first.
+   *
+   * @param saved what `save` of a stream returned
+   * @param options `input`: the condition of a new stream, where the model has one
+   */
+  stream(
+    saved?: Uint8Array | ArrayBuffer,
+    options: X extends true ? { readonly input?: GeneratorInput } : { readonly input?: undefined } = {},
+  ): Stream<WrittenPart<T>, NextStep<T>> {
+    const { layers } = this.model;
+    const { input } = readOptions('stream', STREAM, options);
+    if (saved !== undefined && input !== undefined) throw new TypeError('input: a saved stream has its own');
+    let x = saved === undefined ? this.#condition('input', input as GeneratorInput) : new Float32Array(layers.width);
+    return this.openStream(saved, {
+      cell: layers.decoder.options.cell,
+      start: () => ({
+        state: this.model.forward((tape) => layers.initialState(tape, x)),
+        values: { begun: [0], x: Array.from(x) },
+      }),
+      check: ({ begun, x: own }) => {
+        if (begun.length !== 1) check.fail('begun', 'one number', begun);
+        check.whole('begun', begun[0], 0, 1);
+        check.numbers('x', own, layers.width, `[${layers.width}]`);
+        x = Float32Array.from(own);
+      },
+      step: (piece, memory) => {
+        const first = memory.values.begun[0] === 0;
+        const given = this.#target('input', piece, first);
+        if (given.length === 0 && !first) throw new RangeError('input: is empty');
+        const result = this.model.forward((tape) => this.#next(tape, layers.read(tape, x, given, memory.state, first)));
+        memory.values.begun = [1];
+        return result;
+      },
+    });
+  }
+
+  #next(tape: Tape, { next, over }: { next: Rows; over: Rows | null }): NextStep<T> {
+    const { written, end } = this.model.layers;
+    const sigmoid = (logits: Rows) => read(tape, activation(tape, logits, 'sigmoid'));
+    const result = (): object => {
+      if (written.kind === 'tokens' || !over) {
+        const all = softmaxRows(tape, next);
+        const probabilities = all.slice(0, end);
+        const best = probabilities.reduce((top, p, i) => (p > probabilities[top] ? i : top), 0);
+        return { token: this.targetVocabulary?.tokens[best], probabilities, end: all[end] };
+      }
+      const [last] = sigmoid(over);
+      if (written.kind === 'vectors') return { vector: read(tape, next), end: last };
+      return { frame: likelier(tape, next), probabilities: sigmoid(next), end: last };
+    };
+    return result() as NextStep<T>;
+  }
+
+  /** Inputs and options; the inputs are left out where there is no condition. */
+  #split<O extends object>(all: readonly unknown[]): [readonly GeneratorInput[] | null, O] {
+    const { width } = this.model.layers;
+    const [inputs, options = {}] = width ? all : [null, ...all];
+    if (!width && (Array.isArray(options) || all[1] !== undefined))
+      throw new TypeError('inputs: this model has no condition; expected options');
+    return [inputs as readonly GeneratorInput[] | null, options as O];
   }
 
   #tokensOnly<O extends object>(options: O, keys: readonly (keyof O & string)[]): void {
@@ -333,17 +344,25 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
     return drafts.map((own) => result(own) as Generated<T, W>);
   }
 
-  #read(inputs: readonly GeneratorInput[]): { length: number; input: Float32Array }[] {
+  #read(inputs: readonly GeneratorInput[] | null, count: number): { length: number; input: Float32Array }[] {
+    if (!inputs) return Array.from({ length: count }, () => ({ length: 1, input: new Float32Array() }));
     return encodeAll('inputs', inputs, 'inputs', (place, x) => ({ length: 1, input: this.#input(place, x) }));
   }
 
   get #examples() {
-    const encode = (place: string, example: GeneratorExample<T>): Item => {
-      const input = this.#input(`${place}.input`, example.input);
+    const encode = (place: string, example: GeneratorExample<T, X>): Item => {
+      const input = this.#condition(`${place}.input`, example.input);
       const target = this.#target(`${place}.target`, example.target);
       return { length: target.length + 1, input, target };
     };
-    return { fields: '{ input, target }', encode };
+    return { fields: this.model.layers.width ? '{ input, target }' : '{ target }', encode };
+  }
+
+  /** X as numbers, none where the model has no condition. */
+  #condition(name: string, x: GeneratorInput | undefined): Float32Array {
+    if (this.model.layers.width > 0) return this.#input(name, x as GeneratorInput);
+    if (x !== undefined) throw new TypeError(`${name}: this model has no condition`);
+    return new Float32Array();
   }
 
   /** X as numbers. */
@@ -372,8 +391,11 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget> exte
     return encoded;
   }
 
-  #target(name: string, target: unknown): Target {
+  /** @param empty whether it can be empty where it is frames; tokens always can */
+  #target(name: string, target: unknown, empty = false): Target {
     const { written } = this.model.layers;
+    const none = { length: 0, ids: new Int32Array(), values: new Float32Array() };
+    if (empty && (target === '' || (target as { length?: unknown })?.length === 0)) return none;
     if (written.kind === 'tokens') {
       const ids = written.vocabulary.encode(name, target as string | readonly string[]);
       return { length: ids.length, ids, values: new Float32Array() };

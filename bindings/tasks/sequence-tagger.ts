@@ -24,8 +24,6 @@ import { classSets, encodeFrames, encodeLabels, TAGGER_SCHEMA, TaggerLayers } fr
 import type { Kind, LoadOptions, Made, TaskOptions } from './shared/task.js';
 import { create, createSync, load, loadSync, Task } from './shared/task.js';
 
-export type { Classes };
-
 /** What a tagger was created with, apart from its runtime and seed. */
 export interface SequenceTaggerConfig
   extends InputOptions,

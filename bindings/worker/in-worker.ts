@@ -89,10 +89,10 @@ class Remote {
 
   run(name: string, args: unknown[]): Run<unknown, unknown> {
     const functions = new Map<string, Func>();
-    // the data come first, but for a text that is generated
+    // the data come first, but for what is written from nothing
     let at = args.length - 1;
     let signal: AbortSignal | undefined;
-    if ((at > 0 || name === 'generate') && isObject(args[at])) {
+    if ((at > 0 || name === 'generate' || name === 'predict') && isObject(args[at])) {
       const { signal: own, ...options } = args[at] as Record<string, unknown>;
       if (own !== undefined) signal = check.signal(`${name}: signal`, own);
       args[at] = split(name, options, functions);

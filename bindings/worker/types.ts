@@ -78,9 +78,11 @@ export interface InWorker {
     load(bytes: Bytes, options?: Load): Made<tasks.Transcriber>;
   };
   readonly SequenceGenerator: {
-    create<const T extends tasks.GeneratorTarget>(
-      options: Own<tasks.SequenceGeneratorOptions<T>>,
-    ): Made<tasks.SequenceGenerator<T>>;
+    create<
+      const T extends tasks.GeneratorTarget,
+      I extends number | undefined = undefined,
+      const C extends readonly string[] | undefined = undefined,
+    >(options: Own<tasks.SequenceGeneratorOptions<T, I, C>>): Made<tasks.SequenceGenerator<T, tasks.Conditioned<I, C>>>;
     load(bytes: Bytes, options?: Load): Made<tasks.SequenceGenerator>;
   };
   readonly Forecaster: {

@@ -197,6 +197,13 @@ function* all() {
   ]) {
     yield { name, task: 'SequenceGenerator', options: { ...make, ...options }, data: { X, before } };
   }
+  for (const [name, options, before] of [
+    ['tokens from nothing', { target: 'xy', embeddingSize: 3, cell: 'lstm', initialState: 'learned' }, ids],
+    ['bits from nothing', { target: { bits: 2 } }, frames],
+  ]) {
+    const data = { X: [[], []], before };
+    yield { name, task: 'SequenceGenerator', options: { hiddenSize: 6, seed: 9, ...options }, data };
+  }
 
   const windows = [0, 3].map((from) => Array.from({ length: 5 }, (_, t) => [Math.sin(from + t), Math.cos(from - t)]));
   const forecast = { window: 5, variables: ['a', 'b'], hiddenSize: 6, seed: 2 };

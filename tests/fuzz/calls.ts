@@ -393,7 +393,7 @@ for (const layer of ['linear', 'mlp', 'norm', 'pool'] as const) {
 }
 
 for (const [name, subject] of Object.entries(subjects)) {
-  const { Task, options, data, inputs, fit, evaluate, start, step: one, generate } = subject;
+  const { Task, options, data, inputs, fit, evaluate, start, opening = start, step: one, generate } = subject;
   const of = (args: () => unknown[], call: Call['call']): Call =>
     plain(({ tasks: all }) => [all[name], ...args()], call);
   CALLS[`${name}: create`] = plain(
@@ -432,7 +432,7 @@ for (const [name, subject] of Object.entries(subjects)) {
   if (one !== undefined)
     CALLS[`${name}: step`] = of(
       () => [one],
-      (t, ...a) => t.stream(undefined, start).step(...a),
+      (t, ...a) => t.stream(undefined, opening).step(...a),
     );
 }
 

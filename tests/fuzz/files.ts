@@ -313,7 +313,7 @@ export async function fileFuzzer() {
   const runtime = await Runtime.create();
   const neighbour = new Neighbour(runtime);
   const targets: Record<string, Target> = {};
-  for (const [name, { Task, options, data, inputs, fit, start, step }] of Object.entries(subjects)) {
+  for (const [name, { Task, options, data, inputs, fit, start, opening = start, step }] of Object.entries(subjects)) {
     const task = Task.createSync({ ...options(), runtime });
     await task.fit(data(), fit);
     const check = async (bytes: Uint8Array) => {
@@ -338,7 +338,7 @@ export async function fileFuzzer() {
     targets[name] = { bytes: task.save(), take: check };
     targets[`${name}, weights`] = { bytes: task.save({ weightsOnly: true }), take: check };
     if (step !== undefined && task.stream) {
-      const stream = task.stream(undefined, start);
+      const stream = task.stream(undefined, opening);
       stream.step(step);
       targets[`${name}, stream`] = {
         bytes: stream.save(),

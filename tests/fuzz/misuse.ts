@@ -104,7 +104,7 @@ async function play({ models, operations }: MisuseCase, shared: Runtime | null):
       },
       step: () => {
         if (subject.step === undefined) return 'no streams';
-        seat.stream ??= task.stream?.(undefined, subject.start);
+        seat.stream ??= task.stream?.(undefined, subject.opening ?? subject.start);
         return seat.stream?.step(subject.step);
       },
       streamAgain: () => {

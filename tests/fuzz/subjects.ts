@@ -39,11 +39,14 @@ export interface Subject {
   /** Made again at each call, so that a case may change it. */
   options(): Record<string, unknown>;
   data(): unknown;
-  inputs(): unknown[];
+  /** What `predict` is given first. */
+  inputs(): unknown;
   readonly fit: Record<string, unknown>;
   readonly evaluate: Record<string, unknown>;
   /** What `predict` and `stream` need. */
   readonly start?: Record<string, unknown>;
+  /** What `stream` alone needs. */
+  readonly opening?: Record<string, unknown>;
   /** One step of a stream; undefined where there are no streams. */
   readonly step?: unknown;
   /** Arguments of `generate`; undefined where it is not there. */
@@ -177,6 +180,26 @@ export const subjects: Readonly<Record<string, Subject>> = {
     fit: epochs,
     evaluate: { maxLength: 4 },
     generate: () => [['x'], { maxLength: 4, seed: 2 }],
+    opening: { input: 'x' },
+    step: 'ab',
+  },
+  music: {
+    Task: any(tasks.SequenceGenerator),
+    options: () => ({ target: { bits: 2 }, hiddenSize: 4 }),
+    data: () => [
+      {
+        target: [
+          [1, 0],
+          [0, 1],
+        ],
+      },
+      { target: Float32Array.of(1, 1) },
+    ],
+    inputs: () => ({ maxLength: 4 }),
+    fit: epochs,
+    evaluate: { maxLength: 4 },
+    generate: () => [{ maxLength: 4, seed: 2, count: 2 }],
+    step: [[1, 0]],
   },
   forecaster: {
     Task: any(tasks.Forecaster),

@@ -37,9 +37,10 @@ interface Kept {
 }
 
 async function round(kept: Record<string, Kept>, shared: Runtime, counts: Counts): Promise<void> {
-  for (const [name, { Task, options, data, inputs, fit, evaluate, start, step, generate }] of Object.entries(
-    subjects,
-  )) {
+  for (const [
+    name,
+    { Task, options, data, inputs, fit, evaluate, start, opening = start, step, generate },
+  ] of Object.entries(subjects)) {
     const { task, stream } = kept[name];
     for (let i = 0; i < 10; i++) for await (const _ of task.fit(data(), fit)) counts.steps++;
     for (let i = 0; stream && i < 100; i++, counts.streamed++) stream.step(step);
@@ -51,7 +52,7 @@ async function round(kept: Record<string, Kept>, shared: Runtime, counts: Counts
       const fresh = Task.createSync({ ...options(), ...own });
       await fresh.fit(data(), fit);
       const again = Task.loadSync(fresh.save(), own);
-      if (step !== undefined) again.stream?.(undefined, start).clone();
+      if (step !== undefined) again.stream?.(undefined, opening).clone();
       fresh.dispose();
       again.dispose();
       counts.models += 2;
@@ -76,10 +77,10 @@ async function main(): Promise<void> {
   if (!(minutes >= 1)) throw new Error(`--minutes: expected a number of at least 1, got ${values.minutes}`);
   const shared = await Runtime.create();
   const kept: Record<string, Kept> = {};
-  for (const [name, { Task, options, data, fit, start, step }] of Object.entries(subjects)) {
+  for (const [name, { Task, options, data, fit, start, opening = start, step }] of Object.entries(subjects)) {
     const task = Task.createSync(options());
     await task.fit(data(), fit);
-    kept[name] = { task, stream: step === undefined ? undefined : task.stream?.(undefined, start) };
+    kept[name] = { task, stream: step === undefined ? undefined : task.stream?.(undefined, opening) };
   }
   const inUse = () =>
     shared.memory().bytesInUse + Object.values(kept).reduce((n, { task }) => n + task.runtime.memory().bytesInUse, 0);

@@ -77,6 +77,8 @@ const FRAMES = WORDS.map((word, i) => ({
   target: [...word.slice(0, 5)].map((letter) => [1, 2, 4, 8, 16].map((bit) => (letter.charCodeAt(0) & bit ? 1 : 0))),
 }));
 
+const FROM_NOTHING = FRAMES.map(({ target }) => ({ target }));
+
 const TEXT = Array.from({ length: 30 }, (_, i) => `${i} and ${i * 7} are ${i * 8}.\n`).join('');
 const SERIES = Float64Array.from({ length: 22 }, (_, t) => (t % 4) + t / 8 + next());
 const TWO_SERIES = { load: SERIES, heat: SERIES.map((y, t) => y / 2 - (t % 3)) };
@@ -374,6 +376,13 @@ export const configurations: Readonly<Record<string, Configuration>> = {
     options: { inputSize: 2, target: { vectors: 3 }, cell: 'lstm', hiddenSize: 9, pass: 'both' },
     examples: CURVES,
     write: [{}],
+  },
+  'generator-from-nothing': {
+    of: 'generator',
+    options: { target: { bits: 5 }, hiddenSize: 7, inputDropout: 0.1, initialState: 'learned' },
+    examples: FROM_NOTHING,
+    write: [{}],
+    generate: [{ seed: 3 }],
   },
   'generator-bits': {
     of: 'generator',

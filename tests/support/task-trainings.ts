@@ -169,6 +169,13 @@ export const variants: Readonly<Record<string, Training>> = {
     fit: EPOCHS,
     inputs: ['p', 'q'],
   },
+  'generator, without a condition': {
+    name: 'SequenceGenerator',
+    options: { target: { bits: 2 }, hiddenSize: 6 },
+    data: frames(true).map(({ target }) => ({ target })),
+    fit: EPOCHS,
+    inputs: undefined,
+  },
   'generator, vectors': {
     name: 'SequenceGenerator',
     options: { ...generator, target: { vectors: 2 } },

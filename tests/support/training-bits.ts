@@ -363,11 +363,18 @@ async function generator(
 ): Promise<Trained> {
   const task: SequenceGenerator = await SequenceGenerator.create({ ...options, ...common });
   const values = await lossesOf(task.fit(examples, FIT));
-  const inputs = examples.map((example) => example.input);
+  const inputs = examples.flatMap(({ input }) => (input === undefined ? [] : [input]));
   const said: Said[] = [];
+  const many = { maxLength: 8 };
   const runs: (() => PromiseLike<readonly Generated<GeneratorTarget, number>[]>)[] = [
-    ...write.map((own) => () => task.predict(inputs, { maxLength: 8, ...own })),
-    ...generate.map((own) => () => task.generate(inputs, { maxLength: 8, ...own })),
+    ...write.map((own) => () => {
+      const how = { ...many, ...own };
+      return inputs.length ? task.predict(inputs, how) : task.predict(how);
+    }),
+    ...generate.map((own) => () => {
+      const how = { ...many, ...own };
+      return inputs.length ? task.generate(inputs, how) : task.generate({ count: 3, ...how });
+    }),
   ];
   for (const run of runs) {
     for (const p of await run()) {

@@ -1,4 +1,6 @@
-/** A decoder that starts from a vector X and writes tokens, vectors or frames of bits: the layers of SequenceGenerator. */
+/**
+ * A decoder that starts from a vector X, or from nothing, and writes tokens, vectors or frames of bits: the layers of SequenceGenerator.
+ */
 import * as check from '../../check.js';
 import type { Builder } from '../../nn/builder.js';
 import { dropout } from '../../nn/dropout.js';
@@ -10,7 +12,7 @@ import { MLP } from '../../nn/mlp.js';
 import type { RecurrentOptions } from '../../nn/recurrent/options.js';
 import { Recurrent } from '../../nn/recurrent/recurrent.js';
 import type { State, StateRows } from '../../nn/recurrent/state.js';
-import { activation, concat, expand } from '../../nn/rows.js';
+import { activation, concat, expand, slice } from '../../nn/rows.js';
 import type { Reader, Settings } from '../../options.js';
 import { listOf, names, oneOf, option, optional, rate, required } from '../../options.js';
 import type { Loss, Rows, Tape } from '../../tape.js';
@@ -34,7 +36,7 @@ const readTarget: Reader<GeneratorTarget> = (name, value) => {
 };
 
 export const CONDITIONAL = {
-  /** Numbers of X, say the pixels of a picture. */
+  /** Numbers of X, say the pixels of a picture. Without this and `classes` there is no X: sequences start from nothing. */
   inputSize: optional(check.whole),
   /** Names of the classes that X can have, one or several: a one for each in X, after its numbers. */
   classes: optional(names()),
@@ -60,7 +62,9 @@ export interface Target {
 
 /** What the decoder sees of X. */
 interface Memory {
-  readonly context: Rows;
+  readonly B: number;
+  /** null without X. */
+  readonly context: Rows | null;
   readonly state: StateRows | undefined;
 }
 
@@ -91,6 +95,8 @@ export class ConditionalDecoder {
   /** Logits of the tokens and the end, or the features of a frame. */
   readonly head: Linear;
   readonly outputSize: number;
+  /** Numbers and classes of X; 0 without X. */
+  readonly width: number;
   readonly written: Tokens | Frames;
   /** The class that ends a sequence, and the token that begins one. */
   readonly end: number;
@@ -103,6 +109,7 @@ export class ConditionalDecoder {
   ) {
     const { inputSize = 0, classes = [], target, embeddingSize = 64, hiddenLayers, pass } = settings;
     const width = inputSize + classes.length;
+    this.width = width;
     const size = hiddenLayers.at(-1) ?? width;
     const front = { inputSize: width, hiddenLayers: hiddenLayers.slice(0, -1), outputSize: size };
     this.encoder = hiddenLayers.length ? new MLP(b, 'encoder', front) : null;
@@ -112,9 +119,9 @@ export class ConditionalDecoder {
     this.end = vocabulary?.size ?? 0;
     this.start = this.end + 1;
     const embedding = vocabulary && new Embedding(b, 'embedding', { vocabularySize: this.end + 2, embeddingSize });
-    const read = (embedding ? embeddingSize : features) + (pass === 'state' ? 0 : size);
+    const read = (embedding ? embeddingSize : features) + (pass === 'state' || width === 0 ? 0 : size);
     this.decoder = new Recurrent(b, 'decoder', { ...stack, inputSize: read });
-    this.bridge = pass === 'input' ? null : new Bridge(b, 'bridge', size, this.decoder.stateSizes);
+    this.bridge = pass === 'input' || width === 0 ? null : new Bridge(b, 'bridge', size, this.decoder.stateSizes);
     const { outputSize: hidden } = this.decoder;
     this.outputSize = embedding ? this.end + 1 : features;
     this.head = new Linear(b, 'head', { inputSize: hidden, outputSize: this.outputSize });
@@ -128,15 +135,16 @@ export class ConditionalDecoder {
           };
   }
 
-  /** Reads X [B,V]. */
+  /** Reads X [B,V], or nothing. */
   encode(tape: Tape, inputs: readonly Float32Array[]): Memory {
     const B = inputs.length;
-    const F = inputs[0].length;
+    const F = this.width;
+    if (F === 0) return { B, context: null, state: undefined };
     const values = new Float32Array(B * F);
     inputs.forEach((x, b) => values.set(x, b * F));
     const x = input(tape, values, { T: 1, B, F });
     const context = this.encoder ? activation(tape, this.encoder.forward(tape, x), 'relu') : x;
-    return { context, state: this.bridge?.forward(tape, context) };
+    return { B, context, state: this.bridge?.forward(tape, context) };
   }
 
   /** Reads what was written before, [T,B,E]; what the output layers read at each step. */
@@ -150,7 +158,7 @@ export class ConditionalDecoder {
     const { pass, inputDropout, outputDropout } = this.settings;
     const { random } = this.b;
     let x = dropout(tape, random, before, inputDropout);
-    if (pass !== 'state') x = concat(tape, [x, expand(tape, context, { T: before.T, lengths })]);
+    if (context && pass !== 'state') x = concat(tape, [x, expand(tape, context, { T: before.T, lengths })]);
     return dropout(tape, random, this.decoder.forward(tape, x, state).output, outputDropout);
   }
 
@@ -164,7 +172,7 @@ export class ConditionalDecoder {
     state: State | StateRows | undefined,
     lengths?: ArrayLike<number>,
   ): Rows {
-    const before = embedding.forward(tape, tokens, { T, B: memory.context.B, lengths });
+    const before = embedding.forward(tape, tokens, { T, B: memory.B, lengths });
     return this.head.forward(tape, this.#decode(tape, memory, before, state, lengths));
   }
 
@@ -215,7 +223,7 @@ export class ConditionalDecoder {
   /** Writes for a batch until each sequence is over or at `maxLength`. */
   write(tape: Tape, memory: Memory, maxLength: number, choice: Choice): Draft[] {
     const { written } = this;
-    const { B } = memory.context;
+    const { B } = memory;
     const all = drafts(B);
     const state = startState(tape, this.decoder, memory.state, B);
     if (written.kind === 'tokens') {
@@ -244,13 +252,47 @@ export class ConditionalDecoder {
     return all;
   }
 
+  /** The initial state for one X. */
+  initialState(tape: Tape, x: Float32Array): State {
+    return startState(tape, this.decoder, this.encode(tape, [x]).state, 1);
+  }
+
+  /**
+   * Reads a piece of one sequence and moves its state: of tokens the logits [1,1,V+1] of what comes next; of frames [1,1,F] the vector,
+   * or the logits of the bits, and the logits of the end.
+   *
+   * @param first whether the sequence begins with this piece
+   */
+  read(
+    tape: Tape,
+    x: Float32Array,
+    { length, ids, values }: Target,
+    state: State,
+    first: boolean,
+  ): { next: Rows; over: Rows | null } {
+    const { written, outputSize: F, start } = this;
+    const { context } = this.encode(tape, [x]);
+    const memory = { B: 1, context, state: undefined };
+    const T = length + (first ? 1 : 0);
+    const last = (rows: Rows) => (T > 1 ? slice(tape, rows, T - 1, T) : rows);
+    if (written.kind === 'tokens') {
+      const tokens = first ? [start, ...ids] : ids;
+      return { next: last(this.#logits(tape, written, memory, tokens, T, state)), over: null };
+    }
+    const before = new Float32Array(T * F);
+    before.set(values, first ? F : 0);
+    const y = last(this.#decode(tape, memory, input(tape, before, { T, B: 1, F }), state));
+    return { next: this.head.forward(tape, y), over: written.over.forward(tape, y) };
+  }
+
   /** Hypotheses of tokens for one X, best first. */
   beam(tape: Tape, tokens: Tokens, x: Float32Array, options: Parameters<typeof search>[2]): Found[] {
     const memory = this.encode(tape, [x]);
     const first = startState(tape, this.decoder, memory.state, 1);
     return search(tape, this, options, first, (ids, state) => {
       const B = ids.length;
-      const wide = B === 1 ? memory : { context: copies(tape, memory.context, B), state: undefined };
+      const { context } = memory;
+      const wide = { B, context: context && B > 1 ? copies(tape, context, B) : context, state: undefined };
       return this.#logits(tape, tokens, wide, ids, 1, state);
     });
   }
