@@ -29,7 +29,7 @@ const EXTEND = {
   seed: option(whole(0, Number.MAX_SAFE_INTEGER), 0),
   /** The runtime of the new model; default: one of its own. */
   runtime: optional((name: string, value: unknown) => {
-    check.made(name, value, 'alloc', 'a Runtime');
+    check.made(name, value, 'alloc', 'a Runtime', 'disposed');
     return value as Runtime;
   }),
 };
@@ -66,6 +66,7 @@ function longer(old: readonly string[], added: readonly string[] = []): string[]
  */
 export async function extend<T extends Extensible>(task: T, options: ExtendOptions): Promise<T> {
   if (typeof task !== 'object' || task === null) check.fail('task', 'a model of gatewise/tasks', task);
+  check.made('task', task, 'fit', 'a model of gatewise/tasks', 'model');
   check.model(task.model);
   const { vocabulary, classes, ...rest } = readOptions('extend', EXTEND, options);
   const old = task.config as { readonly vocabulary?: readonly string[]; readonly classes?: readonly string[] };

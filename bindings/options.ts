@@ -213,6 +213,6 @@ function suggest(key: string, schema: Schema): string {
   return own ? `; did you mean '${own}'?` : check.suggest(plain || key, Object.keys(schema));
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -76,7 +76,7 @@ test('what cannot be extended is refused, and changes nothing', async () => {
   await rejects(extend(lm, { classes: ['x'] }), /classes: this model has none/);
   await rejects(extend(lm, { vocabulary: [1] } as never), /vocabulary\[0\]: expected a string/);
   await rejects(extend(lm, { tokens: 'x' } as never), /unknown option 'tokens'/);
-  await rejects(extend({} as never, { vocabulary: 'x' }), /model: expected a Model/);
+  await rejects(extend({} as never, { vocabulary: 'x' }), /task: expected a model of gatewise/);
   await rejects(extend(null as never, { vocabulary: 'x' }), /task: expected a model/);
   is(runtime.memory().bytesInUse, bytesInUse);
   const shape = { hiddenSize: 6, embeddingSize: 4, seed: 1, runtime } as const;

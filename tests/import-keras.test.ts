@@ -11,7 +11,9 @@ import {
   Optimizer,
   Recurrent,
   Runtime,
+  readSafetensors,
   UnsupportedError,
+  writeSafetensors,
 } from 'gatewise';
 import { loadKeras, loadNetwork, loadTfjs, saveNetwork } from 'gatewise/import/keras';
 import { test } from 'uvu';
@@ -253,6 +255,31 @@ test('an imported model is trained on, saved and loaded without Keras', async ()
   throws(described('\\"output\\":\\"softmax\\"', '\\"output\\":\\"softmix\\"'), /output: expected 'identity'/);
   throws(described('\\"batchFirst\\":true', '\\"batchFirst\\":1234'), /batchFirst: expected true or false, got 1234/);
   throws(described('"network"', '"natwork"'), /the file describes no network/);
+  // whatever is wrong in a file is a FormatError, and sizes are compared before memory is taken
+  const { bytesInUse } = runtime.memory();
+  const { tensors, metadata } = readSafetensors(saveNetwork(model));
+  const changed = (change: (layers: { options: Record<string, unknown> }[]) => void) => {
+    const description = JSON.parse(metadata.network);
+    change(description.layers);
+    const file = writeSafetensors(tensors, { network: JSON.stringify(description) });
+    throws(
+      () => loadNetwork(runtime, file),
+      (e: Error) => e instanceof FormatError,
+    );
+  };
+  const at = model.layers.description.layers.findIndex(({ kind }) => kind === 'recurrent');
+  for (const wrong of [
+    { hiddenSize: 20_000 },
+    { numLayers: 1e9 },
+    { numLayers: null },
+    { inputSize: 'x' },
+    { hiddenSize: undefined },
+    { quux: 1 },
+  ]) {
+    changed((layers) => Object.assign(layers[at].options, wrong));
+  }
+  changed((layers) => layers.push(null as never));
+  is(runtime.memory().bytesInUse, bytesInUse);
 });
 
 test('steps give what the sequence gives', async () => {

@@ -73,6 +73,20 @@ test('a checkpoint: nested dicts, what is not a tensor is left out, and the mode
   ok(losses[4] < losses[0], losses.join());
 });
 
+test('a state dict with a number that is not finite changes nothing', async () => {
+  const model = new Model(runtime, 1, (b) => new Linear(b, 'l', { inputSize: 2, outputSize: 2 }));
+  const before = [...model.get('l.weight'), ...model.get('l.bias')];
+  const weight = { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) };
+  for (const bias of [{ shape: [2], data: Float32Array.of(1, Number.NaN) }, { shape: [2] }, null] as Tensor[]) {
+    const tensors = new Map([
+      ['l.weight', weight],
+      ['l.bias', bias],
+    ]);
+    throws(() => loadStateDict(model, tensors), /l\.bias/);
+    equal([...model.get('l.weight'), ...model.get('l.bias')], before);
+  }
+});
+
 test('every type of number and every kind of stride', async () => {
   const tensors = await readPyTorch(bytes('kinds.pt'));
   for (const [name, { shape, data }] of Object.entries<{ shape: number[]; data: number[] }>(expected.kinds)) {

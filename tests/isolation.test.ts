@@ -36,6 +36,8 @@ import {
   train,
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
+import { OnlineLearner } from 'gatewise/online';
+import { QuantizedModel, quantizeSync } from 'gatewise/quantized';
 import {
   Forecaster,
   LanguageModel,
@@ -575,6 +577,22 @@ test('typed arrays and buffers of another realm are accepted, and states of the 
     equal(entry.layers.step(values, mine), model.layers.step(values, theirs));
     equal(mine.h, theirs.h);
   }
+  runtime.dispose();
+});
+
+test('arrays of another realm are accepted by the other entries, too', () => {
+  const foreign = runInNewContext('(bytes) => Uint8Array.from(bytes)');
+  const output = runInNewContext('new Float32Array(1)');
+  using learner = OnlineLearner.createSync({ cell: 'rnn', inputSize: 1, hiddenSize: 2, outputSize: 1, loss: 'mse' });
+  is(learner.step([1], null, output).output, output);
+  using again = OnlineLearner.loadSync(foreign(learner.save()));
+  equal([...again.step([1]).output], [...learner.step([1]).output]);
+  const runtime = Runtime.createSync();
+  const model = new Model(runtime, 1, (b) => new Linear(b, 'l', { inputSize: 1, outputSize: 1 }));
+  const layers = { l: { inputSize: 1, outputSize: 1 } };
+  using quantized = quantizeSync(model, { dtype: 'int8', layers, calibrate: { l: 1 } });
+  using loaded = QuantizedModel.loadSync(foreign(quantized.save()));
+  is(loaded.linear('l').forward([1], output)[0], quantized.linear('l').forward([1])[0]);
   runtime.dispose();
 });
 

@@ -12,6 +12,7 @@ import {
 import { SequenceClassifier } from 'gatewise/tasks';
 import { test } from 'uvu';
 import { equal, is, match, ok, throws } from 'uvu/assert';
+import { exp2, log2 } from '#dist/bindings/dynamics/numbers.js';
 import { close, random } from './support/numbers.js';
 import { rejects } from './support/rejects.js';
 import { same } from './support/tasks.js';
@@ -167,6 +168,26 @@ test('what is wrong is refused', () => {
   throws(() => reliability([said('a')], ['a'], { bins: 0 }), /^bins: expected a whole number from 1 to 10000, got 0$/);
   throws(() => reliability([said('a', { a: 2 })], ['a']), /^predictions\[0\]\.probability\.a: expected/);
   throws(() => confusionPlot({} as never), /^matrix: expected a confusion matrix/);
+  const search = { rates: [1e-3, 0.01], losses: [2, 1], smoothed: [2, 1], suggestion: 0.01 };
+  throws(() => ratePlot({ ...search, losses: [1] }), /^losses\.length: expected 2, got 1$/);
+  throws(() => ratePlot({ ...search, suggestion: 0 }), /^suggestion: expected a finite number above 0, got 0$/);
+  throws(() => historyPlot({ epochs: {} } as never), /^epochs\.step: expected a list of numbers, got undefined$/);
+});
+
+test('a rate of 0 has no place on an axis of logarithms; powers and logarithms end for all numbers', () => {
+  const svg = ratePlot({ rates: [0, 1e-3, 0.01], losses: [3, 2, 1], smoothed: [3, 2, 1], suggestion: null });
+  is(svg.match(/<polyline points="([^"]*)"/)?.[1].split(' ').length, 2);
+  const largest = Number.MAX_VALUE;
+  equal([0, -0, -1, Number.NaN, Infinity, -Infinity].map(log2), [
+    -Infinity,
+    -Infinity,
+    Number.NaN,
+    Number.NaN,
+    Infinity,
+    Number.NaN,
+  ]);
+  equal([largest, 1e15, Infinity, -largest, -Infinity].map(exp2), [Infinity, Infinity, Infinity, 0, 0]);
+  close([log2(5e-324), log2(largest)], [-1074, 1024], 1e-12, 'log2');
 });
 
 test.run();

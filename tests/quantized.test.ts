@@ -253,6 +253,15 @@ test('files that are damaged are refused with a FormatError', () => {
     return copy;
   };
   const header = JSON.parse(text);
+  const described = (more: (of: { layers: object[] }) => object) => {
+    const about = JSON.parse(header.__metadata__['gatewise.quantized']);
+    Object.assign(more(about), { x: 1 });
+    const __metadata__ = { 'gatewise.quantized': JSON.stringify(about) };
+    const changed = new TextEncoder().encode(JSON.stringify({ ...header, __metadata__ }));
+    const file = new Uint8Array([...new Uint8Array(8), ...changed, ...bytes.subarray(8 + length)]);
+    new DataView(file.buffer).setBigUint64(0, BigInt(changed.length), true);
+    return file;
+  };
   const [from] = header['rnn.weight_hh_l0'].data_offsets;
   const large = bytes.slice();
   new Int16Array(large.buffer, 8 + length + from, 10).fill(32767);
@@ -270,6 +279,8 @@ test('files that are damaged are refused with a FormatError', () => {
     [changed('"I16"', '"F16"'), /F32, I16 or I8, got F16/],
     [changed('gatewise.quantized', 'gatewise.quantizee'), /has no quantized model/],
     [changed('\\"version\\":1', '\\"version\\":9'), /version 9/],
+    [described((of) => of), /unknown option 'x'/],
+    [described(({ layers }) => layers[0]), /: unknown option 'x'/],
     [changed('\\"dtype\\":\\"int16\\"', '\\"dtype\\":\\"int61\\"'), /dtype/],
     [changed('\\"cell\\":\\"gru\\"', '\\"cell\\":\\"rnn\\"'), /rnn\.weight_ih_l0: expected int16 \[10, 6\]/],
     [changed('\\"range\\":4', '\\"range\\":0'), /range/],

@@ -338,6 +338,30 @@ test('a file gives the same network; what is not one is refused', async () => {
     writeSafetensors(tensors, { 'gatewise.echo-state': '{"format":1,"fitted":true,"options":{"inputSize":0}}' }),
     /inputSize/,
   );
+  const about = JSON.parse(metadata['gatewise.echo-state']);
+  const described = (change: (of: { options: Record<string, unknown>; x?: unknown }) => void) => {
+    const changed = structuredClone(about);
+    change(changed);
+    return writeSafetensors(tensors, { 'gatewise.echo-state': JSON.stringify(changed) });
+  };
+  const used = runtime.memory();
+  await rejected(
+    described((of) => delete of.options.leak),
+    /options\.leak: is missing/,
+  );
+  await rejected(
+    described((of) => Object.assign(of.options, { leak: 0 })),
+    /leak: expected a number above 0/,
+  );
+  await rejected(
+    described((of) => Object.assign(of.options, { units: 30_000 })),
+    /rnn\.weight_hh_l0: expected \[30000,30000\]/,
+  );
+  await rejected(
+    described((of) => Object.assign(of, { x: 1 })),
+    /unknown option 'x'/,
+  );
+  equal(runtime.memory(), used);
   const less = new Map(tensors);
   less.delete('head.bias');
   await rejected(writeSafetensors(less, metadata), /head.bias: expected shape \[1\], got none/);

@@ -38,7 +38,7 @@ export function linked<Kernels extends { abi(): number }>(
   };
   return {
     async link(runtime, module) {
-      check.made('runtime', runtime, 'alloc', 'a Runtime');
+      check.made('runtime', runtime, 'alloc', 'a Runtime', 'disposed');
       if (
         module !== undefined &&
         !(module instanceof WebAssembly.Module || module instanceof ArrayBuffer || ArrayBuffer.isView(module))

@@ -133,6 +133,7 @@ export function gradientFlow(
   options: FlowOptions & { readonly fit?: unknown } = {},
 ): Flow {
   if (!isTask(from)) return flowOf(from as Model<unknown>, data as Work, options);
+  check.made('task', from, 'firstBatch', 'a task', 'model');
   check.options('gradientFlow', options, [...Object.keys(FLOW), 'fit']);
   const { fit = {}, ...own } = options;
   const work = from.firstBatch(() => from.fit(data as never, fit as never)) as Work;

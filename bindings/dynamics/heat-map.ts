@@ -100,8 +100,7 @@ export function heatMap(rows: readonly HeatRow[], options: HeatMapOptions): stri
   if (!Array.isArray(rows)) check.fail('rows', 'a list of { name, values }', rows);
   const lists = rows.map((row, i) => {
     check.text(`rows[${i}].name`, row?.name);
-    if (typeof row.values?.length !== 'number') check.fail(`rows[${i}].values`, 'a list of numbers', row.values);
-    return Array.from(row.values, Number);
+    return listOf(`rows[${i}].values`, row.values);
   });
   const log = scale === 'log';
   const counted = lists.flat().filter((value) => Number.isFinite(value) && (!log || value > 0));
@@ -198,6 +197,30 @@ function decades(low: number, high: number): number[] {
   return Array.from({ length: Math.max(0, Math.floor((b - a) / step) + 1) }, (_, i) => exp10(b - i * step));
 }
 
+/** A list of numbers, of which NaN and infinite ones have places of their own in a picture. */
+function listOf(name: string, values: ArrayLike<number>): number[] {
+  if (!Array.isArray(values) && !ArrayBuffer.isView(values)) check.fail(name, 'a list of numbers', values);
+  const list = values as ArrayLike<number>;
+  return Array.from({ length: list.length ?? 0 }, (_, i) =>
+    typeof list[i] === 'number' ? list[i] : check.fail(`${name}[${i}]`, 'a number', list[i]),
+  );
+}
+
+/** The layers of a flow. */
+function layersOf(name: string, flow: Flow): readonly LayerFlow[] {
+  if (!Array.isArray(flow?.layers)) check.fail(name, 'what gradientFlow returns', flow);
+  for (const layer of flow.layers) {
+    check.text(`${name}: the name of a layer`, layer?.name);
+    check.whole(`${name}: the number of a layer`, layer.layer, 0);
+    for (const { h, c } of [layer.gradient, layer.lags].map((norms) => norms ?? ({} as Partial<LayerFlow['lags']>))) {
+      const steps = listOf(`${name}: h of a layer`, h as Float64Array).length;
+      if (c !== null && listOf(`${name}: c of a layer`, c as Float64Array).length !== steps)
+        throw new RangeError(`${name}: expected c of as many steps as h`);
+    }
+  }
+  return flow.layers;
+}
+
 /** The name of a layer, as rows of a picture show it. */
 function nameOf({ name, layer, reverse }: LayerFlow): string {
   return `${name} l${layer}${reverse ? ' reverse' : ''}`;
@@ -206,10 +229,10 @@ function nameOf({ name, layer, reverse }: LayerFlow): string {
 /**
  * The heat map of one flow: ‖∂L/∂h_t‖ by layer and step; of layers with c, that of c in a row of its own.
  *
- * @throws RangeError if all gradients are 0
+ * @throws RangeError if all gradients are 0; TypeError for what is not a flow
  */
-export function flowMap({ layers }: Flow, title = 'Gradient of the loss with respect to the states'): string {
-  const rows = layers.flatMap((layer) => {
+export function flowMap(flow: Flow, title = 'Gradient of the loss with respect to the states'): string {
+  const rows = layersOf('flow', flow).flatMap((layer) => {
     const { h, c } = layer.gradient;
     return [{ name: `${nameOf(layer)} h`, values: h }, ...(c ? [{ name: `${nameOf(layer)} c`, values: c }] : [])];
   });
@@ -221,14 +244,15 @@ export function flowMap({ layers }: Flow, title = 'Gradient of the loss with res
  * with c, both states together.
  *
  * @param flows by the name of their row; a flow of several layers has several rows
- * @throws RangeError if all gradients are 0
+ * @throws RangeError if all gradients are 0; TypeError for what is not a flow
  */
 export function lagMap(
   flows: Readonly<Record<string, Flow>>,
   title = 'Gradient that arrives at earlier states',
 ): string {
-  const rows = Object.entries(flows).flatMap(([name, { layers }]) =>
-    layers.map((layer) => {
+  if (typeof flows !== 'object' || flows === null) check.fail('flows', 'flows by name', flows);
+  const rows = Object.entries(flows).flatMap(([name, flow]) =>
+    layersOf(`flows.${check.cut(name)}`, flow).map((layer, _, layers) => {
       const { h, c } = layer.lags;
       const both = Float64Array.from(h, (x, i) => Math.sqrt(x * x + (c ? c[i] * c[i] : 0)));
       return {

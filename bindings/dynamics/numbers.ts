@@ -1,7 +1,8 @@
 /** Logarithms and powers by plain arithmetic: the host's Math may differ from engine to engine. */
 
-/** log₂ x of a positive number. */
+/** log₂ x; of 0 it is -Infinity, of a negative number NaN. */
 export function log2(x: number): number {
+  if (!(x > 0 && x < Infinity)) return x === 0 ? -Infinity : x > 0 ? x : Number.NaN;
   let whole = 0;
   for (; x >= 2; x /= 2) whole++;
   for (; x < 1; x *= 2) whole--;
@@ -16,6 +17,7 @@ export const log10 = (x: number) => log2(x) * Math.LN2 * Math.LOG10E;
 
 /** 2ˣ */
 export function exp2(x: number): number {
+  if (Math.abs(x) > 1100) return x > 0 ? Infinity : 0;
   let whole = Math.floor(x);
   const y = (x - whole) * Math.LN2;
   let sum = 1;

@@ -62,6 +62,8 @@ export class Amp {
     builder: Builder,
     readonly description: AmpDescription,
   ) {
+    check.made('builder', builder, 'parameter', 'the Builder that new Model gives', 'parameters');
+    if (!Array.isArray(description?.layers)) check.fail('description', 'the description of a model', description);
     this.#builder = builder;
     this.#layers = description.layers.map((d, i) => {
       if (d.kind === 'recurrent') {
@@ -105,8 +107,9 @@ export class Amp {
    * @param states where to start, moved on: pass the same ones to continue with the next block
    */
   process(samples: Float32Array, states?: readonly State[]): Float32Array {
+    const T = check.whole('samples.length', samples?.length);
     return this.#builder.forward((tape) =>
-      read(tape, this.forward(tape, input(tape, samples, { T: samples.length, B: 1, F: 1 }), states)),
+      read(tape, this.forward(tape, input(tape, samples, { T, B: 1, F: 1 }), states)),
     );
   }
 }

@@ -1,5 +1,5 @@
 /** What all importers share: tensors, optional libraries, zip files. */
-import { FormatError, UnsupportedError } from '../index.js';
+import { FormatError, MemoryError, UnsupportedError } from '../index.js';
 
 /** A tensor from a file. */
 export interface Tensor {
@@ -43,7 +43,12 @@ export function guarded<T>(what: string, read: () => T): T {
     return read();
   } catch (cause) {
     if (cause instanceof FormatError || cause instanceof UnsupportedError) throw cause;
-    throw new FormatError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    if (cause instanceof MemoryError) throw cause;
+    // what an engine says of a program says nothing of the file
+    const native =
+      cause instanceof TypeError && /of undefined|of null|is not (a function|iterable)/.test(cause.message);
+    const why = native ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new FormatError(what + why, { cause });
   }
 }
 

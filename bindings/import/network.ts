@@ -25,6 +25,7 @@ import {
   type Rows,
   type Runtime,
   read,
+  readSafetensors,
   type State,
   saveWeights,
   softmaxRows,
@@ -32,7 +33,7 @@ import {
   topKRows,
   UnsupportedError,
 } from '../index.js';
-import { bytesOf, isRecord, parseJson } from './files.js';
+import { bytesOf, guarded, isRecord, parseJson } from './files.js';
 
 /** One layer of a network, by its name in the source. Each has options of its kind. */
 export type LayerDescription = { readonly name: string } & (
@@ -176,18 +177,16 @@ export class Network {
    */
   forward(tape: Tape, values: ArrayLike<number>, shape: NetworkShape, states?: readonly State[]): Rows {
     const { batchFirst, inputSize: F, layers } = this.description;
-    const { T, B } = shape;
+    check.options('shape', shape, ['T', 'B', 'lengths']);
+    const { T, B, lengths: given } = shape;
     check.whole('T', T);
     check.whole('B', B);
     const size = T * B * (F || 1);
-    if (values.length !== size) {
-      const axes = batchFirst ? `B=${B}, T=${T}` : `T=${T}, B=${B}`;
-      throw new RangeError(`values: expected [${axes}${F ? `, F=${F}` : ''}] = ${size} numbers, got ${values.length}`);
-    }
-    if (states && states.length !== this.recurrent.length) {
-      throw new RangeError(
-        `states: expected ${this.recurrent.length}, one for each recurrent layer, got ${states.length}`,
-      );
+    const axes = batchFirst ? `B=${B}, T=${T}` : `T=${T}, B=${B}`;
+    check.numbers('values', values, size, `[${axes}${F ? `, F=${F}` : ''}]`);
+    if (given !== undefined) check.numbers('lengths', given, B, `[B=${B}]`);
+    if (states !== undefined && states?.length !== this.recurrent.length) {
+      check.fail('states', `${this.recurrent.length}, one for each recurrent layer`, states?.length);
     }
     const { steps, lengths } = this.#arrange(values, shape);
     const [first] = layers;
@@ -272,7 +271,7 @@ export class Network {
     if (this.#whole !== undefined) {
       throw new TypeError(`step: layer '${this.#whole}' needs the whole sequence; use predict`);
     }
-    const B = states[0]?.batch ?? values.length / (this.description.inputSize || 1);
+    const B = states?.[0]?.batch ?? (values?.length ?? 0) / (this.description.inputSize || 1);
     return this.predict(values, { T: 1, B }, states);
   }
 }
@@ -286,7 +285,9 @@ function checkDescription(description: NetworkDescription): void {
   if (mask !== null) check.number('mask', mask);
   check.oneOf('output', output, ['identity', 'sigmoid', 'softmax', 'logSoftmax']);
   for (const layer of layers) {
+    if (!isRecord(layer)) check.fail('layers', 'descriptions of layers', layer);
     const name = `layer '${check.text('name', layer.name)}'`;
+    check.text(`${name}: kind`, layer.kind);
     if (layer.kind === 'recurrent') check.oneOf(`${name}: output`, layer.output, ['sequence', 'last']);
     if (layer.kind === 'pool') check.oneOf(`${name}: pool`, layer.pool, ['mean', 'max', 'last']);
     if (layer.kind === 'activation') check.oneOf(`${name}: activation`, layer.activation, ['tanh', 'sigmoid', 'relu']);
@@ -395,7 +396,29 @@ export function loadNetwork(
   if (!isRecord(description) || !Array.isArray(description.layers)) {
     throw new FormatError('the description of the network has no layers');
   }
-  const model = new Model(runtime, options.seed ?? 0, (b) => new Network(b, description), false);
+  const seed = check.whole('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER);
+  check.made('runtime', runtime, 'alloc', 'a Runtime', 'disposed');
+  const { tensors } = readSafetensors(file);
+  const model = guarded('the description of the network', () => {
+    // sizes are compared with the tensors before memory is taken
+    const most = tensors.size;
+    for (const layer of description.layers as readonly ({ options?: { numLayers?: number } } | null)[]) {
+      if ((layer?.options?.numLayers ?? 0) > most) throw new RangeError(`numLayers: the file has ${most} tensors`);
+    }
+    return new Model(
+      runtime,
+      seed,
+      (b) => {
+        const network = new Network(b, description);
+        for (const { name, shape } of b.parameters) {
+          const have = tensors.get(name)?.shape ?? [];
+          if (have.join() !== shape.join()) throw new FormatError(`${name}: expected [${shape}], got [${have}]`);
+        }
+        return network;
+      },
+      false,
+    );
+  });
   try {
     loadWeights(model, file);
   } catch (error) {

@@ -103,8 +103,11 @@ export async function loadOnnxNode(
   options: NodeOptions = {},
 ): Promise<Model<OnnxRecurrent>> {
   check.options('loadOnnxNode', options, ['node', 'tensors', 'seed']);
+  const { node: wanted, tensors } = options;
+  if (wanted !== undefined) check.text('node', wanted);
+  if (tensors !== undefined) check.made('tensors', tensors, 'get', 'a Map of tensors by name', 'size');
   const { nodes, constants } = await readOnnx(bytes);
-  const found = nodes.filter(({ op, name }) => OPERATORS.includes(op) && (options.node ?? name) === name);
+  const found = nodes.filter(({ op, name }) => OPERATORS.includes(op) && (wanted ?? name) === name);
   const [node] = found;
   if (found.length !== 1) {
     const names = nodes.filter(({ op }) => OPERATORS.includes(op)).map(({ name }) => name);
@@ -113,8 +116,9 @@ export async function loadOnnxNode(
     );
   }
   const constant = (name: string): Constant | undefined => {
-    const given = options.tensors?.get(name);
+    const given = tensors?.get(name);
     if (!given) return constants.get(name);
+    if (!Array.isArray(given.shape) || !check.isFloats(given.data)) check.fail('tensors', '{ shape, data }', given);
     if (given.data.length !== sizeOf(given.shape)) {
       throw new FormatError(`tensors: '${name}' has ${given.data.length} numbers, expected ${sizeOf(given.shape)}`);
     }

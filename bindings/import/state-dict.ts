@@ -38,8 +38,8 @@ export function loadStateDict(
   tensors: ReadonlyMap<string, Tensor>,
   options: LoadStateDictOptions = {},
 ): void {
-  check.made('model', model, 'valueAndGrad', 'a Model');
-  check.made('tensors', tensors, 'entries', 'a Map of tensors by name');
+  check.model(model);
+  check.made('tensors', tensors, 'entries', 'a Map of tensors by name', 'size');
   if (Object.prototype.toString.call(tensors) !== '[object Map]')
     check.fail('tensors', 'a Map of tensors by name', tensors);
   check.options('loadStateDict', options, ['rename']);
@@ -59,7 +59,9 @@ export function loadStateDict(
   const shapes = new Map(model.parameters.map(({ name, shape }) => [name, shape]));
   const unexpected: string[] = [];
   const misshapen: string[] = [];
-  for (const [name, { shape, data }] of given) {
+  for (const [name, tensor] of given) {
+    const { shape, data } = tensor ?? ({} as Partial<Tensor>);
+    if (!Array.isArray(shape) || !check.isFloats(data)) check.fail(`'${name}'`, '{ shape, data }', tensor);
     const want = shapes.get(name);
     const source = sources.get(name);
     const called = source === name ? name : `${name} (from ${source})`;
@@ -74,6 +76,7 @@ export function loadStateDict(
   if (unexpected.length) faults.push(`unexpected ${check.list(unexpected, 20)}`);
   if (misshapen.length) faults.push(`misshapen ${check.list(misshapen, 20)}`);
   if (faults.length) throw new FormatError(`the tensors do not fit the model: ${faults.join('; ')}`);
+  for (const [name, { data }] of given) check.numbers(name, data, data.length, '[N]');
   for (const [name, { data }] of given) model.set(name, data);
 }
 

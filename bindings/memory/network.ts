@@ -89,6 +89,7 @@ export class MemoryNetwork {
    */
   forward(tape: Tape, x: Rows): MemoryOutput {
     const { inputSize, hiddenSize: H, slots: N, width: W, shift } = this.options;
+    slice(tape, x, 0, 1); // refuses what is not rows of this pass
     const { T, B, F } = x;
     if (F !== inputSize) check.fail('x', `${inputSize} features`, F);
     if (x.lengths) throw new RangeError('x: expected sequences of the same length; this layer takes no lengths');

@@ -1,7 +1,7 @@
 /** What a classifier confuses, and how far its probabilities can be trusted. */
 import * as check from '../check.js';
 import { exp2, log2 } from '../dynamics/numbers.js';
-import { type Options, option, readOptions, whole } from '../options.js';
+import { isRecord, type Options, option, readOptions, whole } from '../options.js';
 
 /** A result of `predict` of a `SequenceClassifier`. */
 export interface Classified {
@@ -24,9 +24,11 @@ function classesOf(predictions: readonly Classified[]): {
   classes: string[];
   place: (name: string, c: unknown) => number;
 } {
-  const [first] = predictions;
-  if (typeof first?.probability !== 'object') check.fail('predictions[0]', 'a result { label, probability }', first);
-  const classes = Object.keys(first.probability);
+  for (let i = 0; i < predictions.length; i++) {
+    if (!isRecord(predictions[i]?.probability))
+      check.fail(`predictions[${i}]`, 'a result { label, probability }', predictions[i]);
+  }
+  const classes = Object.keys(predictions[0].probability);
   const places = new Map<unknown, number>(classes.map((name, c) => [name, c]));
   const place = (name: string, c: unknown) => {
     const found = places.get(c);
@@ -233,8 +235,10 @@ export function fitTemperature(
   const found = exp((low + high) / 2);
   const temperature = lossAt(found) < lossAt(1) ? found : 1;
   const apply = (probability: Readonly<Record<string, number>>) => {
+    if (!isRecord(probability)) check.fail('probability', 'numbers by class', probability);
     const names = Object.keys(probability);
-    const list = cooled(Object.values(probability), temperature);
+    const given = names.map((name) => check.number(`probability.${check.cut(name)}`, probability[name], 0, 1));
+    const list = cooled(given, temperature);
     return Object.fromEntries(names.map((name, c) => [name, list[c]]));
   };
   return { temperature, before: at(1), after: at(temperature), apply };

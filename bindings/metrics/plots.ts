@@ -1,6 +1,7 @@
 /** Confusion matrices, searches for a rate and histories as SVG. */
 import * as check from '../check.js';
 import { exp2, log10 } from '../dynamics/numbers.js';
+import { isRecord } from '../options.js';
 import type { ConfusionMatrix } from './classification.js';
 import type { RateSearch } from './rates.js';
 
@@ -24,8 +25,17 @@ const label = (x: number, y: number, text: string, anchor = 'middle', more = '')
  * @throws TypeError for what is not a confusion matrix
  */
 export function confusionPlot(matrix: ConfusionMatrix): string {
-  if (typeof matrix?.counts !== 'object') check.fail('matrix', 'a confusion matrix', matrix);
+  for (const name of ['classes', 'counts'] as const) {
+    if (!Array.isArray(matrix?.[name])) check.fail('matrix', 'a confusion matrix', matrix);
+  }
   const { classes, counts, rejected } = matrix;
+  const K = classes.length;
+  for (let i = 0; i < K; i++) check.text(`classes[${i}]`, classes[i]);
+  for (const [name, row] of [['rejected', rejected] as const, ...counts.map((row) => ['counts[i]', row] as const)]) {
+    if (!Array.isArray(row)) check.fail(name, 'a list of numbers', row);
+    check.numbers(name, row, K, `[K=${K}]`);
+  }
+  if (counts.length !== K) check.fail('counts', `${K} rows`, counts.length);
   const some = rejected.some((n) => n > 0);
   const columns = some ? [...classes, 'rejected'] : classes;
   const long = Math.max(...columns.map((name) => name.length));
@@ -60,6 +70,15 @@ export function confusionPlot(matrix: ConfusionMatrix): string {
     ),
   ];
   return svg(width, height, [...titles, ...heads, ...fields]);
+}
+
+/** A column of numbers, some of which may be infinite or NaN: such points are not drawn. */
+function column(name: string, list: readonly number[], length?: number): readonly number[] {
+  if (!Array.isArray(list)) check.fail(name, 'a list of numbers', list);
+  const wrong = Array.from(list).findIndex((value) => typeof value !== 'number');
+  if (wrong >= 0) check.fail(`${name}[${wrong}]`, 'a number', list[wrong]);
+  if (length !== undefined && list.length !== length) check.fail(`${name}.length`, String(length), list.length);
+  return list;
 }
 
 /** A line of a plot. */
@@ -117,8 +136,18 @@ function plot(lines: readonly Line[], names: { x: string; y: string }, log: bool
   return svg(width, height, [...ticks, ...marked, ...drawn, ...legend, ...axes]);
 }
 
-/** The loss against the learning rate as SVG, with the suggestion as a dashed line. */
-export function ratePlot({ rates, losses, smoothed, suggestion }: RateSearch): string {
+/**
+ * The loss against the learning rate as SVG, with the suggestion as a dashed line.
+ *
+ * @throws TypeError, RangeError for what is not a result of `findLearningRate`
+ */
+export function ratePlot(search: RateSearch): string {
+  if (!isRecord(search)) check.fail('search', 'a result of findLearningRate', search);
+  const { rates, losses, smoothed, suggestion } = search;
+  const { length } = column('rates', rates);
+  column('losses', losses, length);
+  column('smoothed', smoothed, length);
+  if (suggestion !== null) check.number('suggestion', suggestion, 0, Infinity, true);
   // what exploded would hide the rest
   const most = 2 * Math.max(...smoothed.slice(0, smoothed.indexOf(Math.min(...smoothed)) + 1));
   const cut = (list: readonly number[]) => list.map((loss) => (loss <= most ? loss : Number.NaN));
@@ -142,9 +171,22 @@ export interface Columns {
  * step is a dashed line.
  *
  * @param metric a column of `history.validations`, default `'loss'`
- * @throws RangeError where no validation has this metric
+ * @throws RangeError where no validation has this metric; TypeError, RangeError for what is not a history
  */
-export function historyPlot({ epochs, steps, validations, best }: Columns, metric = 'loss'): string {
+export function historyPlot(history: Columns, metric = 'loss'): string {
+  check.text('metric', metric);
+  const { epochs, steps, validations, best } = isRecord(history)
+    ? history
+    : check.fail('history', 'the result of fit', history);
+  for (const [name, part] of Object.entries({ epochs, steps })) {
+    if (!isRecord(part)) check.fail(name, 'the columns of a history', part);
+    column(`${name}.loss`, part.loss, column(`${name}.step`, part.step).length);
+  }
+  if (!isRecord(validations)) check.fail('validations', 'the columns of a history', validations);
+  for (const name of ['step', metric]) {
+    if (Object.hasOwn(validations, name)) column(`validations.${check.cut(name)}`, validations[name]);
+  }
+  if (best !== null && best !== undefined) check.number('best.step', best.step);
   const own = epochs.step.length ? epochs : steps;
   const lines = [{ name: 'training loss', x: own.step, y: own.loss }];
   const { [metric]: values, step = [] } = validations;

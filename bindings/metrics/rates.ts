@@ -64,11 +64,12 @@ export async function findLearningRate<M extends Tunable>(
 ): Promise<RateSearch> {
   const { from, to, steps } = readOptions('findLearningRate', FIND, options);
   if (to <= from) check.fail('to', `a rate above from=${from}`, to);
-  check.made('model', model, 'save', 'a task');
+  check.made('model', model, 'save', 'a task', 'model');
   check.callback('load', load);
   check.callback('fit', fit);
   const factor = exp2(log2(to / from) / (steps - 1));
   const copy = await load(model.save());
+  check.made('what load returns', copy, 'dispose', 'a task', 'model');
   const [rates, losses, smoothed]: number[][] = [[], [], []];
   let mean = 0;
   let weight = 0;

@@ -354,8 +354,8 @@ export function mean(tape: Tape, x: Rows, options: OverOptions = {}): Rows {
  */
 export function concatTime(tape: Tape, parts: readonly Rows[]): Rows {
   if (!Array.isArray(parts) || parts.length === 0) check.fail('parts', 'a list of rows', parts);
-  const [{ B, F }] = parts;
-  parts.forEach((part, i) => {
+  const { B, F } = checkRows(tape, 'parts[0]', parts[0]);
+  Array.from(parts).forEach((part, i) => {
     checkRows(tape, `parts[${i}]`, part, F);
     if (part.B !== B) check.fail(`parts[${i}]`, `B=${B} sequences`, part.B);
   });

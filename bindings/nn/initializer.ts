@@ -59,7 +59,8 @@ export interface Start {
 export const unitCircle: Start = { initializer: constant(0), circle: true };
 
 export function startOf(how: Initializer | Start): Start {
-  return 'kind' in how ? { initializer: how } : how;
+  const known = typeof how === 'object' && how !== null && 'initializer' in how;
+  return known ? how : { initializer: checkInitializer('initializer', how) };
 }
 
 /** The start of gates of H rows each: uniform in ±1/√H, as in PyTorch, where nothing is given. */

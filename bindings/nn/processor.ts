@@ -100,7 +100,7 @@ export class Processor {
     if (!Array.isArray(layers) || layers.length === 0) check.fail('layers', 'a list of layers', layers);
     this.steps = steps;
     this.batch = batch;
-    layers.forEach((layer, i) => checkLayer(`layers[${i}]`, layer, layers[i - 1], layers[0]));
+    Array.from(layers).forEach((layer, i) => checkLayer(`layers[${i}]`, layer, layers[i - 1], layers[0]));
     this.#layers = [...layers];
     this.inputSize = layers[0].inputSize;
     this.outputSize = layers[layers.length - 1].outputSize;
@@ -300,6 +300,7 @@ function checkLayer(name: string, layer: Layer, before: Layer | undefined, first
   if (!recurrent && typeof (layer as Partial<Linear> | null)?.packed !== 'function') {
     check.fail(name, 'a Recurrent or a Linear', layer);
   }
+  if (recurrent) check.made(name, layer, 'forward', 'a Recurrent', 'options');
   const { bidirectional, options } = layer as { bidirectional?: boolean; options?: { reverse?: boolean } };
   if (bidirectional || options?.reverse) {
     throw new TypeError(`${name}: reads backward in time, which needs the whole sequence; use forward`);

@@ -44,6 +44,7 @@ export class LeastSquares {
     readonly inputs: number,
     readonly outputs: number,
   ) {
+    check.made('runtime', runtime, 'alloc', 'a Runtime', 'disposed');
     check.whole('inputs', inputs);
     check.whole('outputs', outputs);
     this.#ld = 8 * whole4(inputs);

@@ -60,6 +60,7 @@ export class OnlineLearner {
   }
 
   private constructor(runtime: Runtime, settings: OnlineSettings, saved?: Saved) {
+    if (!settings?.given) throw new TypeError('new OnlineLearner: cannot be called; OnlineLearner.create makes one');
     this.#settings = settings;
     this.config = settings.given;
     const { own, optimizer } = settings;
@@ -150,7 +151,7 @@ export class OnlineLearner {
     check.numbers('x', x, layers.options.inputSize, `[I=${layers.options.inputSize}]`);
     const learns = target !== undefined && target !== null;
     const wanted = learns ? this.#target(target) : [];
-    if (output !== undefined && !(output instanceof Float32Array && output.length === O)) {
+    if (output !== undefined && !(check.isFloats(output) && output.length === O)) {
       check.fail('output', `a Float32Array of [O=${O}] numbers`, output);
     }
     const kernels = onlineCore(runtime);

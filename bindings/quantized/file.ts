@@ -55,8 +55,12 @@ export function decode(bytes: Uint8Array | ArrayBuffer): {
   tensors: Map<string, QuantizedTensor>;
   metadata: Readonly<Record<string, unknown>>;
 } {
-  const file = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
-  if (!(file instanceof Uint8Array)) throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+  const tag = Object.prototype.toString.call(bytes); // arrays of another realm are of other classes
+  if (tag !== '[object Uint8Array]' && tag !== '[object ArrayBuffer]')
+    throw new TypeError('bytes: expected a Uint8Array or an ArrayBuffer');
+  const file = ArrayBuffer.isView(bytes)
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes);
   if (file.length < 8) throw new FormatError(`the file has ${file.length} bytes; a safetensors file has at least 8`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const length = Number(view.getBigUint64(0, true));

@@ -211,6 +211,8 @@ export function quantizeSync(model: QuantizeSource, options: QuantizeOptions): Q
 }
 
 function checkQuantize(model: QuantizeSource, options: QuantizeOptions): Description[] {
+  check.made('model', model, 'get', 'a Model, or { parameters, get }', 'parameters');
+  if (!Array.isArray(model.parameters)) check.fail('model.parameters', 'a list of { name, shape }', model.parameters);
   check.options('quantize', options, ['dtype', 'layers', 'calibrate', 'module']);
   check.oneOf('dtype', options.dtype, DTYPES);
   const { layers, calibrate = {} } = options;
@@ -385,7 +387,13 @@ function parse(text: string): { dtype: Dtype; layers: Description[] } {
     throw new FormatError(`the file is of version ${String(value.version)}; this version of gatewise reads ${VERSION}`);
   }
   try {
-    return { dtype: check.oneOf('dtype', value.dtype, DTYPES), layers: value.layers.map(parseLayer) };
+    check.options('description', value, ['version', 'dtype', 'layers']);
+    const layers = value.layers.map((given: unknown) => {
+      const layer = parseLayer(given);
+      check.options(layer.name, given, Object.keys(layer));
+      return layer;
+    });
+    return { dtype: check.oneOf('dtype', value.dtype, DTYPES), layers };
   } catch (error) {
     throw error instanceof Error ? new FormatError(`the metadata '${KEY}': ${error.message}`) : error;
   }

@@ -223,8 +223,7 @@ export class QuantizedRecurrent {
       const count = kind === 'c' && this.description.cell !== 'lstm' ? 0 : directions.length;
       const list = state[kind];
       let good = list.length === count;
-      for (let i = 0; good && i < count; i++)
-        good = list[i] instanceof Float32Array && list[i].length === B * directions[i].H;
+      for (let i = 0; good && i < count; i++) good = check.isFloats(list[i]) && list[i].length === B * directions[i].H;
       if (!good) {
         const want = directions.slice(0, count).map(({ H }) => H);
         throw new RangeError(`state: expected ${kind} of [${want}] features, layer by layer, for ${B} sequences`);
@@ -338,6 +337,7 @@ export class QuantizedRecurrent {
 function checkState(state: QuantizedState): void {
   const known = typeof state === 'object' && state !== null && Array.isArray(state.h) && Array.isArray(state.c);
   if (!known) check.fail('state', 'a state made by `state()`', state);
+  check.whole('state.batch', state.batch);
 }
 
 /** A state [B,H] into rows of `units` floats; without one, zeros. */

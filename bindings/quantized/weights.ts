@@ -90,13 +90,14 @@ export function integerRow(dtype: Dtype, n: number): number {
 
 /** Checks that x is a list of numbers, an array or a typed array. */
 export function checkNumbers(name: string, x: ArrayLike<number>): void {
-  if (typeof x !== 'object' || x === null || typeof x.length !== 'number') check.fail(name, 'a list of numbers', x);
+  const known = typeof x === 'object' && x !== null && typeof x.length === 'number' && typeof x[0] !== 'bigint';
+  if (!known) check.fail(name, 'a list of numbers', x);
 }
 
 /** The given array for n numbers of output, or a new one. */
 export function outputOf(given: Float32Array | undefined, shape: string, n: number): Float32Array {
   if (given === undefined) return new Float32Array(n);
-  if (!(given instanceof Float32Array)) check.fail('output', 'a Float32Array', given);
+  if (!check.isFloats(given) || given.BYTES_PER_ELEMENT !== 4) check.fail('output', 'a Float32Array', given);
   if (given.length !== n) throw new RangeError(`output: expected ${shape} = ${n} numbers, got ${given.length}`);
   return given;
 }

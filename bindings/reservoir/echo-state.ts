@@ -89,6 +89,14 @@ function flat(name: string, series: Series, F: number): Float32Array {
   return Float32Array.from(series as ArrayLike<number>);
 }
 
+function readSettings(name: string, given: unknown): Settings<typeof SCHEMA> {
+  const settings = readOptions(name, SCHEMA, given as EchoStateOptions);
+  for (const key of ['leak', 'connectivity', 'inputConnectivity', 'forgetting'] as const) {
+    if (settings[key] === 0) throw new RangeError(`${key}: expected a number above 0, got 0`);
+  }
+  return settings;
+}
+
 type Network = { readonly rnn: Recurrent; readonly head: Linear };
 
 /**
@@ -123,6 +131,8 @@ export class EchoStateNetwork {
   #recursive: RecursiveLeastSquares | undefined;
 
   private constructor(runtime: Runtime, owned: boolean, settings: Settings<typeof SCHEMA>) {
+    if (!settings?.units)
+      throw new TypeError('new EchoStateNetwork: cannot be called; EchoStateNetwork.create makes one');
     const { inputSize, outputSize = inputSize, units, leak, feedthrough, seed } = settings;
     this.#settings = settings;
     this.#owned = owned;
@@ -142,10 +152,7 @@ export class EchoStateNetwork {
    */
   static async create(options: EchoStateOptions): Promise<EchoStateNetwork> {
     const { runtime, ...rest } = Object(options) as EchoStateOptions;
-    const settings = readOptions('EchoStateNetwork', SCHEMA, rest);
-    for (const name of ['leak', 'connectivity', 'inputConnectivity', 'forgetting'] as const) {
-      if (settings[name] === 0) throw new RangeError(`${name}: expected a number above 0, got 0`);
-    }
+    const settings = readSettings('EchoStateNetwork', rest);
     return EchoStateNetwork.#make(runtime, settings, (network) => network.#draw());
   }
 
@@ -382,8 +389,18 @@ export class EchoStateNetwork {
     try {
       const about = JSON.parse(metadata[FORMAT]);
       if (about.format !== 1) throw new FormatError(`format: expected 1, got ${check.show(about.format)}`);
+      check.options('description', about, ['format', 'fitted', 'options']);
       fitted = check.flag('fitted', about.fitted);
-      settings = readOptions('options', SCHEMA, about.options);
+      settings = readSettings('options', about.options);
+      // a default may change what a network computes, but for `forgetting`, which older files do not have
+      for (const [key, value] of Object.entries(settings)) {
+        if (value !== undefined && key !== 'forgetting' && !Object.hasOwn(about.options, key))
+          throw new RangeError(`options.${key}: is missing`);
+      }
+      // sizes are compared before memory is taken
+      const { units } = settings;
+      const shape = tensors.get('rnn.weight_hh_l0')?.shape;
+      if (shape?.join() !== `${units},${units}`) throw new RangeError(`rnn.weight_hh_l0: expected [${units},${units}]`);
     } catch (error) {
       throw new FormatError(`the file is not one of an echo state network: ${(error as Error).message}`);
     }

@@ -126,6 +126,7 @@ export class Schedule {
   rate(base: number): number {
     const { options, memory } = this;
     const { warmup } = options;
+    check.number('base', base);
     if (memory.made < warmup) return (base * (memory.made + 1)) / warmup;
     const n = memory.made - warmup;
     switch (options.kind) {

@@ -144,7 +144,7 @@ export function bucket<E>(
 /** T and B of a list of sequences, and their lengths where they differ. */
 function shapeOf(name: string, sequences: readonly ArrayLike<unknown>[]): Shape {
   if (!Array.isArray(sequences) || sequences.length === 0) check.fail(name, 'a list of sequences', sequences);
-  const lengths = sequences.map((sequence, b) => check.whole(`${name}[${b}].length`, sequence?.length));
+  const lengths = Array.from(sequences, (sequence, b) => check.whole(`${name}[${b}].length`, sequence?.length));
   const T = Math.max(...lengths);
   const shape = { T, B: sequences.length };
   return lengths.every((length) => length === T) ? shape : { ...shape, lengths };
@@ -198,7 +198,7 @@ export function padVectors(sequences: readonly ArrayLike<ArrayLike<number>>[]): 
 } {
   const shape = shapeOf('sequences', sequences);
   const { T, B } = shape;
-  const F = check.whole('sequences[0][0].length', sequences[0][0]?.length);
+  const F = check.whole('sequences[0][0].length', sequences[0]?.[0]?.length);
   const values = new Float32Array(T * B * F);
   sequences.forEach((sequence, b) => {
     for (let t = 0; t < sequence.length; t++) {

@@ -60,7 +60,7 @@ export function saveTraining(model: Model<unknown>, training: Partial<TrainingSt
   if (schedule) check.made('schedule', schedule, 'rate', 'a Schedule');
   if (position !== null && !isPlain(position))
     check.fail('position', 'plain data: an object that JSON can hold', position);
-  if (state) check.made('state', state, 'clone', 'a State');
+  if (state !== null) check.made('state', state, 'clone', 'a State');
   // a state is read with a position only
   const place = position ?? (state ? {} : null);
   return checkpoint.save(
@@ -83,7 +83,11 @@ function isPlain(position: unknown): position is object {
       own.every(([key, value]) => same(value, (b as Record<string, unknown>)[key]))
     );
   };
-  return same(position, JSON.parse(JSON.stringify(position)));
+  try {
+    return same(position, JSON.parse(JSON.stringify(position)));
+  } catch {
+    return false; // a bigint, or an object inside of itself
+  }
 }
 
 /**

@@ -13,10 +13,14 @@ import {
   Runtime,
   saveState,
   saveWeights,
+  UnsupportedError,
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
+import * as online from 'gatewise/online';
+import * as quantized from 'gatewise/quantized';
 import { completed, fromFormat1 } from '#dist/bindings/files/renames.js';
 import { Chance } from './chance.js';
+import { entryTargets } from './entry-files.js';
 import { type AnyTask, subjects } from './subjects.js';
 import { alien, Neighbour, same } from './verdict.js';
 
@@ -70,8 +74,9 @@ const VALUES: readonly unknown[] = [
 /** The parts of a safetensors file. */
 interface Parts {
   header: Json;
-  /** The metadata's `gatewise`, or null where it is not an object in JSON. */
+  /** The metadata that is an object in JSON, say of `gatewise`, and its name; null where there is none. */
   description: Json | null;
+  key: string;
   data: Uint8Array;
 }
 
@@ -79,20 +84,25 @@ function isRecord(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+const DESCRIBED = new Set(['gatewise', 'gatewise.online', 'gatewise.quantized', 'gatewise.echo-state', 'network']);
+
 function parse(bytes: Uint8Array): Parts {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
   const header: Json = JSON.parse(Buffer.from(bytes.subarray(8, 8 + length)).toString());
-  let description: unknown = null;
-  try {
-    description = JSON.parse((header.__metadata__ as { gatewise: string }).gatewise);
-  } catch {}
-  return { header, description: isRecord(description) ? description : null, data: bytes.slice(8 + length) };
+  const data = bytes.slice(8 + length);
+  for (const [key, text] of Object.entries((header.__metadata__ ?? {}) as Record<string, string>)) {
+    try {
+      const description: unknown = JSON.parse(text);
+      if (DESCRIBED.has(key) && isRecord(description)) return { header, description, key, data };
+    } catch {}
+  }
+  return { header, description: null, key: 'gatewise', data };
 }
 
-function build({ header, description, data }: Parts): Uint8Array {
+function build({ header, description, key, data }: Parts): Uint8Array {
   const json = (value: unknown) => JSON.stringify(value).replaceAll(`"${HUGE}"`, '1e999');
-  const whole = description && isRecord(header.__metadata__) ? describe(header, json(description)) : header;
+  const whole = description && isRecord(header.__metadata__) ? describe(header, key, json(description)) : header;
   const text = Buffer.from(json(whole));
   const bytes = new Uint8Array(8 + text.length + data.length);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
@@ -101,8 +111,8 @@ function build({ header, description, data }: Parts): Uint8Array {
   return bytes;
 }
 
-function describe(header: Json, gatewise: string): Json {
-  return { ...header, __metadata__: { ...(header.__metadata__ as Json), gatewise } };
+function describe(header: Json, key: string, text: string): Json {
+  return { ...header, __metadata__: { ...(header.__metadata__ as Json), [key]: text } };
 }
 
 /** The objects inside of a value, with their keys. */
@@ -262,7 +272,7 @@ function contentOf(
   bytes: Uint8Array,
   own: (name: string) => boolean = () => true,
 ): { tensors: string; about: unknown } {
-  const { header, description, data } = parse(bytes);
+  const { header, description, key, data } = parse(bytes);
   const tensors = Object.entries(header)
     .filter(([name]) => name !== '__metadata__' && own(name))
     .map(([name, entry]) => {
@@ -271,6 +281,7 @@ function contentOf(
     })
     .sort()
     .join('\n');
+  if (key !== 'gatewise') return { tensors, about: description };
   // what format 1 called otherwise is written as format 2 calls it
   const { build: _, ...about }: Json = description?.format === 1 ? fromFormat1(description) : (description ?? {});
   if (isRecord(about.config)) about.config = completed(about.task, about.config, new Set(Object.keys(header)));
@@ -305,9 +316,13 @@ interface Target {
   readonly bytes: Uint8Array;
   /** Loads it; returns a finding about what was accepted, or null. */
   take(bytes: Uint8Array): Promise<string | null>;
+  /** A file of another program: only its bytes are damaged, and other named errors may refuse it. */
+  readonly other?: boolean | undefined;
 }
 
 const isOwn = (name: string) => !/^(optimizer|state|best)\./.test(name);
+
+const FORMAT = [FormatError, MemoryError, infer.FormatError, online.FormatError, quantized.FormatError];
 
 export async function fileFuzzer() {
   const runtime = await Runtime.create();
@@ -382,6 +397,16 @@ export async function fileFuzzer() {
     bytes: saveState(state),
     take: async (bytes) => difference(bytes, saveState(loadState(bytes))),
   };
+  for (const [name, { bytes, load, other }] of Object.entries(await entryTargets(runtime))) {
+    targets[name] = {
+      bytes,
+      other,
+      take: async (changed) => {
+        const saved = await load(changed);
+        return saved && difference(changed, saved);
+      },
+    };
+  }
   const names = Object.keys(targets);
 
   const bytesOf = ({ target, mutations, bytes }: FileCase) =>
@@ -393,7 +418,7 @@ export async function fileFuzzer() {
     async generate(chance: Chance): Promise<FileCase> {
       const target = chance.of(names);
       const mutations = Array.from({ length: chance.yes(0.8) ? 1 : 2 }, () => ({
-        kind: chance.of(KINDS),
+        kind: chance.of(targets[target].other ? Object.keys(RAW) : KINDS),
         seed: chance.below(2 ** 31),
       }));
       return { target, mutations };
@@ -408,7 +433,10 @@ export async function fileFuzzer() {
         finding = await targets[c.target].take(bytes);
       } catch (error) {
         finding = alien(error);
-        if (!finding && ![FormatError, MemoryError, infer.FormatError].some((kind) => error instanceof kind)) {
+        const named = (kinds: readonly (new (...args: never[]) => Error)[]) =>
+          kinds.some((kind) => error instanceof kind);
+        const { other } = targets[c.target];
+        if (!finding && !named(FORMAT) && !(other && named([UnsupportedError, RangeError]))) {
           const { name, message } = error as Error;
           finding = `not a FormatError: ${name}: ${message.slice(0, 300)}`;
         }

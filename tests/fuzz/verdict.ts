@@ -11,6 +11,8 @@ import {
   UnsupportedError,
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
+import * as online from 'gatewise/online';
+import * as quantized from 'gatewise/quantized';
 
 /** Errors that code has made with `new`; those of the engine itself are not among them. */
 const made = new WeakSet<object>();
@@ -31,7 +33,10 @@ export function watchErrors(): void {
   }
 }
 
-const NAMED = [FormatError, MemoryError, NonFiniteError, UnsupportedError, infer.FormatError, infer.MemoryError];
+const NAMED = [FormatError, MemoryError, NonFiniteError, UnsupportedError, infer.FormatError, infer.MemoryError].concat(
+  [online, quantized].flatMap((entry) => [entry.FormatError, entry.MemoryError, entry.UnsupportedError]),
+  online.NonFiniteError,
+);
 
 /** Words of the engine inside a message of ours. */
 const NATIVE =
