@@ -74,7 +74,7 @@ const VALUES: readonly unknown[] = [
 /** The parts of a safetensors file. */
 interface Parts {
   header: Json;
-  /** The metadata that is an object in JSON, say of `gatewise`, and its name; null where there is none. */
+  /** The metadata that is an object in JSON, say of `gatewise`, and its name; null if no metadata is one. */
   description: Json | null;
   key: string;
   data: Uint8Array;
