@@ -373,7 +373,10 @@ test('rows and tapes of an earlier pass, of another pass or of another runtime a
     equal(Array.from(read(tape, input(tape, values, shape))), values);
     for (const nonsense of [undefined, null, {}, 5, values] as never[]) {
       throws(() => read(tape, nonsense), /rows: expected rows, got/);
-      throws(() => read(nonsense, input(tape, values, shape)), /tape: expected the tape of a pass of this copy of gatewise, got/);
+      throws(
+        () => read(nonsense, input(tape, values, shape)),
+        /tape: expected the tape of a pass of this copy of gatewise, got/,
+      );
     }
   });
   let stale: Loss | undefined;

@@ -13,7 +13,7 @@ function reference(...args: string[]) {
   return spawnSync(process.execPath, [program, ...args], { env, encoding: 'utf8' });
 }
 
-const NAMES = ['charlm', 'surnames', 'pos', 'sms-spam', 'wnut17', 'eng-fra'];
+const NAMES = ['charlm', 'surnames', 'pos', 'sms-spam', 'wnut17', 'eng-fra', 'chorales'];
 
 test('a name that is none is an error that lists those there are', () => {
   const { status, stderr } = reference('surname');
@@ -29,7 +29,7 @@ test('without the data every training that was asked for counts as failed', () =
     NAMES,
   );
   match(all.stdout, /needs data\/surnames\/names in .*; the file does not exist; see --help/);
-  match(all.stdout, /6 failed\n$/);
+  match(all.stdout, /7 failed\n$/);
 
   const one = reference('pos');
   equal(

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Terminal } from '../../cli/terminal.js';
 import { charlm } from './charlm.js';
+import { chorales } from './chorales.js';
 import { engFra } from './eng-fra.js';
 import { pos } from './pos.js';
 import type { Reference } from './reference.js';
@@ -11,7 +12,7 @@ import { smsSpam } from './sms-spam.js';
 import { surnames } from './surnames.js';
 import { wnut17 } from './wnut17.js';
 
-const references: Reference[] = [charlm, surnames, pos, smsSpam, wnut17, engFra];
+const references: Reference[] = [charlm, surnames, pos, smsSpam, wnut17, engFra, chorales];
 
 const HELP = `npm run reference [-- NAME...]
 
