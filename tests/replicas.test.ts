@@ -12,6 +12,7 @@ import { LanguageModel, SequenceClassifier } from 'gatewise/tasks';
 import { inWorker, type Replicas, replicas, WorkerError } from 'gatewise/worker';
 import { test } from 'uvu';
 import { equal, instance, is, match, not, ok, throws, unreachable } from 'uvu/assert';
+import { Auto } from '#dist/bindings/worker/crew.js';
 import { type Any, loaded, local, same, TEXT, TINY, variants } from './support/task-trainings.js';
 import { gradients, LOOK } from './support/tasks.js';
 
@@ -237,6 +238,70 @@ test('workers: auto gives the bits of its shards, and says who made the last ste
   auto.dispose();
   here.dispose();
   there.dispose();
+});
+
+test('workers: auto starts workers where a step is long, and lets go of them where theirs are no shorter', async () => {
+  const made = (ms: number) => {
+    const crew = { ms, ended: 0, about: { workers: 2, memory: 'shared' as const }, end: () => void crew.ended++ };
+    return crew;
+  };
+  /** Steps of `here` ms on this thread; who makes each of them, with workers whose steps take `there` ms. */
+  const makers = async (here: number, there: number, steps: number, make: null | 'fails' | 'starts' = 'starts') => {
+    let now = 0;
+    let done = 0;
+    const crew = made(there);
+    const start = async () => {
+      if (make === 'fails') throw new WorkerError('none');
+      return crew;
+    };
+    const takes = (ms: number) => {
+      now += ms;
+    };
+    const auto = new Auto(
+      make && start,
+      () => void done++,
+      () => now,
+    );
+    let who = '';
+    for (let i = 0; i < steps; i++) {
+      if (auto.crew) await auto.there(auto.crew, async ({ ms }) => takes(ms));
+      else auto.here(() => takes(i === 0 ? 50 : here));
+      who += auto.about.workers;
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    auto.end();
+    is(done, 1);
+    return { who, ended: crew.ended };
+  };
+  // each entry is what is reported after a step; the first step is slow in any case
+  equal(await makers(3.9, 1, 6), { who: '000000', ended: 0 });
+  equal(await makers(4, 3, 14), { who: `00${'2'.repeat(12)}`, ended: 1 });
+  equal(await makers(4, 4, 14), { who: `00${'2'.repeat(7)}00000`, ended: 1 });
+  equal(await makers(9, 1, 5, 'fails'), { who: '00000', ended: 0 });
+  equal(await makers(9, 1, 5, null), { who: '00000', ended: 0 });
+  // the run ends while workers start
+  let begin: (crew: ReturnType<typeof made>) => void = () => {};
+  let free = 0;
+  let now = 0;
+  const late = new Auto(
+    () =>
+      new Promise<ReturnType<typeof made>>((resolve) => {
+        begin = resolve;
+      }),
+    () => void free++,
+    () => now,
+  );
+  for (let i = 0; i < 2; i++) {
+    late.here(() => {
+      now += 9;
+    });
+  }
+  late.end();
+  is(free, 0, 'the workers are not free before they have started');
+  const crew = made(1);
+  begin(crew);
+  await new Promise((resolve) => setTimeout(resolve));
+  equal([free, crew.ended, late.about.workers], [1, 1, 0]);
 });
 
 test('options that cannot be are refused before anything changes', async () => {

@@ -135,10 +135,12 @@ export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
   /**
    * @param make starts workers; null where there can be none
    * @param done called when the run is over and the workers are free
+   * @param now the clock in ms
    */
   constructor(
     readonly make: (() => Promise<C>) | null,
     readonly done: () => void,
+    readonly now = () => performance.now(),
   ) {}
 
   get about(): WorkersUsed {
@@ -147,9 +149,9 @@ export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
 
   /** A step that is made here. */
   here<R>(step: () => R): R {
-    const began = performance.now();
+    const began = this.now();
     const result = step();
-    const ms = performance.now() - began;
+    const ms = this.now() - began;
     this.#best.here = Math.min(this.#best.here, ms);
     // the first step is slow: the engine has not compiled all of it
     if (++this.#steps === 2 && this.make && this.#state === 'waiting' && ms >= WORTH) void this.#start(this.make);
@@ -158,10 +160,10 @@ export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
 
   /** A step that workers make: the first ones are compared with those that were made here. */
   async there<R>(crew: C, step: (crew: C) => Promise<R>): Promise<R> {
-    const began = performance.now();
+    const began = this.now();
     const result = await step(crew);
     const best = this.#best;
-    best.there = Math.min(best.there, performance.now() - began);
+    best.there = Math.min(best.there, this.now() - began);
     if (++this.#steps === TRIAL && best.there >= best.here) {
       crew.end();
       this.crew = null;
