@@ -4,8 +4,8 @@ import { Runtime, readSafetensors, writeSafetensors } from 'gatewise';
 import { EchoStateNetwork, type EchoStateOptions } from 'gatewise/reservoir';
 import { test } from 'uvu';
 import { equal, is, not, ok, throws } from 'uvu/assert';
+import { sparse, spectralRadius } from '#dist/bindings/nn/reservoir.js';
 import { Random } from '#dist/bindings/random.js';
-import { sparse, spectralRadius } from '#dist/bindings/reservoir/matrix.js';
 import { lorenz, mackeyGlass, normalizedError, standardised } from './support/chaos.js';
 import { close } from './support/numbers.js';
 

@@ -17,8 +17,8 @@ import {
   type Tensor,
   writeSafetensors,
 } from '../index.js';
+import { drawReservoir } from '../nn/reservoir.js';
 import { type Options, option, optional, readOptions, real, required, type Settings, whole } from '../options.js';
-import { sparse, spectralRadius } from './matrix.js';
 
 const SCHEMA = {
   /** F: features of the input. */
@@ -177,30 +177,9 @@ export class EchoStateNetwork {
   }
 
   #draw(): void {
-    const { inputSize, units, spectralRadius: wanted, connectivity, inputConnectivity, ...scales } = this.#settings;
-    const { runtime, random } = this.#model;
-    const set = (name: string, values: Float32Array, factor: number) =>
-      this.#model.set(
-        name,
-        values.map((v) => v * factor),
-      );
-    set(
-      'rnn.weight_ih_l0',
-      sparse(runtime, random, units, inputSize, { density: inputConnectivity, signs: true }),
-      scales.inputScale,
-    );
-    set('rnn.bias_ih_l0', sparse(runtime, random, 1, units, { density: 1, signs: true }), scales.biasScale);
-    set('rnn.bias_hh_l0', new Float32Array(units), 1);
-    const weights = sparse(runtime, random, units, units, { density: connectivity });
-    const radius = spectralRadius(runtime, weights, units);
-    if (wanted > 0 && radius < 1e-6) {
-      throw new RangeError(
-        `spectralRadius: the ${units} units are connected in no circle, so none but 0 is possible; expected more units or connectivity`,
-      );
-    }
-    set('rnn.weight_hh_l0', weights, wanted > 0 ? wanted / radius : 0);
-    set('head.weight', new Float32Array(this.#model.get('head.weight').length), 1);
-    set('head.bias', new Float32Array(this.#outputSize), 1);
+    drawReservoir(this.#model, this.#settings);
+    this.#model.set('head.weight', new Float32Array(this.#model.get('head.weight').length));
+    this.#model.set('head.bias', new Float32Array(this.#outputSize));
   }
 
   /** What it was made with. */

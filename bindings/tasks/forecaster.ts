@@ -3,10 +3,11 @@
  * (direct), or one after the other, each forecast being read like a value that came (recursive). Points, or quantiles.
  */
 import * as check from '../check.js';
+import { drawReservoir } from '../nn/reservoir.js';
 import { readOptions, type Settings } from '../options.js';
 import type { Rows, Tape } from '../tape.js';
-import type { FitHistory } from '../train/history.js';
-import type { Run } from '../train/run.js';
+import { type FitHistory, Recorder } from '../train/history.js';
+import { Run } from '../train/run.js';
 import { type BatchProgress, type EpochProgress, encodeAll } from './shared/batches.js';
 import type { Axis } from './shared/dates.js';
 import { fitBaselines } from './shared/forecast-baselines.js';
@@ -76,6 +77,12 @@ export interface ForecasterOptions<V extends string = string, T extends V = V>
 
 const total = (numbers: readonly number[]) => numbers.reduce((sum, n) => sum + n, 0);
 
+/** A training without steps. */
+async function* untrained(): AsyncGenerator<never, FitHistory, void> {
+  yield* [];
+  return new Recorder().history;
+}
+
 /** What the forecasts of each series and target are added to. */
 const tallying = ({ targets, variables, horizon, quantiles }: ForecastSettings, all: readonly ReadSeries[]) =>
   all.map(({ lists }) => targets.map((name) => new ForecastTally(lists[variables.indexOf(name)], horizon, quantiles)));
@@ -94,6 +101,7 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     super(made);
     // what least squares have solved is not trained
     if (this.model.layers.linear) this.model.freeze('linear');
+    if (this.model.layers.settings.reservoir) this.model.freeze('rnn', 'head');
   }
 
   /** Its name, also where a bundler has shortened that of the class. */
@@ -147,6 +155,8 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    * Trains on all windows of a series, shuffled in each epoch. Called again it resumes, also after `save` and `load`, with a series that
    * begins at the same step. Of a list of series, one model is trained on the windows of all (a global model).
    *
+   * With `reservoir` there is nothing to train: it takes `to` and `signal` alone, and no steps. Each `fit` solves for the output again.
+   *
    * @throws before anything changes: RangeError, TypeError for an invalid series; NonFiniteError
    */
   fit(
@@ -161,8 +171,9 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     series: SeriesInput | readonly SeriesInput[],
     options: ForecasterFitOptions = {},
   ): Run<EpochProgress<object>, FitHistory> {
+    const { targets, named, reservoir } = this.#settings;
+    if (reservoir) check.options('fit with reservoir', options, ['to', 'signal']);
     const settings = readOptions('fit', FIT, options);
-    const { targets, named } = this.#settings;
     const given = readAll(this.#settings, series);
     const axis = checkDates(this.#axis, given);
     const { whole, from, known, data } = trainingParts(this.#settings, given, settings);
@@ -187,13 +198,16 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     };
     const metric = isMany(series) ? 'mase' : named ? `variables.${targets[0]}.mae` : 'mae';
     const source = settings.validation === undefined ? undefined : { data, evaluate, metric };
-    const run = this.fitExamples<(typeof items)[number], object>(series, items, options, settings, loss, source);
+    const run = reservoir
+      ? new Run<EpochProgress<object>, FitHistory>(untrained(), settings.signal)
+      : this.fitExamples<(typeof items)[number], object>(series, items, options, settings, loss, source);
     this.data = {
       scaling: scales.scaling,
       ...(scales.covariates.length ? { covariates: scales.covariates } : {}),
       ...(axis ? { dates: axis } : {}),
     };
-    if (fresh) {
+    if (fresh && reservoir) this.#draw();
+    if (fresh || reservoir) {
       const enter = (tape: Tape, places: readonly number[]) =>
         windowRows(
           tape,
@@ -337,6 +351,15 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const all = readAll(this.#settings, series);
     const call = { method: 'calibrate', data: series, options };
     return this.#rolling(all, settings, (_, v) => rest[v], finish, call, { relative, calibration: null });
+  }
+
+  /** A tenth of the weights, or ten for each unit; inputs have about deviation 1. */
+  #draw(): void {
+    const { inputSize, hiddenSize } = this.model.layers.rnn.options;
+    const units = [hiddenSize].flat()[0];
+    const connectivity = Math.min(1, Math.max(0.1, 10 / units));
+    const scales = { spectralRadius: 0.9, inputConnectivity: 1, inputScale: 0.5, biasScale: 0 };
+    drawReservoir(this.model, { inputSize, units, connectivity, ...scales });
   }
 
   #report<M extends ForecastMetrics>(forecasts: number, all: readonly M[]): ForecasterReport<T, M> {

@@ -67,6 +67,12 @@ const OWN = {
    */
   linear: optional(whole(0)),
   /**
+   * Whether the recurrent layer is a reservoir (docs/reservoirs.md): sparse random weights that are never trained. `fit` solves for all weights
+   * of the output, those of the linear path among them, by ridge regression, and takes no steps. It needs one layer of `cell: 'rnn'`; with
+   * `zoneoutHidden` z its leak is 1 - z. Default false.
+   */
+  reservoir: option(check.flag, false),
+  /**
    * What NaN in a series is: `'error'`, or with `'mask'` a missing value. Where it is read, the value `difference` steps before takes its
    * place, or the last one; where it would be predicted, it has no part in losses and metrics. Default `'error'`.
    */
@@ -151,6 +157,12 @@ export class ForecastLayers {
   steps(tape: Tape, x: Rows): Rows[] {
     const { linear } = this.settings;
     return Array.from({ length: linear }, (_, l) => slice(tape, x, x.T - linear + l, x.T - linear + l + 1));
+  }
+
+  /** The state after a window, [1,B,H]. */
+  state(tape: Tape, x: Rows): Rows {
+    const { h } = this.rnn.forward(tape, x);
+    return h[h.length - 1];
   }
 
   /** All that the linear path reads for its first output. */
@@ -268,6 +280,14 @@ function checked(given: Settings<typeof SCHEMA>): ForecastSettings {
   const extras = futureCovariates.length + 2 * calendar.length;
   const { window } = given;
   const { linear = Math.min(window, Math.max(1, Math.floor(MOST / (variables.length + extras)))) } = given;
+  if (given.reservoir) {
+    const { cell, hiddenSize, numLayers = 1 } = given;
+    const one = numLayers === 1 && (typeof hiddenSize === 'number' || hiddenSize.length === 1);
+    if (cell !== 'rnn' || !one)
+      check.clash('reservoir: true', `cell: '${cell}' of ${one ? 1 : 'several'} layers`, "one layer of cell: 'rnn'");
+    if (given.bias === false) check.clash('reservoir: true', 'bias: false', 'bias: true');
+    if (linear === 0) throw new RangeError('linear: expected at least 1 step with reservoir: true, got 0');
+  }
   if (linear > window) throw new RangeError(`linear: expected at most window=${window} steps, got ${linear}`);
   return { ...given, named: given.variables !== undefined, variables, targets, loss, quantiles, linear, extras };
 }

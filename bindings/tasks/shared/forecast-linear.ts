@@ -1,4 +1,7 @@
-/** The linear path of a forecaster: its weights by ridge regression, with the penalty that predicts the end of the training data best. */
+/**
+ * The linear path of a forecaster: its weights by ridge regression, with the penalty that predicts the end of the training data best; with a
+ * reservoir, those of its state too.
+ */
 import { input, read } from '../../nn/input.js';
 import type { Model } from '../../nn/model.js';
 import { concat } from '../../nn/rows.js';
@@ -40,12 +43,14 @@ interface Part {
 
 /** Solves for the weights of the linear path. The last fifth of the windows chooses the penalty. */
 export function solveLinear(model: Model<ForecastLayers>, windows: Windows): void {
-  const { settings, linear } = model.layers;
+  const { settings, linear, head, rnn } = model.layers;
   if (!linear) return;
-  const { horizon, method, targets, quantiles } = settings;
+  const { horizon, method, targets, quantiles, reservoir } = settings;
+  /** Features of the state that have weights here, before those of the path. */
+  const S = reservoir ? rnn.finalSize : 0;
   const { runtime } = model;
   const Q = quantiles.length || 1;
-  const N = linear.inputSize + 1;
+  const N = S + linear.inputSize + 1;
   const M = linear.outputSize / Q;
   const count = windows.counts.reduce((sum, n) => sum + n, 0);
   const places = spread(0, count, Math.max(2 * N, Math.floor(WORK / (N * N))));
@@ -73,7 +78,8 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
     const addAll = (all: readonly number[]) =>
       batches(all, (tape, x, future, batch) => {
         const ones = input(tape, new Float32Array(batch.length).fill(1), { T: 1, B: batch.length, F: 1 });
-        const features = concat(tape, [...model.layers.linearInputs(tape, x, future), ones]);
+        const states = reservoir ? [model.layers.state(tape, x)] : [];
+        const features = concat(tape, [...states, ...model.layers.linearInputs(tape, x, future), ones]);
         const values = read(tape, features);
         const truths = batch.map((place) => windows.truth(place));
         for (const part of parts) {
@@ -93,19 +99,22 @@ export function solveLinear(model: Model<ForecastLayers>, windows: Windows): voi
     const set = (penalty: number) => {
       const weight = new Float32Array(linear.weight.size);
       const bias = new Float32Array(M * Q);
+      const ofState = new Float32Array(head.weight.size);
       for (const { outputs: own, sums, size } of parts) {
         if (sums.rows === 0) continue;
         const lambda = (penalty * Math.max(size - sums.rows, 0)) / (N - 1) || 1;
         const w = sums.solve(lambda, N - 1);
         own.forEach((m, i) => {
           for (let o = m * Q; o < (m + 1) * Q; o++) {
-            for (let n = 0; n < N - 1; n++) weight[o * (N - 1) + n] = w[n * own.length + i];
+            for (let n = 0; n < S; n++) ofState[o * head.inputSize + n] = w[n * own.length + i];
+            for (let n = S; n < N - 1; n++) weight[o * linear.inputSize + n - S] = w[n * own.length + i];
             bias[o] = w[(N - 1) * own.length + i];
           }
         });
       }
       model.set('linear.weight', weight);
       model.set('linear.bias', bias);
+      if (reservoir) model.set('head.weight', ofState);
     };
 
     // no value after the beginning of the last fifth of a series has a part in what is tried there

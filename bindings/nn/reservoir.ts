@@ -2,6 +2,7 @@
 import { LINE, PANEL } from '../../assembly/layout.js';
 import { align, type Runtime } from '../core/runtime.js';
 import type { Random } from '../random.js';
+import type { Model } from './model.js';
 
 /** Normal numbers, or ±1, [rows,columns], each kept with probability `density`. */
 export function sparse(
@@ -62,4 +63,45 @@ export function spectralRadius(runtime: Runtime, values: Float32Array, n: number
     // ρ(A) = ‖A‖ √ρ((A / ‖A‖)²)
     return norms.reduceRight((radius, norm) => norm * Math.sqrt(radius), 1);
   });
+}
+
+/** How a reservoir is drawn. */
+export interface ReservoirOptions {
+  readonly inputSize: number;
+  readonly units: number;
+  readonly spectralRadius: number;
+  readonly connectivity: number;
+  readonly inputConnectivity: number;
+  readonly inputScale: number;
+  readonly biasScale: number;
+}
+
+/**
+ * Overwrites the weights of the layer `rnn` of a model, one of the cell `rnn`, with those of a reservoir.
+ *
+ * @throws RangeError where U has no eigenvalue but zero, so that it cannot be scaled
+ */
+export function drawReservoir(model: Model<unknown>, options: ReservoirOptions): void {
+  const { inputSize, units, spectralRadius: wanted, connectivity, inputConnectivity, ...scales } = options;
+  const { runtime, random } = model;
+  const set = (name: string, values: Float32Array, factor: number) =>
+    model.set(
+      name,
+      values.map((v) => v * factor),
+    );
+  set(
+    'rnn.weight_ih_l0',
+    sparse(runtime, random, units, inputSize, { density: inputConnectivity, signs: true }),
+    scales.inputScale,
+  );
+  set('rnn.bias_ih_l0', sparse(runtime, random, 1, units, { density: 1, signs: true }), scales.biasScale);
+  set('rnn.bias_hh_l0', new Float32Array(units), 1);
+  const weights = sparse(runtime, random, units, units, { density: connectivity });
+  const radius = spectralRadius(runtime, weights, units);
+  if (wanted > 0 && radius < 1e-6) {
+    throw new RangeError(
+      `spectralRadius: the ${units} units are connected in no circle, so none but 0 is possible; expected more units or connectivity`,
+    );
+  }
+  set('rnn.weight_hh_l0', weights, wanted > 0 ? wanted / radius : 0);
 }
