@@ -22,7 +22,7 @@ export const example: Example = {
     if (published === undefined) return;
     const [path, more] = stage.words;
     if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
-    const noisy = path ? await recording(path, RATE) : buzz(2, stage.seed);
+    const noisy = path ? await recording(path, RATE) : buzz(10, stage.seed);
     const model = new Dtln(await Runtime.create(), await openWeights(published));
     const [stft, state] = [new Stft(), model.state()];
     const enhanced = new Float32Array(noisy.length);

@@ -11,7 +11,7 @@ export const example: Example = {
   title: 'a published model: Silero VAD, where speech is in a recording',
   usage: `[SPEECH.wav] --model PATH
 
-  SPEECH.wav   a recording   default two seconds of a buzz, which is not speech`,
+  SPEECH.wav   a recording   default 20 seconds of a buzz, which is not speech`,
   async run(stage) {
     const published = pathOf(stage, {
       where:
@@ -23,7 +23,7 @@ export const example: Example = {
     if (more) throw new Error(`${more}: expected one file, got ${path} as well`);
     const samples = path
       ? await recording(path, RATE)
-      : Float32Array.from({ length: 2 * RATE }, (_, t) => 0.2 * Math.sign(Math.sin((2 * Math.PI * 120 * t) / RATE)));
+      : Float32Array.from({ length: 20 * RATE }, (_, t) => 0.2 * Math.sign(Math.sin((2 * Math.PI * 120 * t) / RATE)));
     const model = new SileroVad(await Runtime.create(), await openWeights(published));
     const state = model.state();
     const rows: { seconds: number; speech: number }[] = [];

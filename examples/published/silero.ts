@@ -11,6 +11,8 @@ import { tensorsOf, type Weights } from './weights.js';
 const [FRAME, CONTEXT, BINS, HIDDEN] = [512, 64, 129, 128];
 const WINDOWS = { inputSize: 1, outputSize: 2 * BINS, kernelSize: 256, stride: 128, bias: false };
 const TRANSFORM = 'stft.forward_basis_buffer';
+const REAL = Array.from({ length: BINS }, (_, k) => k);
+const IMAGINARY = REAL.map((k) => BINS + k);
 /** Channels of the convolutions over spectra, and their strides. */
 const CHANNELS = [BINS, 128, 64, 64, HIDDEN];
 const STRIDES = [1, 2, 2, 1];
@@ -47,13 +49,7 @@ export class SileroVad {
     const x = mirrored(context, samples);
     const outcome = this.#model.forward((tape, { transform, convolutions, lstm, head }) => {
       const spectrum = transform.forward(tape, input(tape, x, { T: x.length, B: 1, F: 1 })); // [4,1,258]
-      const part = (from: number) =>
-        select(
-          tape,
-          spectrum,
-          Array.from({ length: BINS }, (_, k) => from + k),
-        );
-      const magnitudes = magnitude(tape, part(0), part(BINS));
+      const magnitudes = magnitude(tape, select(tape, spectrum, REAL), select(tape, spectrum, IMAGINARY));
       const features = convolutions.reduce((y, layer) => activation(tape, layer.forward(tape, y), 'relu'), magnitudes);
       const { output } = lstm.forward(tape, features, state);
       const speech = activation(tape, head.forward(tape, activation(tape, output, 'relu')), 'sigmoid');
