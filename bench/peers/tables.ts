@@ -84,6 +84,9 @@ export interface WorkersRow {
   readonly ratio: number;
 }
 
+/** Versions as a sentence that follows another one. */
+const named = (versions: readonly string[]) => (versions.length ? ` ${versions.join(', ')}.` : '');
+
 /** Training steps against workers, with what they were measured on. */
 export function workersTable(
   rows: readonly WorkersRow[],
@@ -103,7 +106,7 @@ export function workersTable(
     return theirs && ours ? (theirs.ms / ours.ms).toFixed(2) : '–';
   };
   return [
-    `Measured on: ${machine}, ${cores} cores. Wall time of a training step in ms, medians of ${rounds} rounds in turns. ${versions.join(', ')}.`,
+    `Measured on: ${machine}, ${cores} cores. Wall time of a training step in ms, medians of ${rounds} rounds in turns.${named(versions)}`,
     'In brackets: the median alone divided by this one, above 1 if it is faster. The last column is above 1 where gatewise is faster.',
     [
       `| workload | ${[...all.map(name), ...last].join(' | ')} |`,
@@ -135,9 +138,9 @@ export function quantizedTable(rows: readonly PeerRow[], { machine, versions, ro
     });
     return `| \`${id}\` | ${[...cells, times(id, native, INT), times(id, 'gatewise relaxed', INT)].join(' | ')} |`;
   });
-  const notes = [...new Set(rows.filter(({ note }) => note).map(({ peer, note }) => `- ${peer}: ${note}`))];
+  const notes = [...new Set(rows.filter(({ note }) => note).map(({ id, peer, note }) => `- ${peer}: ${note} (${id})`))];
   return [
-    `Measured on: ${machine}. Milliseconds of processor, medians of ${rounds} rounds in turns, one thread each. ${versions.join(', ')}.`,
+    `Measured on: ${machine}. Milliseconds of processor, medians of ${rounds} rounds in turns, one thread each.${named(versions)}`,
     'In brackets: how many times as fast as float32 simd. The last two columns divide by the time of int16: above 1, int16 is faster.',
     [
       `| workload | ${peers.join(' | ')} | ${native} / int16 | relaxed / int16 |`,

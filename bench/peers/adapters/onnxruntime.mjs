@@ -31,13 +31,13 @@ export async function prepare(workload, { weights, inputs }, { name, folder }) {
       },
     };
   }
-  let { h, c } = initial;
+  let state = initial;
+  const fetches = Object.keys(initial).map((name) => `Y_${name}`);
   let turn = 0;
   const step = async () => {
     const X = new ort.Tensor('float32', inputs[turn++ % inputs.length], [1, 1, I]);
-    const { Y_h, Y_c } = await session.run({ X, h, c }, ['Y_h', 'Y_c']);
-    h = Y_h;
-    c = Y_c;
+    const { Y_h: h, Y_c: c } = await session.run({ X, ...state }, fetches);
+    state = c ? { h, c } : { h };
     return h.data;
   };
   return {
