@@ -18,6 +18,11 @@ export class at {
 
 /** The same of a cell's own fields in the block of a recurrent layer. */
 export class own {
+  /** Address of fields. */
+  @inline static at(block: usize, field: i32): usize {
+    return slot(block, Seq.own + field);
+  }
+
   @inline static i32(block: usize, field: i32): i32 {
     return at.i32(block, Seq.own + field);
   }

@@ -22,12 +22,29 @@ export const BEAM_PREFIX = 32;
 /** Version of the ABI; the bindings refuse a module that carries another one. */
 export const ABI = 3;
 
-/** Functions of one number. */
+/** Functions of one number. The formulas are in `assembly/activation.ts`. */
 export const enum Activation {
   tanh,
   sigmoid,
   relu,
   identity,
+  softsign,
+  softplus,
+  hardSigmoid,
+  affine,
+  scaledTanh,
+  elu,
+  leakyRelu,
+  thresholdedRelu,
+}
+
+/** A function of one number, as 32-bit fields: which `Activation`; f32: α and β of those that have them; f32: limit of its input, 0 is none. */
+export const enum Fn {
+  kind,
+  alpha,
+  beta,
+  limit,
+  fields,
 }
 
 /** Version of the interface of `assembly/functions.ts`. */
@@ -210,11 +227,11 @@ export const enum Seq {
   dgainX,
   dgainH,
 
-  /** The first of 16 fields that belong to the cell; `cells/layout.ts` has their names. */
+  /** The first of 24 fields that belong to the cell; `cells/layout.ts` has their names. */
   own,
 
   /** Number of fields. */
-  fields = own + 16,
+  fields = own + 24,
 }
 
 /** A language model as `generateTokens` runs it: a block of 32-bit fields. */

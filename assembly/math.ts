@@ -183,6 +183,14 @@ export class vmath {
   }
 }
 
+/** σ and tanh as calls, where many are written or few are made. */
+export function sigmoid(x: v128): v128 {
+  return vmath.sigmoid(x);
+}
+export function tanh(x: v128): v128 {
+  return vmath.tanh(x);
+}
+
 /** y[i] = eˣ⁽ⁱ⁾ and its kin over n floats, n a multiple of four; y may be x. */
 export function expArray(y: usize, x: usize, n: i32): void {
   for (const end = y + ((<usize>n) << 2); y < end; y += 16, x += 16) v128.store(y, vmath.exp(v128.load(x)));

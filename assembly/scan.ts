@@ -9,17 +9,12 @@
 import { at, own, rowBytes } from './at';
 import { Minimal } from './cells/layout';
 import { Seq } from './layout';
-import { vmath } from './math';
+import { sigmoid } from './math';
 import { simd } from './simd';
 
 const ONE = memory.data<f32>([1]);
 const HALF = memory.data<f32>([0.5]);
 const LOWEST = memory.data<f32>([-20]);
-
-/** σ; a call and not inlined, because it is made four times below. */
-function sigmoid(x: v128): v128 {
-  return vmath.sigmoid(x);
-}
 
 /**
  * One step of `rows` sequences. The gates of four units are `next` bytes apart: p, n or f, i, n.

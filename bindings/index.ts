@@ -5,7 +5,9 @@
  * @module gatewise
  */
 
+export type { ActivationName, ActivationOption, Activations, NumberedActivation } from './cells/activation.js';
 export type {
+  Applied,
   CellDescription,
   Clash,
   Extra,

@@ -4,6 +4,7 @@
  * @module gatewise/infer
  */
 
+export type { ActivationName, ActivationOption, Activations, NumberedActivation } from './cells/activation.js';
 export { CELL_NAMES, type CellName } from './cells/index.js';
 export { Runtime } from './core/infer.js';
 export type { RuntimeOptions } from './core/start.js';

@@ -96,16 +96,36 @@ _STACK: dict[str, Any] = {
     "coupled": False,
     "cellClip": 0.0,
     "forgetBias": 0.0,
+    "gateActivation": "sigmoid",
+    "outputActivation": None,
+    "activationClip": 0.0,
     "feedback": True,
     "positive": False,
 }
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4, "residual": 1, "mingru": 2, "minlstm": 3, "lru": 2}
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "relu": torch.relu,
-    "identity": lambda x: x,
+# Functions of x and their numbers, alpha and beta, with the defaults of these.
+_ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], tuple[float, ...]]] = {
+    "tanh": (torch.tanh, ()),
+    "sigmoid": (torch.sigmoid, ()),
+    "relu": (torch.relu, ()),
+    "identity": (lambda x: x, ()),
+    "softsign": (F.softsign, ()),
+    "softplus": (F.softplus, ()),
+    "hardSigmoid": (lambda x, a, b: torch.clamp(a * x + b, 0, 1), (1 / 6, 0.5)),
+    "affine": (lambda x, a, b: a * x + b, (1.0, 0.0)),
+    "scaledTanh": (lambda x, a, b: a * torch.tanh(b * x), (1.0, 1.0)),
+    "elu": (lambda x, a: torch.where(x > 0, x, a * torch.expm1(x.clamp(max=0.0))), (1.0,)),
+    "leakyRelu": (lambda x, a: torch.where(x > 0, x, a * x), (0.01,)),
+    "thresholdedRelu": (lambda x, a: torch.where(x > a, x, 0.0), (1.0,)),
 }
+
+
+def _activation(name: str, option: Any, clip: float = 0.0) -> Callable[[Tensor], Tensor]:
+    """A function of gatewise's: its name, or its kind and numbers; its input is clamped where `clip` is not 0."""
+    given = {"kind": option} if isinstance(option, str) else _known(name, option, ("kind", "alpha", "beta"))
+    f, numbers = _ACTIVATIONS[_one_of(name, given.get("kind"), _ACTIVATIONS)]
+    own = [given.get(key, number) for key, number in zip(("alpha", "beta"), numbers)]
+    return (lambda x: f(x.clamp(-clip, clip), *own)) if clip else lambda x: f(x, *own)
 
 
 class Recurrent(nn.Module):
@@ -113,7 +133,7 @@ class Recurrent(nn.Module):
 
     Where PyTorch has the cell, `native` is its nn.RNN, nn.LSTM or nn.GRU. Everything else runs as a loop over the
     steps: peepholes, coupled gates, clipped cells, layer normalization, zoneout, variational dropout, weight drop, the
-    residual cell, minGRU, minLSTM and LRU, layers of different widths, the reset gate before the product, other activations.
+    residual cell, minGRU, minLSTM and LRU, layers of different widths, the reset gate before the product, other activations, clamped inputs of activations.
     """
 
     def __init__(self, config: Config, input_size: int) -> None:
@@ -121,7 +141,6 @@ class Recurrent(nn.Module):
         o = {key: config.get(key, default) for key, default in _STACK.items()}
         self.options = o
         self.cell: str = _one_of("cell", config["cell"], _GATES)
-        _one_of("activation", o["activation"], _ACTIVATIONS)
         _one_of("reset", o["reset"], ("after", "before"))
         _one_of("merge", o["merge"], ("concat", "sum", "mean", "mul"))
         _one_of("initialState", o["initialState"], ("zero", "learned"))
@@ -131,7 +150,9 @@ class Recurrent(nn.Module):
         self.has_c = self.cell in ("lstm", "lru")
         if self.cell == "lru":
             o["activation"] = config.get("activation") or "identity"
+        o["outputActivation"] = o["outputActivation"] or o["activation"]
         self.suffixes = ["", "_reverse"] if o["bidirectional"] else ["_reverse"] if o["reverse"] else [""]
+        self.functions = [self._functions(d) for d in range(len(self.suffixes))]
         self.input_size = input_size
         D = len(self.suffixes)
         outputs = [o["projectionSize"] or H for H in widths]
@@ -148,6 +169,15 @@ class Recurrent(nn.Module):
                 for name, shape in self._shapes(inputs, H, outputs[layer]).items():
                     self.own[f"{name}_l{layer}{suffix}"] = nn.Parameter(torch.zeros(shape))
 
+    def _functions(self, d: int) -> dict[str, Callable[[Tensor], Tensor]]:
+        """The functions of a direction by their options: each may be a pair."""
+        made = {}
+        for name in ("activation", "gateActivation", "outputActivation"):
+            option = self.options[name]
+            own = option[d] if isinstance(option, (list, tuple)) else option
+            made[name] = _activation(name, own, self.options["activationClip"] if name != "outputActivation" else 0.0)
+        return made
+
     def _fits_pytorch(self) -> bool:
         o = self.options
         plain = (
@@ -159,6 +189,7 @@ class Recurrent(nn.Module):
             "peepholes",
             "coupled",
             "cellClip",
+            "activationClip",
         )
         activations = {"rnn": ("tanh", "relu"), "gru": ("tanh",), "lstm": ("tanh",)}.get(self.cell, ())
         return (
@@ -168,6 +199,8 @@ class Recurrent(nn.Module):
             and (o["merge"] == "concat" or not o["bidirectional"])
             and o["reset"] == "after"
             and o["activation"] in activations
+            and o["gateActivation"] == "sigmoid"
+            and o["outputActivation"] == o["activation"]
         )
 
     def _make_native(self) -> nn.RNNBase:
@@ -275,7 +308,7 @@ class Recurrent(nn.Module):
             for d, suffix in enumerate(self.suffixes):
                 i = layer * len(self.suffixes) + d
                 c = state.c[i] if self.has_c else state.h[i]
-                y, h, c = self._run_direction(x, state.h[i], c, f"_l{layer}{suffix}", variational, live)
+                y, h, c = self._run_direction(x, state.h[i], c, f"_l{layer}{suffix}", d, variational, live)
                 outputs.append(y)
                 end.h.append(h)
                 if self.has_c:
@@ -284,7 +317,7 @@ class Recurrent(nn.Module):
         return x, end
 
     def _run_direction(
-        self, x: Tensor, h: Tensor, c: Tensor, suffix: str, variational: float, live: Tensor | None
+        self, x: Tensor, h: Tensor, c: Tensor, suffix: str, d: int, variational: float, live: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         o = self.options
         w = {name[: -len(suffix)]: p for name, p in self.own.items() if name.endswith(suffix)}
@@ -297,7 +330,7 @@ class Recurrent(nn.Module):
         outputs: list[Tensor] = [h] * T
         for t in steps:
             u = h if mask is None else h * mask
-            new_h, new_c = self._step(w, from_x[t], u, h, c)
+            new_h, new_c = self._step(self.functions[d], w, from_x[t], u, h, c)
             new_h = self._zoneout(new_h, h, o["zoneoutHidden"])
             if self.has_c:
                 new_c = self._zoneout(new_c, c, o["zoneoutCell"])
@@ -317,20 +350,28 @@ class Recurrent(nn.Module):
             return new + rate * (old - new)
         return torch.where(torch.rand_like(new) < rate, old, new)
 
-    def _step(self, w: Mapping[str, Tensor], from_x: Tensor, u: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(
+        self,
+        functions: Mapping[str, Callable[[Tensor], Tensor]],
+        w: Mapping[str, Tensor],
+        from_x: Tensor,
+        u: Tensor,
+        h: Tensor,
+        c: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """One step of one layer: from W x + b, the state u that the product takes, h and c."""
         o = self.options
-        f = _ACTIVATIONS[o["activation"]]
+        f, sigma = functions["activation"], functions["gateActivation"]
         if self.cell == "gru":
             H = h.shape[1]
             if o["reset"] == "before":
                 bias = w.get("bias_hh")
                 from_u = F.linear(u, w["weight_hh"][: 2 * H], None if bias is None else bias[: 2 * H])
-                r, z = torch.sigmoid(from_x[:, : 2 * H] + from_u).chunk(2, 1)
+                r, z = sigma(from_x[:, : 2 * H] + from_u).chunk(2, 1)
                 candidate = F.linear(r * u, w["weight_hh"][2 * H :], None if bias is None else bias[2 * H :])
             else:
                 from_u = _product(u, w["weight_hh"], w.get("bias_hh"), w.get("norm_hh"))
-                r, z = torch.sigmoid(from_x[:, : 2 * H] + from_u[:, : 2 * H]).chunk(2, 1)
+                r, z = sigma(from_x[:, : 2 * H] + from_u[:, : 2 * H]).chunk(2, 1)
                 candidate = r * from_u[:, 2 * H :]
             n = f(from_x[:, 2 * H :] + candidate)
             return n + z * (h - n), c
@@ -362,16 +403,16 @@ class Recurrent(nn.Module):
         peep = [None] * 3 if "weight_peephole" not in w else list(w["weight_peephole"].chunk(2 if o["coupled"] else 3))
 
         def gate(net: Tensor, p: Tensor | None, cell: Tensor) -> Tensor:
-            return torch.sigmoid(net if p is None else net + cell * p)
+            return sigma(net if p is None else net + cell * p)
 
         i = gate(gates[0], peep[0], c)
         forget = 1 - i if o["coupled"] else gate(gates[1], peep[1], c)
-        c = forget * c + i * torch.tanh(gates[-2])
+        c = forget * c + i * f(gates[-2])
         if o["cellClip"]:
             c = c.clamp(-o["cellClip"], o["cellClip"])
         out = gate(gates[-1], peep[1 if o["coupled"] else 2], c)
         shown = c if "norm_c" not in w else _normalized(c, w["norm_c"]) + w["norm_c_bias"]
-        h = out * torch.tanh(shown)
+        h = out * functions["outputActivation"](shown)
         return (h if "weight_hr" not in w else F.linear(h, w["weight_hr"])), c
 
 

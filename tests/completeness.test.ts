@@ -11,7 +11,7 @@ import { refreshed } from './support/tables.js';
 const root = new URL('../../', import.meta.url);
 const stems = (folder: string) =>
   readdirSync(new URL(folder, root))
-    .filter((f) => f.endsWith('.ts') && !['index.ts', 'cell.ts', 'layout.ts'].includes(f))
+    .filter((f) => f.endsWith('.ts') && !['index.ts', 'activation.ts', 'cell.ts', 'layout.ts'].includes(f))
     .map((f) => f.slice(0, -3))
     .sort();
 

@@ -3,6 +3,7 @@
  * memory before it is written.
  */
 import {
+  type ActivationOption,
   activation,
   add,
   argmaxRows,
@@ -27,6 +28,7 @@ import {
 } from 'gatewise';
 import { test } from 'uvu';
 import { equal, is, ok, throws } from 'uvu/assert';
+import { activated } from './reference/activation.js';
 import type { Graph, Matrix } from './reference/autodiff.js';
 import { lastPool as lastOf, maxPool as maxOf, meanPool as meanOf } from './reference/pool.js';
 import { builds, guarded, runtime } from './support/builds.js';
@@ -61,13 +63,13 @@ function masked(g: Graph, y: Matrix, { B, lengths }: Pick<Shape, 'B' | 'lengths'
   return g.choose((r) => !lengths || Math.floor(r / B) < lengths[r % B], y, g.zeros(y.rows, y.columns));
 }
 
-function activations(seed: number, f: 'tanh' | 'sigmoid' | 'relu', shape: Shape): Operation {
+function activations(seed: number, f: ActivationOption, shape: Shape): Operation {
   return layerOperation(seed, {
-    title: `${f} ${named(shape)}`,
+    title: `${JSON.stringify(f)} ${named(shape)}`,
     rows: { x: shape },
     outputs: { y: [shape.T * shape.B, shape.F] },
     forward: (tape, { x }) => ({ y: activation(tape, x, f) }),
-    reference: (g, { x }) => ({ y: masked(g, g[f](x), shape) }),
+    reference: (g, { x }) => ({ y: masked(g, activated(g, f, x), shape) }),
   });
 }
 
@@ -156,11 +158,25 @@ function pooled(seed: number, name: keyof typeof pools, shape: Shape, from = 0):
 
 const ragged = shapes[6];
 const functions = ['tanh', 'sigmoid', 'relu'] as const;
+const others: ActivationOption[] = [
+  ...(['identity', 'softsign', 'softplus', 'hardSigmoid', 'affine', 'scaledTanh', 'elu'] as const),
+  ...(['leakyRelu', 'thresholdedRelu'] as const),
+  { kind: 'hardSigmoid', alpha: 0.2, beta: 0.5 },
+  { kind: 'hardSigmoid', alpha: -0.3 },
+  { kind: 'affine', alpha: -2, beta: 3 },
+  { kind: 'scaledTanh', alpha: 1.7, beta: 0.6 },
+  { kind: 'elu', alpha: 0.3 },
+  { kind: 'leakyRelu', alpha: 0 },
+  { kind: 'thresholdedRelu', alpha: 0 },
+];
 const names = Object.keys(pools) as (keyof typeof pools)[];
 const operations: Operation[] = [
   ...functions.flatMap((f, i) => shapes.map((s, j) => activations(1000 + 20 * i + j, f, s))),
   ...functions.flatMap((f, i) =>
     [30, 1e3].map((scale, j) => activations(1100 + 20 * i + j, f, { T: 3, B: 2, F: 7, scale })),
+  ),
+  ...others.flatMap((f, i) =>
+    [ragged, { T: 3, B: 2, F: 7, scale: 30 }].map((s, j) => activations(1700 + 2 * i + j, f, s)),
   ),
   ...shapes.map((s, i) => sum(1200 + i, s)),
   ...[[1], [3, 5], [4, 16, 1], [13, 3], [1, 1, 1, 1, 1], [15, 2, 33]].map((widths, i) =>
@@ -334,10 +350,7 @@ test('refuses rows that do not fit', () => {
   onRows('simd', [1, 2, 3, 4], { T: 2, B: 1, F: 2 }, (tape, x) => {
     const more = (T: number, B: number, F: number, lengths?: number[]) =>
       input(tape, new Float32Array(T * B * F), { T, B, F, lengths });
-    throws(
-      () => activation(tape, x, 'selu' as never),
-      /^activation: expected 'tanh' or 'sigmoid' or 'relu', got 'selu'/,
-    );
+    throws(() => activation(tape, x, 'selu' as never), /^activation: expected 'tanh' or 'sigmoid'.*got 'selu'/);
     throws(() => add(tape, x, more(2, 1, 3)), 'b: expected 2 features, got 3');
     throws(() => add(tape, x, more(3, 1, 2)), 'b: expected T=2 steps of B=1 sequences, got T=3, B=1');
     throws(() => concat(tape, []), 'parts: expected a list of rows, got Array of length 0');

@@ -1,8 +1,7 @@
 import { activation, activationArray } from '../activation';
 import { at, lines, own, panelsOf, rowBytes } from '../at';
 import { gemm } from '../gemm';
-import { Seq } from '../layout';
-import { sigmoidArray } from '../math';
+import { Activation, Seq } from '../layout';
 import { simd } from '../simd';
 import { Gru } from './layout';
 
@@ -18,7 +17,7 @@ function columns(H: i32, gates: i32): usize {
  *     reset after the product:   n = f(x Wₙᵀ + bₙ + r ⊙ m)             m = u Uₙᵀ + cₙ
  *     reset before the product:  n = f(x Wₙᵀ + bₙ + (r ⊙ u) Uₙᵀ + cₙ)
  *
- * f is tanh or ReLU; y is the update gate, z in the papers and in PyTorch. Cho et al. 2014: after the product as in
+ * σ and f may be any `Activation`; y is the update gate, z in the papers and in PyTorch. Cho et al. 2014: after the product as in
  * arXiv:1406.1078v1, cuDNN and PyTorch, before it as in arXiv:1406.1078v3, ONNX by default and Keras with reset_after=False.
  *
  *     z  [rows, n | r y | m]  in: n's part from x, the sums of r and y, m; out: n, r, y, m. Reset before: [rows, n | r y]
@@ -26,7 +25,8 @@ function columns(H: i32, gates: i32): usize {
  */
 export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: usize, e: usize): void {
   const H = at.i32(s, Seq.H);
-  const f = own.i32(s, Gru.activation);
+  const f = own.at(s, Gru.activation);
+  const gate = own.at(s, Gru.gate);
   const before = own.i32(s, Gru.resetBefore) !== 0;
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
@@ -35,7 +35,7 @@ export function gruStep(s: usize, rows: i32, z: usize, u: usize, h0: usize, h1: 
   const candidate = gates + columns(H, 2);
   const units = <i32>(width >> 2);
   for (let row: usize = 0; row < <usize>rows; row++)
-    sigmoidArray(z + row * ldz + gates, z + row * ldz + gates, 2 * units);
+    activationArray(gate, z + row * ldz + gates, z + row * ldz + gates, 2 * units);
   if (before) {
     const lde = at.ptr(s, Seq.ldextra);
     for (let row: usize = 0; row < <usize>rows; row++) {
@@ -88,7 +88,8 @@ export function gruStepBackward(
   du: usize,
 ): void {
   const H = at.i32(s, Seq.H);
-  const f = own.i32(s, Gru.activation);
+  const f = own.at(s, Gru.activation);
+  const gate = own.at(s, Gru.gate);
   const before = own.i32(s, Gru.resetBefore) !== 0;
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
@@ -97,6 +98,8 @@ export function gruStepBackward(
   const gates = columns(H, 1);
   const candidate = gates + columns(H, 2);
   const one = f32x4.splat(1);
+  const plain = activation.plain(f);
+  const usual = activation.plain(gate) === Activation.sigmoid;
   for (let row: usize = 0; row < <usize>rows; row++) {
     const a = z + row * ldz;
     const g = a + gates;
@@ -110,11 +113,14 @@ export function gruStepBackward(
       const n = v128.load(a + q);
       const y = v128.load(g + 2 * q, 16);
       const rest = f32x4.sub(one, y);
-      const dan = simd.flush(f32x4.mul(f32x4.mul(d, rest), activation.slope(f, n)));
-      const day = f32x4.mul(f32x4.mul(d, f32x4.sub(v128.load(from + q), n)), f32x4.mul(y, rest));
+      const dan = simd.flush(f32x4.mul(f32x4.mul(d, rest), activation.slope(plain, f, n)));
+      const day = f32x4.mul(
+        f32x4.mul(d, f32x4.sub(v128.load(from + q), n)),
+        activation.gateSlope(false, usual, gate, y),
+      );
       if (!before) {
         const r = v128.load(g + 2 * q);
-        const dar = f32x4.mul(f32x4.mul(dan, v128.load(m + q)), f32x4.mul(r, f32x4.sub(one, r)));
+        const dar = f32x4.mul(f32x4.mul(dan, v128.load(m + q)), activation.gateSlope(false, usual, gate, r));
         v128.store(g + 2 * q, simd.flush(dar));
         v128.store(m + q, simd.flush(f32x4.mul(dan, r)));
       }
@@ -134,7 +140,7 @@ export function gruStepBackward(
     for (let q: usize = 0; q < width; q += 16) {
       const r = v128.load(g + 2 * q);
       const d = v128.load(ds + o + q);
-      const dar = f32x4.mul(f32x4.mul(d, v128.load(u + o + q)), f32x4.mul(r, f32x4.sub(one, r)));
+      const dar = f32x4.mul(f32x4.mul(d, v128.load(u + o + q)), activation.gateSlope(false, usual, gate, r));
       v128.store(g + 2 * q, simd.flush(dar));
       v128.store(du + o + q, simd.fma(d, r, v128.load(du + o + q)));
     }

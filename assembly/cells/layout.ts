@@ -14,15 +14,16 @@ export const enum Cell {
 }
 
 export const enum Rnn {
-  /** The `Activation` f. */
+  /** `Fn` of f. */
   activation,
 }
 
 export const enum Gru {
-  /** The `Activation` of the candidate. */
+  /** `Fn` of the candidate, and of the gates. */
   activation,
+  gate = 4,
   /** 1 where the reset gate comes before the product. */
-  resetBefore,
+  resetBefore = 8,
 }
 
 /** minGRU and minLSTM. */
@@ -35,13 +36,17 @@ export const enum Lru {
   /** Rows of H floats: ν and θ in turn, and what `lruRows` makes of them; rows of their gradients. */
   rows,
   drows,
-  /** The `Activation` of the output. */
+  /** `Fn` of the output. */
   activation,
 }
 
 export const enum Lstm {
+  /** `Fn` of g, of the gates, and of c₁. */
+  activation,
+  gate = 4,
+  output = 8,
   /** Peepholes [3,H] as rows i f o, or 0, and their gradient, accumulated. */
-  peephole,
+  peephole = 12,
   dpeephole,
   /** 1 where f = 1 - i and the gates are i g o. */
   coupled,

@@ -174,7 +174,7 @@ export function lruFinish(s: usize): void {
 export function lruOutput(s: usize, base: i32, steps: i32): void {
   const B = at.i32(s, Seq.B);
   const H = at.i32(s, Seq.H);
-  const f = own.i32(s, Lru.activation);
+  const f = own.at(s, Lru.activation);
   const ldz = at.ptr(s, Seq.ldz);
   const ldc = at.ptr(s, Seq.ldc);
   const ldh = at.ptr(s, Seq.ldh);
@@ -209,7 +209,7 @@ export function lruOutputBackward(s: usize): void {
   const B = at.i32(s, Seq.B);
   const H = at.i32(s, Seq.H);
   const R = at.i32(s, Seq.T) * B;
-  const f = own.i32(s, Lru.activation);
+  const f = own.at(s, Lru.activation);
   const ldz = at.ptr(s, Seq.ldz);
   const ldh = at.ptr(s, Seq.ldh);
   const lde = at.ptr(s, Seq.ldextra);

@@ -1,7 +1,8 @@
+import { activated, activation, activationArray } from '../activation';
 import { at, lines, own, panelsOf, rowBytes } from '../at';
 import { gemm } from '../gemm';
-import { Seq } from '../layout';
-import { sigmoidArray, tanhArray, vmath } from '../math';
+import { Activation, Seq } from '../layout';
+import { vmath } from '../math';
 import { normalizeRow, normalizeRowBackward } from '../norm';
 import { simd } from '../simd';
 import { Lstm } from './layout';
@@ -17,7 +18,8 @@ const ONE = memory.data<f32>([1]);
  *
  * Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; forget gate and peepholes: Gers et al. 2000,
  * https://doi.org/10.1162/089976600300015015, 2002, https://www.jmlr.org/papers/v3/gers02a.html; projection: Sak et al. 2014,
- * arXiv:1402.1128v1; coupling: Greff et al. 2017, arXiv:1503.04069v2. Gate order is PyTorch's.
+ * arXiv:1402.1128v1; coupling: Greff et al. 2017, arXiv:1503.04069v2. Gate order is PyTorch's. σ, the tanh of g and that of c₁ may be
+ * any `Activation`.
  *
  *     z  [rows, i f g o]  in: a; out: the gates. Coupled: i g o
  *     e  [rows, …]        overwritten: tanh(c₁) [H]; with a projection o ⊙ tanh(c₁), normalised the normalised c₁ and 1/σ, each at
@@ -45,6 +47,9 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
   const out = wr ? e + own.ptr(s, Lstm.projected) : h1;
   const ldo = wr ? lde : ldh;
   const norm = own.ptr(s, Lstm.norm);
+  const gate = own.at(s, Lstm.gate);
+  const f1 = own.at(s, Lstm.output);
+  const usual = isUsual(s);
 
   for (let row = 0; row < rows; row++) {
     let a = z + <usize>row * ldz;
@@ -56,27 +61,29 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
     }
     // all is read, and the functions made, before one is written: see vmath.gates. What does not count (the second gate of coupled
     // ones; o, which waits for c₁ where it has a peephole) is made all the same: a branch between them would part them
-    for (let q: usize = 0; q < width; q += 16, a += next) {
-      const c = v128.load(from + q);
-      const ao = v128.load(a + zo);
-      const i = vmath.sigmoid(v128.load(a));
-      const af = vmath.sigmoid(v128.load(a, 16));
-      const g = vmath.tanh(v128.load(a + zg));
-      const o = vmath.sigmoid(ao);
-      const f = coupled ? f32x4.sub(one, i) : af;
-      let cn = simd.fma(f, c, f32x4.mul(i, g));
-      if (clip) cn = simd.clamp(cn, lower, limit);
-      v128.store(a, i);
-      if (!coupled) v128.store(a, f, 16);
-      v128.store(a + zg, g);
-      v128.store(a + zo, peephole ? ao : o);
-      v128.store(to + q, simd.flush(cn));
-    }
+    if (!usual) otherGates(s, a, from, to, width);
+    else
+      for (let q: usize = 0; q < width; q += 16, a += next) {
+        const c = v128.load(from + q);
+        const ao = v128.load(a + zo);
+        const i = vmath.sigmoid(v128.load(a));
+        const af = vmath.sigmoid(v128.load(a, 16));
+        const g = vmath.tanh(v128.load(a + zg));
+        const o = vmath.sigmoid(ao);
+        const f = coupled ? f32x4.sub(one, i) : af;
+        let cn = simd.fma(f, c, f32x4.mul(i, g));
+        if (clip) cn = simd.clamp(cn, lower, limit);
+        v128.store(a, i);
+        if (!coupled) v128.store(a, f, 16);
+        v128.store(a + zg, g);
+        v128.store(a + zo, peephole ? ao : o);
+        v128.store(to + q, simd.flush(cn));
+      }
 
     const os = z + <usize>row * ldz + zo;
     if (peephole) {
       addPeephole(os, next, peephole + 2 * ldc, to, width);
-      for (let q: usize = 0; q < width; q += 16) sigmoidArray(os + (q >> 4) * next, os + (q >> 4) * next, 4);
+      for (let q: usize = 0; q < width; q += 16) activationArray(gate, os + (q >> 4) * next, os + (q >> 4) * next, 4);
     }
     const t = e + <usize>row * lde;
     if (norm) {
@@ -85,7 +92,7 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
       for (let q: usize = 0; q < width; q += 16)
         v128.store(t + q, simd.fma(v128.load(hat + q), v128.load(norm + q), v128.load(norm + ldc + q)));
     }
-    tanhArray(t, norm ? t : to, <i32>(width >> 2));
+    activationArray(f1, t, norm ? t : to, <i32>(width >> 2));
     const h = out + <usize>row * ldo;
     for (let q: usize = 0, o = os; q < width; q += 16, o += next)
       v128.store(h + q, simd.flush(f32x4.mul(v128.load(o), v128.load(t + q))));
@@ -94,6 +101,35 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
     const panels = panelsOf(P);
     for (let row = 0; row < rows; row++) memory.fill(h1 + <usize>row * ldh, 0, ldh);
     gemm(h1, ldh, h1, ldh, out, lde, wr, lines(H), rows, panels, H);
+  }
+}
+
+/** Whether the gates are σ and the candidate tanh, their inputs not limited. */
+function isUsual(s: usize): bool {
+  const gate = activation.plain(own.at(s, Lstm.gate));
+  return (gate === Activation.sigmoid) & (activation.plain(own.at(s, Lstm.activation)) === Activation.tanh);
+}
+
+/** The gates of one row and c₁, with other functions. */
+function otherGates(s: usize, a: usize, c0: usize, c1: usize, width: usize): void {
+  const gate = own.at(s, Lstm.gate);
+  const coupled = own.i32(s, Lstm.coupled) !== 0;
+  const next: usize = coupled ? 48 : 64;
+  const clip = own.f32(s, Lstm.clip);
+  const limit = f32x4.splat(clip);
+  for (let q: usize = 0; q < width; q += 16, a += next) {
+    const i = activated(gate, v128.load(a));
+    const f = coupled ? f32x4.sub(simd.splat(ONE), i) : activated(gate, v128.load(a, 16));
+    const g = activated(own.at(s, Lstm.activation), v128.load(a + next - 32));
+    const o = v128.load(a + next - 16);
+    let c = simd.fma(f, v128.load(c0 + q), f32x4.mul(i, g));
+    if (clip) c = simd.clamp(c, f32x4.neg(limit), limit);
+    v128.store(a, i);
+    if (!coupled) v128.store(a, f, 16);
+    v128.store(a + next - 32, g);
+    // with a peephole it waits for c₁
+    if (!own.ptr(s, Lstm.peephole)) v128.store(a + next - 16, activated(gate, o));
+    v128.store(c1 + q, simd.flush(c));
   }
 }
 
@@ -144,6 +180,11 @@ export function lstmStepBackward(
   const zo = next - 16;
   const zg = next - 32;
   const zero = f32x4.splat(0);
+  const gate = own.at(s, Lstm.gate);
+  const candidate = own.at(s, Lstm.activation);
+  const f1 = own.at(s, Lstm.output);
+  const usual = isUsual(s);
+  const shown = activation.plain(f1) === Activation.tanh;
   let dm = dh;
   let lddm = ldh;
 
@@ -185,17 +226,19 @@ export function lstmStepBackward(
       const f = coupled ? f32x4.sub(one, i) : v128.load(a, 16);
       let d = v128.load(dhr + q);
       if (dy) d = f32x4.add(d, simd.flush(v128.load(dyr + q)));
-      const dao = simd.flush(f32x4.mul(f32x4.mul(d, t), f32x4.mul(o, f32x4.sub(one, o))));
+      const dao = simd.flush(f32x4.mul(f32x4.mul(d, t), activation.gateSlope(false, usual, gate, o)));
       let ds = v128.load(dcr + q);
-      ds = norm ? f32x4.add(ds, v128.load(hat + q)) : simd.fma(f32x4.mul(d, o), simd.fnma(t, t, one), ds);
+      ds = norm
+        ? f32x4.add(ds, v128.load(hat + q))
+        : simd.fma(f32x4.mul(d, o), activation.gateSlope(true, shown, f1, t), ds);
       if (peephole) ds = simd.fma(dao, v128.load(peephole + 2 * ldc + q), ds);
       if (clip) {
         const c1 = simd.fma(f, c, f32x4.mul(i, g));
         ds = v128.and(ds, f32x4.lt(f32x4.abs(c1), limit));
       }
-      const si = f32x4.mul(i, f32x4.sub(one, i));
+      const si = activation.gateSlope(false, usual, gate, i);
       const dai = simd.flush(f32x4.mul(f32x4.mul(ds, coupled ? f32x4.sub(g, c) : g), si));
-      const dag = simd.flush(f32x4.mul(f32x4.mul(ds, i), simd.fnma(g, g, one)));
+      const dag = simd.flush(f32x4.mul(f32x4.mul(ds, i), activation.gateSlope(true, usual, candidate, g)));
       let dcn = f32x4.mul(ds, f);
       if (peephole) {
         dcn = simd.fma(dai, v128.load(peephole + q), dcn);
@@ -204,7 +247,7 @@ export function lstmStepBackward(
         accumulate(dp + 2 * ldc + q, dao, clip ? simd.clamp(c1, f32x4.neg(limit), limit) : c1);
       }
       if (!coupled) {
-        const daf = simd.flush(f32x4.mul(f32x4.mul(ds, c), f32x4.mul(f, f32x4.sub(one, f))));
+        const daf = simd.flush(f32x4.mul(f32x4.mul(ds, c), activation.gateSlope(false, usual, gate, f)));
         v128.store(a, daf, 16);
         if (peephole) {
           dcn = simd.fma(daf, v128.load(peephole + ldc + q), dcn);
@@ -235,12 +278,13 @@ function normalizedBackward(
   const dnorm = own.ptr(s, Lstm.dnorm);
   const hat = e + own.ptr(s, Lstm.hat);
   const dhat = e + own.ptr(s, Lstm.dhat);
-  const one = simd.splat(ONE);
+  const f1 = own.at(s, Lstm.output);
+  const shown = activation.plain(f1) === Activation.tanh;
   for (let q: usize = 0; q < width; q += 16, o += next) {
     const t = v128.load(e + q);
     let d = v128.load(dh + q);
     if (dy) d = f32x4.add(d, v128.load(dy + q));
-    d = f32x4.mul(f32x4.mul(d, v128.load(o)), simd.fnma(t, t, one));
+    d = f32x4.mul(f32x4.mul(d, v128.load(o)), activation.gateSlope(true, shown, f1, t));
     v128.store(dhat + q, d);
     v128.store(dnorm + ldc + q, f32x4.add(v128.load(dnorm + ldc + q), d));
   }

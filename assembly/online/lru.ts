@@ -78,7 +78,7 @@ export function lruGradient(l: usize, to: usize): void {
   const da = at.ptr(l, Layer.dh);
   const dc = at.ptr(l, Layer.dc);
   memory.fill(da, 0, row);
-  activationBackward(da, at.ptr(l, Layer.delta), stateOf(l), 0, 1, H, own.i32(s, Lru.activation));
+  activationBackward(da, at.ptr(l, Layer.delta), stateOf(l), 0, 1, H, own.at(s, Lru.activation));
 
   // C, and what the outputs say of c
   const c = at.ptr(s, Seq.c) + ld;

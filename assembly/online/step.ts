@@ -7,11 +7,11 @@
  *     J[a u, j] = Σ D[a, column] Wh[column, j]  over the columns of unit u, + ∂a_u/∂h_u where j = u           a: h or c
  *     X[a u, i] = Σ D[a, column] Wx[column, i]
  */
-import { activationArray } from '../activation';
 import { at, rowBytes, slot } from '../at';
 import { hasOutput, stepBackward } from '../cells/index';
 import { gemm } from '../gemm';
-import { Activation, Seq } from '../layout';
+import { Seq } from '../layout';
+import { sigmoidArray } from '../math';
 import { recurrentForward } from '../recurrent';
 import { padRow } from '../rows';
 import { simd } from '../simd';
@@ -190,5 +190,5 @@ function predict(b: usize): void {
   const target = at.i32(b, Learn.target);
   if (target === Target.crossEntropy) softmaxRow(output, logits, O);
   else if (target === Target.mse) memory.copy(output, logits, bytes);
-  else activationArray(Activation.sigmoid, output, logits, <i32>(rowBytes(O) >> 2));
+  else sigmoidArray(output, logits, <i32>(rowBytes(O) >> 2));
 }

@@ -5,6 +5,7 @@
 import type { Cell } from '../../assembly/cells/layout.js';
 import type { Fields } from '../core/block.js';
 import type { Schema, Settings } from '../options.js';
+import type { Activations } from './activation.js';
 
 /**
  * A run of columns of z: `gates` consecutive gates, the first of them number `first`, interleaved by four units and rounded up to
@@ -45,6 +46,9 @@ export interface Extra {
     H: number,
   ) => void;
 }
+
+/** A function that a kernel applies: its field, the first of four, and the limit of its input, 0 for none. */
+export type Applied = readonly [field: number, f: Activations, limit?: number];
 
 /** A linear map [size,H], `weight_hr`, from one kept part to the state; into another the kernel writes the gradient of the state. */
 export interface Projection {
@@ -103,6 +107,7 @@ export interface CellDescription<S extends Schema = Schema> {
   /** The cell's own fields in the block of a call: whole numbers, and floats. */
   fields?(settings: Settings<S>): Fields;
   floats?(settings: Settings<S>): Fields;
+  functions?(settings: Settings<S>): readonly Applied[];
   clashes?(settings: Settings<S>, layer: LayerOptions): readonly Clash[];
 }
 

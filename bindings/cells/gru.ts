@@ -1,6 +1,6 @@
 import { Cell, Gru } from '../../assembly/cells/layout.js';
-import { Activation } from '../../assembly/layout.js';
-import { oneOf, option } from '../options.js';
+import { oneOf, option, real } from '../options.js';
+import { readActivations } from './activation.js';
 import type { CellAbout, CellDescription } from './cell.js';
 
 export const about: CellAbout = {
@@ -12,8 +12,12 @@ export const about: CellAbout = {
 const OPTIONS = {
   /** gru: whether the reset gate multiplies U h (`'after'`, as in PyTorch) or h (`'before'`). Default `'after'`. */
   reset: option(oneOf('after', 'before'), 'after'),
-  /** gru: the function of n, `'tanh'` or `'relu'`. Default `'tanh'`. */
-  activation: option(oneOf('tanh', 'relu'), 'tanh'),
+  /** gru: the function of n, default `'tanh'`. */
+  activation: option(readActivations, 'tanh'),
+  /** gru: the function of r and z, default `'sigmoid'`. */
+  gateActivation: option(readActivations, 'sigmoid'),
+  /** gru: the inputs of these functions are clamped to ± this number; 0: no clamping. Default 0. */
+  activationClip: option(real(0, 1e37), 0),
 };
 
 export const gru: CellDescription<typeof OPTIONS> = {
@@ -34,10 +38,11 @@ export const gru: CellDescription<typeof OPTIONS> = {
         ],
   // r ⊙ h
   kept: ({ H }, { reset }) => (reset === 'before' ? [{ floats: H }] : []),
-  fields: ({ reset, activation }) => ({
-    [Gru.resetBefore]: reset === 'before' ? 1 : 0,
-    [Gru.activation]: activation === 'relu' ? Activation.relu : Activation.tanh,
-  }),
+  fields: ({ reset }) => ({ [Gru.resetBefore]: reset === 'before' ? 1 : 0 }),
+  functions: ({ activation, gateActivation, activationClip }) => [
+    [Gru.activation, activation, activationClip],
+    [Gru.gate, gateActivation, activationClip],
+  ],
   clashes: ({ reset }, { layerNorm }) => [
     [
       layerNorm && reset === 'before',

@@ -11,14 +11,21 @@ import { rnn } from './rnn.js';
 
 export const cells = { rnn, lstm, gru, residual, mingru, minlstm, lru } satisfies Record<string, CellDescription>;
 
-/** The options of all cells. Where several cells have one, the last here is to accept what any of them does. */
+/** The options of all cells. Those that several cells have are read alike. */
 export const CELL_OPTIONS = {
   ...gru.options,
   ...lstm.options,
   ...residual.options,
   ...mingru.options,
-  ...lru.options,
-  ...rnn.options,
+  /**
+   * The function f of `rnn`, n of `gru`, g of `lstm`, default `'tanh'`; of the output of `lru`, default `'identity'`. A name,
+   * `{ kind, alpha, beta }`, or one of them for each direction.
+   */
+  activation: rnn.options.activation,
+  /** gru, lstm: the function of the gates, default `'sigmoid'`. */
+  gateActivation: gru.options.gateActivation,
+  /** rnn, gru, lstm: the inputs of the functions of gates and candidate are clamped to ± this number; 0: no clamping. Default 0. */
+  activationClip: rnn.options.activationClip,
 };
 
 export type CellName = keyof typeof cells;

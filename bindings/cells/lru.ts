@@ -1,7 +1,7 @@
 import { Cell, Lru } from '../../assembly/cells/layout.js';
-import { oneOf, option } from '../options.js';
+import { option } from '../options.js';
+import { readActivations } from './activation.js';
 import { type CellAbout, type CellDescription, withoutRecurrentWeights } from './cell.js';
-import { FUNCTIONS } from './rnn.js';
 
 export const about: CellAbout = {
   title: 'linear recurrent unit',
@@ -12,7 +12,7 @@ export const about: CellAbout = {
 
 const OPTIONS = {
   /** lru: the function f of the output, default `'identity'`. */
-  activation: option(oneOf('tanh', 'sigmoid', 'relu', 'identity'), 'identity'),
+  activation: option(readActivations, 'identity'),
 };
 
 export const lru: CellDescription<typeof OPTIONS> = {
@@ -37,7 +37,7 @@ export const lru: CellDescription<typeof OPTIONS> = {
     },
   ],
   projection: () => ({ segment: 1 }),
-  fields: ({ activation }) => ({ [Lru.activation]: FUNCTIONS[activation] }),
+  functions: ({ activation }) => [[Lru.activation, activation]],
   clashes: (_, layer) => [
     [layer.widths.some((H) => H % 2), "cell: 'lru'", 'hiddenSize', 'the state is hiddenSize / 2 complex numbers'],
     [layer.zoneoutHidden, 'zoneoutHidden', "cell: 'lru'", 'the output is not fed back'],

@@ -1,6 +1,7 @@
 import { Cell, Lstm } from '../../assembly/cells/layout.js';
 import * as check from '../check.js';
-import { option, real, whole } from '../options.js';
+import { option, optional, real, whole } from '../options.js';
+import { readActivations } from './activation.js';
 import type { CellAbout, CellDescription, Extra } from './cell.js';
 
 export const about: CellAbout = {
@@ -21,6 +22,14 @@ const OPTIONS = {
   cellClip: option(real(0), 0),
   /** lstm: number that is added to the random initial bias of the forget gate. Default 0. */
   forgetBias: option(real(-1e37, 1e37), 0),
+  /** lstm: the function of g, default `'tanh'`. */
+  activation: option(readActivations, 'tanh'),
+  /** lstm: the function of the gates i, f and o, default `'sigmoid'`. */
+  gateActivation: option(readActivations, 'sigmoid'),
+  /** lstm: the function of c in h = o ⊙ tanh(c), default that of `activation`. */
+  outputActivation: optional(readActivations),
+  /** lstm: the inputs of g and of the gates are clamped to ± this number before their functions; 0: no clamping. Default 0. */
+  activationClip: option(real(0, 1e37), 0),
 };
 
 const norm: Extra = {
@@ -76,6 +85,11 @@ export const lstm: CellDescription<typeof OPTIONS> = {
   biasOffset: ({ forgetBias: value }) => (value ? { gate: 'f', value } : undefined),
   fields: ({ coupled }) => ({ [Lstm.coupled]: coupled ? 1 : 0 }),
   floats: ({ cellClip }) => ({ [Lstm.clip]: cellClip }),
+  functions: ({ activation, gateActivation, outputActivation, activationClip }) => [
+    [Lstm.activation, activation, activationClip],
+    [Lstm.gate, gateActivation, activationClip],
+    [Lstm.output, outputActivation ?? activation],
+  ],
   clashes: ({ projectionSize, coupled, forgetBias }, { widths, bias, initializers }) => [
     [
       projectionSize && widths.some((H) => projectionSize >= H),

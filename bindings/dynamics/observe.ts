@@ -1,6 +1,7 @@
 /** Reads recurrent layers in the backward pass of a model: norms of the gradients of their states, their gates, their Jacobian. */
-import { Cell } from '../../assembly/cells/layout.js';
-import { Activation, LINE, PANEL } from '../../assembly/layout.js';
+import { Cell, Rnn } from '../../assembly/cells/layout.js';
+import { Fn, LINE, PANEL, Seq } from '../../assembly/layout.js';
+import { type ActivationName, type Activations, activationOf } from '../cells/activation.js';
 import { align } from '../core/runtime.js';
 import type { Observer, Rows, Tape } from '../index.js';
 import type { Call } from '../nn/recurrent/call.js';
@@ -45,11 +46,11 @@ const TANH = 0.9486833;
 
 const SIGMOIDS = ['i', 'f', 'o', 'r', 'z'];
 
-/** The function of a gate: what it is by its name, or the option `activation` of its cell. */
-function functionOf({ settings }: Direction, gate: string): string {
-  if (SIGMOIDS.includes(gate)) return 'sigmoid';
-  const { activation = 'tanh' } = settings.own as { activation?: string };
-  return activation;
+/** The function of a gate: the name of its option. */
+function functionOf({ settings, d }: Direction, gate: string): ActivationName {
+  const { activation = 'tanh', gateActivation = 'sigmoid' } = settings.own as Partial<Record<string, Activations>>;
+  const f = activationOf(SIGMOIDS.includes(gate) ? gateActivation : activation, d);
+  return typeof f === 'string' ? f : f.kind;
 }
 
 /**
@@ -138,10 +139,12 @@ function saturations(
   const out: Record<string, Saturation> = {};
   for (const { gate, column } of columnsOf(direction)) {
     const f = functionOf(direction, gate);
-    const [low, high] = { sigmoid: [SIGMOID, 1 - SIGMOID], tanh: [-TANH, TANH], relu: [0, Infinity] }[f] ?? [
-      -Infinity,
-      Infinity,
-    ];
+    const ends: Partial<Record<ActivationName, readonly number[]>> = {
+      sigmoid: [SIGMOID, 1 - SIGMOID],
+      tanh: [-TANH, TANH],
+      relu: [0, Infinity],
+    };
+    const [low, high] = ends[f] ?? [-Infinity, Infinity];
     let [below, above] = [0, 0];
     for (const row of rows) {
       for (let u = 0; u < H; u++) {
@@ -167,13 +170,6 @@ function deadUnits(tape: Tape, direction: Direction, { z, T, B }: Call): Uint8Ar
   });
 }
 
-const FUNCTIONS: Readonly<Record<string, Activation>> = {
-  tanh: Activation.tanh,
-  sigmoid: Activation.sigmoid,
-  relu: Activation.relu,
-  identity: Activation.identity,
-};
-
 /**
  * ‖diag(f′(z_t)) Uᵀ‖, the largest singular value, at some steps: the power method on U diag(f′)² Uᵀ, for all of them at once.
  *
@@ -198,7 +194,9 @@ function spectralNorms(tape: Tape, direction: Direction, { z, T, B }: Call, live
     runtime.f32.fill(1, (ones + r * ld) >>> 2, ((ones + r * ld) >>> 2) + H);
     core.fillNormal(v + r * ld, H, 0, 1, 1, 0, 64 * r);
   });
-  core.activationBackward(slopes, ones, states, ld, R, H, FUNCTIONS[functionOf(direction, 'h')]);
+  const f = runtime.take(4 * Fn.fields);
+  runtime.i32.set(direction.fields.subarray(Seq.own + Rnn.activation, Seq.own + Rnn.activation + Fn.fields), f >>> 2);
+  core.activationBackward(slopes, ones, states, ld, R, H, f);
   const norms = new Array<number>(R).fill(0);
   const width = 4 * Math.ceil(H / 4);
   for (let n = 0; n < ITERATIONS; n++) {

@@ -36,7 +36,7 @@ interface Constant {
 }
 
 /** Attributes that are floats even where their value is a whole number. */
-const FLOATS = ['activation_alpha', 'activation_beta'];
+const FLOATS = ['activation_alpha', 'activation_beta', 'clip'];
 
 export class Graph {
   readonly #inputs: Value[] = [];
@@ -136,7 +136,10 @@ function writeNode({ op, inputs, outputs, attributes }: Node, pbf: PbfWriter): v
 
 function writeAttribute(name: string, value: Attribute, pbf: PbfWriter): void {
   pbf.writeStringField(1, name);
-  if (typeof value === 'number') {
+  if (typeof value === 'number' && FLOATS.includes(name)) {
+    pbf.writeFloatField(2, value);
+    pbf.writeVarintField(20, 1);
+  } else if (typeof value === 'number') {
     pbf.writeVarintField(3, value);
     pbf.writeVarintField(20, 2);
   } else if (typeof value === 'string') {

@@ -1,6 +1,6 @@
 /** The layers of gatewise as nodes of ONNX. Values are named by strings; shapes are those of gatewise, time-major. */
 
-import type { Model, Recurrent, RecurrentOptions } from '../index.js';
+import type { ActivationName, Model, Recurrent, RecurrentOptions } from '../index.js';
 import { UnsupportedError } from '../index.js';
 import type { Graph } from './onnx-graph.js';
 
@@ -19,7 +19,6 @@ const OPERATORS = {
   gru: { op: 'GRU', gates: [1, 0, 2] },
   lstm: { op: 'LSTM', gates: [0, 3, 1, 2] },
 } as const;
-const ACTIVATIONS = { tanh: 'Tanh', relu: 'Relu', sigmoid: 'Sigmoid', identity: 'Affine' } as const;
 
 /** What the operators do, or what does not matter once training is over. */
 const KNOWN: readonly (keyof RecurrentOptions)[] = [
@@ -41,6 +40,9 @@ const KNOWN: readonly (keyof RecurrentOptions)[] = [
   'peepholes',
   'coupled',
   'forgetBias',
+  'gateActivation',
+  'outputActivation',
+  'activationClip',
 ];
 
 /** @throws UnsupportedError that names the first option that ONNX has no operator for */
@@ -55,6 +57,10 @@ function checkCell(options: RecurrentOptions): keyof typeof OPERATORS {
     if (value && !(KNOWN as readonly string[]).includes(key)) {
       throw new UnsupportedError(`toOnnx: ONNX's operator ${cell.toUpperCase()} has nothing for ${key}: ${value}`);
     }
+  }
+  const { coupled, gateActivation = 'sigmoid' } = options;
+  if (coupled && gateActivation !== 'sigmoid') {
+    throw new UnsupportedError("toOnnx: coupled: true is written as f = σ(-x), and needs gateActivation: 'sigmoid'");
   }
   return cell as keyof typeof OPERATORS;
 }
@@ -190,15 +196,59 @@ export function unsqueeze(g: Graph, x: string, axis: number): string {
   return g.node('Unsqueeze', [x, g.ints(axis)]);
 }
 
+/** ONNX's functions with the defaults of α and β, here, of those that have them. */
+const ACTIVATIONS: Readonly<Record<ActivationName, readonly [name: string, ...numbers: number[]]>> = {
+  tanh: ['Tanh'],
+  relu: ['Relu'],
+  sigmoid: ['Sigmoid'],
+  identity: ['Affine', 1, 0],
+  softsign: ['Softsign'],
+  softplus: ['Softplus'],
+  hardSigmoid: ['HardSigmoid', 1 / 6, 0.5],
+  affine: ['Affine', 1, 0],
+  scaledTanh: ['ScaledTanh', 1, 1],
+  elu: ['Elu', 1],
+  leakyRelu: ['LeakyRelu', 0.01],
+  thresholdedRelu: ['ThresholdedRelu', 1],
+};
+
+/** The functions of gates, direction by direction; none where they are the operator's own. */
+function activationAttributes(cell: keyof typeof OPERATORS, options: RecurrentOptions, D: number) {
+  const { activation = 'tanh', gateActivation = 'sigmoid', outputActivation = activation, activationClip } = options;
+  const used = {
+    rnn: [activation],
+    gru: [gateActivation, activation],
+    lstm: [gateActivation, activation, outputActivation],
+  }[cell];
+  const all = Array.from({ length: D }, (_, d) =>
+    used.map((f) => (typeof f === 'object' && 'length' in f ? f[d] : f)),
+  ).flat();
+  const usual = cell !== 'rnn' && all.every((f, i) => f === (i % used.length ? 'tanh' : 'sigmoid'));
+  const found = all.map((f) => {
+    const given: Exclude<typeof f, string> = typeof f === 'string' ? { kind: f } : f;
+    const [name, ...numbers] = ACTIVATIONS[given.kind];
+    return { name, numbers: numbers.map((number, i) => (i ? given.beta : given.alpha) ?? number) };
+  });
+  // each list has the numbers of the functions that have some
+  const lists = [0, 1].map((i) => found.flatMap(({ numbers }) => numbers.slice(i, i + 1)));
+  return {
+    ...(usual ? {} : { activations: found.map(({ name }) => name) }),
+    ...(lists[0].length ? { activation_alpha: lists[0] } : {}),
+    ...(lists[1].length ? { activation_beta: lists[1] } : {}),
+    ...(activationClip ? { clip: activationClip } : {}),
+  };
+}
+
 /** The weights of a layer, W R B and P, and the attributes that say what the cell does. */
 function pack(
   g: Graph,
   weights: Weights,
   cell: keyof typeof OPERATORS,
-  { activation = 'tanh', bias = true, coupled = false, peepholes = false, reset = 'after' }: RecurrentOptions,
+  options: RecurrentOptions,
   name: string,
   directions: readonly ((kind: string) => string)[],
 ) {
+  const { bias = true, coupled = false, peepholes = false, reset = 'after' } = options;
   const { gates } = OPERATORS[cell];
   const D = directions.length;
   const all = (kind: string) => directions.map((of) => weights.get(of(kind)));
@@ -226,15 +276,9 @@ function pack(
     });
     peepholesAt = g.floats(`${name}.P`, [D, own[0].length], joined(own));
   }
-  const f = ACTIVATIONS[activation];
-  const repeated = (list: readonly string[]) => directions.flatMap(() => list);
   const attributes = {
     ...(cell === 'gru' ? { linear_before_reset: reset === 'after' ? 1 : 0 } : {}),
-    ...(cell === 'rnn' ? { activations: repeated([f]) } : {}),
-    ...(cell === 'rnn' && activation === 'identity'
-      ? { activation_alpha: directions.map(() => 1), activation_beta: directions.map(() => 0) }
-      : {}),
-    ...(cell === 'gru' && activation !== 'tanh' ? { activations: repeated(['Sigmoid', f]) } : {}),
+    ...activationAttributes(cell, options, D),
   };
   return { inputs, peepholes: peepholesAt, attributes };
 }

@@ -1,18 +1,18 @@
 /** Functions of rows: activations, joining and splitting. Each works on whole sequences and keeps their lengths. */
-import { Activation } from '../../assembly/layout.js';
+import { Fn } from '../../assembly/layout.js';
+import { type ActivationOption, enterActivation, readActivation } from '../cells/activation.js';
 import * as check from '../check.js';
 import { checkRows, type Lengths, type Rows, type Tape } from '../tape.js';
 import { lengthsOf, type Shape } from './input.js';
 import { finish, sharedLengths } from './padding.js';
 
-const FUNCTIONS = { tanh: Activation.tanh, sigmoid: Activation.sigmoid, relu: Activation.relu };
-
 /**
- * A function of each number: tanh(x), σ(x) = 1 / (1 + e⁻ˣ), or max(x, 0).
+ * A function of each number: tanh(x), σ(x) = 1 / (1 + e⁻ˣ), max(x, 0) and others, see `ActivationName`.
  *
  * @param x [T,B,F]
+ * @param f its name, or its name and numbers, as `{ kind: 'leakyRelu', alpha: 0.1 }`
  * @returns [T,B,F], with zeros past the end of a sequence
- * @throws RangeError for an unknown name
+ * @throws TypeError, RangeError for an unknown name, or a number that the function does not have
  *
  * @example
  * ```js
@@ -23,13 +23,15 @@ const FUNCTIONS = { tanh: Activation.tanh, sigmoid: Activation.sigmoid, relu: Ac
  * console.log([...y].join(' ')); // 0 3
  * ```
  */
-export function activation(tape: Tape, x: Rows, name: 'tanh' | 'sigmoid' | 'relu'): Rows {
+export function activation(tape: Tape, x: Rows, f: ActivationOption): Rows {
   const { T, B, F, ld } = checkRows(tape, 'x', x);
-  const f = FUNCTIONS[check.oneOf('activation', name, ['tanh', 'sigmoid', 'relu'])];
-  const { core } = tape;
+  const checked = readActivation('activation', f);
+  const { core, runtime } = tape;
   const y = tape.rows(T, B, F, x.grad !== 0, x.lengths);
-  core.activationForward(y.at, x.at, ld, T * B, F, f);
-  if (y.grad) tape.record(() => core.activationBackward(x.grad, y.grad, y.at, ld, T * B, F, f));
+  const at = runtime.take(4 * Fn.fields);
+  enterActivation(runtime.i32, at >>> 2, checked);
+  core.activationForward(y.at, x.at, ld, T * B, F, at);
+  if (y.grad) tape.record(() => core.activationBackward(x.grad, y.grad, y.at, ld, T * B, F, at));
   return finish(tape, y);
 }
 

@@ -83,7 +83,7 @@ export class Network {
     const { inputSize } = layers.options;
     let I = inputSize;
     const directions = layers.widths.map((H, n) => {
-      const direction = new Direction(builder, layers, (tensor) => `rnn.${tensor}_l${n}`, I, H);
+      const direction = new Direction(builder, layers, (tensor) => `rnn.${tensor}_l${n}`, I, H, 0);
       I = H;
       return direction;
     });

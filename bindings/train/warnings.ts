@@ -113,8 +113,8 @@ export class Warnings implements Observer {
         );
     };
     let [count, ends] = [0, 0];
-    const { activation = 'tanh' } = settings.own;
-    for (const [gate, values] of activation === 'tanh' ? gates() : []) {
+    const { activation = 'tanh', gateActivation = 'sigmoid' } = settings.own;
+    for (const [gate, values] of activation === 'tanh' && gateActivation === 'sigmoid' ? gates() : []) {
       const [low, high] = 'ifozr'.includes(gate) ? [1 - SIGMOID, SIGMOID] : [-TANH, TANH];
       values.forEach((value, i) => {
         const row = Math.floor(i / H);

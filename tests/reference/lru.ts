@@ -1,3 +1,4 @@
+import { activated } from './activation.js';
 import type { Matrix } from './autodiff.js';
 import type { CellReference } from './index.js';
 import { products } from './lstm.js';
@@ -30,13 +31,13 @@ export const lru: CellReference = {
     const turned = g.add(g.mul(c, wide(re)), g.mul(swapped, g.mul(wide(im), signs)));
     const next = g.add(turned, g.mul(g.columns(fromX, 0, H), wide(gamma)));
     const y = g.add(g.product(next, w.weight_hr as Matrix), g.columns(fromX, H, 2 * H));
-    const f = { tanh: g.tanh, sigmoid: g.sigmoid, relu: g.relu, identity: (a: Matrix) => a };
-    return { h: f[settings.activation ?? 'identity'](y), c: next };
+    return { h: activated(g, settings.activation ?? 'identity', y), c: next };
   },
   cases: [
     { activation: 'tanh', numLayers: 2 },
     { activation: 'relu', bidirectional: true, ragged: true },
     { activation: 'sigmoid' },
+    { activation: { kind: 'leakyRelu', alpha: 0.2 } },
     { layerNorm: true, activation: 'tanh', reverse: true, ragged: true },
     { activation: 'tanh', B: 4, H: 36 },
   ],

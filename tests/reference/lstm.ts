@@ -1,3 +1,4 @@
+import { activated } from './activation.js';
 import type { Graph, Matrix } from './autodiff.js';
 import type { CellReference, Weights } from './index.js';
 
@@ -37,13 +38,15 @@ export const lstm: CellReference = {
     const peep = (n: number, state: Matrix, net: Matrix) =>
       w.weight_peephole ? g.add(net, g.mul(state, g.columns(w.weight_peephole, n * H, (n + 1) * H))) : net;
     const [fAt, gAt, oAt] = settings.coupled ? [0, 1, 2] : [1, 2, 3];
-    const i = g.sigmoid(peep(0, c, gate(0)));
-    const f = settings.coupled ? g.shift(g.scale(i, -1), 1) : g.sigmoid(peep(1, c, gate(fAt)));
-    let next = g.add(g.mul(f, c), g.mul(i, g.tanh(gate(gAt))));
+    const { activation, gateActivation = 'sigmoid', outputActivation = activation, activationClip: limit } = settings;
+    const sigma = (net: Matrix) => activated(g, gateActivation, net, limit);
+    const i = sigma(peep(0, c, gate(0)));
+    const f = settings.coupled ? g.shift(g.scale(i, -1), 1) : sigma(peep(1, c, gate(fAt)));
+    let next = g.add(g.mul(f, c), g.mul(i, activated(g, activation, gate(gAt), limit)));
     if (settings.cellClip) next = g.clamp(next, settings.cellClip);
-    const o = g.sigmoid(peep(settings.coupled ? 1 : 2, next, gate(oAt)));
+    const o = sigma(peep(settings.coupled ? 1 : 2, next, gate(oAt)));
     const shown = w.norm_c ? g.add(normalized(g, next, w.norm_c), w.norm_c_bias as Matrix) : next;
-    const m = g.mul(o, g.tanh(shown));
+    const m = g.mul(o, activated(g, outputActivation, shown));
     return { h: w.weight_hr ? g.product(m, w.weight_hr) : m, c: next };
   },
   cases: [
@@ -61,5 +64,20 @@ export const lstm: CellReference = {
     { layerNorm: true, projectionSize: 5, peepholes: true, coupled: true, cellClip: 0.7 },
     { projectionSize: 4, bidirectional: true, ragged: true },
     { zoneoutCell: 0.4, zoneoutHidden: 0.2, weightDrop: 0.2, peepholes: true, ragged: true },
+    { gateActivation: 'hardSigmoid' },
+    { activation: 'softsign' },
+    { outputActivation: 'elu' },
+    {
+      gateActivation: { kind: 'hardSigmoid', alpha: 0.2 },
+      activation: 'relu',
+      outputActivation: 'softsign',
+      ragged: true,
+    },
+    { gateActivation: 'softsign', activation: 'softplus', peepholes: true, coupled: true, cellClip: 0.4 },
+    { gateActivation: 'hardSigmoid', outputActivation: 'identity', peepholes: true, projectionSize: 4, H: 17 },
+    { gateActivation: 'hardSigmoid', activation: 'scaledTanh', layerNorm: true, outputActivation: 'softsign' },
+    { activationClip: 0.4 },
+    { activationClip: 0.4, peepholes: true, activation: 'elu', outputActivation: 'tanh', cellClip: 0.5 },
+    { gateActivation: ['sigmoid', 'hardSigmoid'], activation: ['softsign', 'tanh'], bidirectional: true, numLayers: 2 },
   ],
 };

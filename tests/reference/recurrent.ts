@@ -1,5 +1,6 @@
 /** A stack of recurrent layers with all of their options, in double precision: what bindings/nn/recurrent/ is compared with. */
 import { cells as descriptions, type RecurrentOptions } from 'gatewise';
+import { ofDirection } from './activation.js';
 import type { Graph, Matrix } from './autodiff.js';
 import { cells, type Weights } from './index.js';
 
@@ -51,7 +52,7 @@ export function stack(
       steps = steps.map((m) => masked(m, mask, 0));
     }
     const suffixes = options.bidirectional ? ['', '_reverse'] : options.reverse ? ['_reverse'] : [''];
-    const outputs = suffixes.map((suffix) => {
+    const outputs = suffixes.map((suffix, d) => {
       const own: Weights = Object.fromEntries(
         Object.keys(weights)
           .filter((name) => name.endsWith(`_l${l}${suffix}`))
@@ -79,7 +80,7 @@ export function stack(
       for (let n = 0; n < T; n++) {
         const t = suffix ? T - 1 - n : n;
         const u = hMask ? masked(state, hMask, 0) : state;
-        const next = cells[options.cell].step(g, steps[t], u, state, cell, own, options);
+        const next = cells[options.cell].step(g, steps[t], u, state, cell, own, ofDirection(options, d));
         const nextH = zone(next.h, state, zhMask, t);
         const nextC = hasC ? zone(next.c, cell, zcMask, t) : next.c;
         state = g.choose(live(t), nextH, state);

@@ -1,5 +1,6 @@
 /** One recurrent layer in one direction: its parameters, and how they are packed. All of it follows from the cell's description. */
 import { LINE, PANEL, Seq } from '../../../assembly/layout.js';
+import { activationOf, enterActivation } from '../../cells/activation.js';
 import type { Extra, OutputMap, Projection, Segment } from '../../cells/cell.js';
 import type { Fields } from '../../core/block.js';
 import { align } from '../../core/runtime.js';
@@ -88,6 +89,8 @@ export class Direction {
     name: (tensor: string) => string,
     readonly I: number,
     readonly H: number,
+    /** Which of a pair of options is its own. */
+    readonly d: number,
   ) {
     const { cell, own } = settings;
     const { bias, layerNorm, initialState } = settings.options;
@@ -161,7 +164,7 @@ export class Direction {
   }
 
   #fields(ownFloats: Fields): Int32Array {
-    const { cell, options } = this.settings;
+    const { cell, options, own } = this.settings;
     const ints = Object.entries({
       [Seq.cell]: cell.code,
       [Seq.I]: this.I,
@@ -187,6 +190,8 @@ export class Direction {
     const fields = new Int32Array(Seq.fields);
     for (const [field, value] of ints) fields[Number(field)] = value;
     for (const [field, value] of floats) new Float32Array(fields.buffer)[Number(field)] = value;
+    for (const [field, f, limit] of cell.functions?.(own) ?? [])
+      enterActivation(fields, Seq.own + field, activationOf(f, this.d), limit);
     return fields;
   }
 

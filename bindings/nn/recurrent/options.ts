@@ -124,6 +124,12 @@ export function checkRecurrent(name: string, given: RecurrentOptions): Checked {
     [options.merge && !bidirectional, 'merge', 'bidirectional: false', 'there is one direction only'],
     [options.dropout && numLayers === 1, 'dropout', 'numLayers: 1', 'it acts between layers'],
     [zoneoutCell && !cell.hasC, 'zoneoutCell', `cell: '${options.cell}'`, 'the cell has no state c'],
+    [
+      !bidirectional && (cell.functions?.(own) ?? []).some(([, f]) => Array.isArray(f)),
+      'two functions',
+      'bidirectional: false',
+      'there is one direction only',
+    ],
     ...(cell.clashes?.(own, { ...options, initializers, irnn, widths }) ?? []),
     [irnn && options.cell !== 'rnn', "initializers: 'irnn'", `cell: '${options.cell}'`, 'an IRNN is an rnn with ReLU'],
     [!bias && !irnn && initializers.bias, 'initializers.bias', 'bias: false', 'there is no bias'],

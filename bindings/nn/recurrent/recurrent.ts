@@ -53,7 +53,7 @@ export class Recurrent implements Stack {
     this.#layers = checked.widths.map((H, l) => {
       const suffixes = bidirectional ? ['', '_reverse'] : reverse ? ['_reverse'] : [''];
       const directions = suffixes.map(
-        (suffix) => new Direction(builder, checked, (tensor) => `${name}.${tensor}_l${l}${suffix}`, I, H),
+        (suffix, d) => new Direction(builder, checked, (tensor) => `${name}.${tensor}_l${l}${suffix}`, I, H, d),
       );
       I = directions[0].P * (bidirectional && merge === 'concat' ? 2 : 1);
       return directions;
