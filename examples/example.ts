@@ -20,6 +20,7 @@ const examples: Record<string, () => Promise<{ example: Example }>> = {
   compose: () => import('./compose.js'),
   'forecast-benchmark': () => import('./forecast-benchmark.js'),
   'forecast-co2': () => import('./forecast-co2.js'),
+  'forecast-many': () => import('./forecast-many.js'),
   'forecast-weather': () => import('./forecast-weather.js'),
   online: () => import('./online.js'),
   'caption-shapes': () => import('./caption-shapes.js'),

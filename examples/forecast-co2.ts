@@ -54,8 +54,9 @@ export const example: Example = {
       outputDropout: 0.2,
       seed: stage.seed,
     });
+    const dates = { start: first, step: { months: 1 } };
     const fit = { to: from, epochs: 30, batchSize: 32, learningRate: 2e-3, weightDecay: 1e-2, signal: stage.signal };
-    for await (const p of model.fit(values, fit)) {
+    for await (const p of model.fit({ series: values, dates }, fit)) {
       stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
     }
     const { mae, baselines, coverage = [] } = await model.evaluate(values, { from, season: YEAR });
@@ -69,13 +70,18 @@ export const example: Example = {
     const [low, , high] = coverage;
     stage.metric('months between the quantiles 0.1 and 0.9', high - low, '%');
 
-    const date = (t: number) => new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + t)).toISOString();
     const rows: object[] = [];
     for (let origin = from; origin + YEAR <= values.length; origin += YEAR) {
-      const [{ point, quantiles = [] }] = await model.predict([values.slice(0, origin)], { start: 0 });
+      const history = { series: values.slice(0, origin), dates };
+      const [{ point, quantiles = [], dates: months = [] }] = await model.predict([history]);
       point.forEach((said, k) => {
-        const t = origin + k;
-        rows.push({ date: date(t), truth: values[t], said, low: quantiles[0][k], high: quantiles[2][k] });
+        rows.push({
+          date: months[k].toISOString(),
+          truth: values[origin + k],
+          said,
+          low: quantiles[0][k],
+          high: quantiles[2][k],
+        });
       });
     }
     await stage.picture('forecasts', {

@@ -35,7 +35,7 @@ function seasons(steps: number, year: number): { summer: number[]; spring: numbe
 }
 
 /** A whole year predicted at once, week by week, from the three years before it. The metric is that of the last fifth of the four years. */
-async function year(stage: Stage, days: readonly number[]): Promise<void> {
+async function year(stage: Stage, days: readonly number[], start: string): Promise<void> {
   const weeks = Array.from({ length: Math.floor(days.length / 7) }, (_, i) => {
     const week = days.slice(7 * i, 7 * i + 7);
     return week.reduce((sum, v) => sum + v, 0) / 7;
@@ -54,10 +54,12 @@ async function year(stage: Stage, days: readonly number[]): Promise<void> {
     outputDropout: 0.1,
     seed: stage.seed,
   });
-  await model.fit(series, { to: from, epochs: 100, batchSize: 16, learningRate: 3e-3, signal: stage.signal });
+  const dates = { start, step: { weeks: 1 } };
+  const fit = { to: from, epochs: 100, batchSize: 16, learningRate: 3e-3, signal: stage.signal };
+  await model.fit({ series, dates }, fit);
   const past = Object.fromEntries(Object.entries(series).map(([name, y]) => [name, y.slice(0, from)]));
-  const [{ temperature: forecast }] = await model.predict([past]);
-  const { point, quantiles = [] } = forecast;
+  const [{ temperature: forecast }] = await model.predict([{ series: past, dates }]);
+  const { point, quantiles = [], dates: weekOf = [] } = forecast;
 
   const rises = weeks.slice(52, from).map((v, i) => v - weeks[i]);
   const drift = rises.reduce((sum, v) => sum + v, 0) / rises.length;
@@ -78,11 +80,13 @@ async function year(stage: Stage, days: readonly number[]): Promise<void> {
     { atMost: seasonal - 1e-3 },
   );
 
-  const values = weeks.map((truth, week) => {
-    const k = week - from;
+  const first = weekOf[0].getTime();
+  const values = weeks.map((truth, w) => {
+    const k = w - from;
+    const week = new Date(first + k * 7 * 86_400_000).toISOString();
     return k < 0 ? { week, truth } : { week, truth, said: point[k], low: quantiles[0][k], high: quantiles[2][k] };
   });
-  const week = { field: 'week', type: 'quantitative', title: 'weeks' } as const;
+  const week = { field: 'week', type: 'temporal', title: null } as const;
   await stage.picture('year', {
     title: 'A year predicted at once from the three before it',
     width: 900,
@@ -123,7 +127,8 @@ export const example: Example = {
       seed: stage.seed,
     });
     const fit = { to: from, epochs: 10, batchSize: 32, learningRate: 3e-3, signal: stage.signal };
-    for await (const p of model.fit(series, fit)) {
+    const dates = days.map(({ date }) => date);
+    for await (const p of model.fit({ series, dates }, fit)) {
       stage.progress(p.step, p.steps, `loss ${p.loss.toFixed(3)}, ${p.secondsLeft.toFixed(0)} s left`);
     }
     const { mae, coverage = [] } = (await model.evaluate(series, { from })).variables.temperature;
@@ -143,11 +148,17 @@ export const example: Example = {
     const rows: object[] = [];
     const until = (n: number) => Object.fromEntries(Object.entries(series).map(([name, y]) => [name, y.slice(0, n)]));
     for (let origin = from; origin + DAYS <= days.length; origin += DAYS) {
-      const [{ temperature: forecast }] = await model.predict([until(origin)]);
-      const { point, quantiles = [] } = forecast;
+      const history = { series: until(origin), dates: dates.slice(0, origin) };
+      const [{ temperature: forecast }] = await model.predict([history]);
+      const { point, quantiles = [], dates: later = [] } = forecast;
       point.forEach((said, k) => {
-        const t = origin + k;
-        rows.push({ date: days[t].date, truth: temperature[t], said, low: quantiles[0][k], high: quantiles[2][k] });
+        rows.push({
+          date: later[k].toISOString(),
+          truth: temperature[origin + k],
+          said,
+          low: quantiles[0][k],
+          high: quantiles[2][k],
+        });
       });
     }
     await stage.picture('forecasts', {
@@ -171,7 +182,7 @@ export const example: Example = {
         },
       ],
     });
-    await year(stage, temperature);
+    await year(stage, temperature, days[0].date);
     stage.log('  black: measured; red: predicted; blue: between the quantiles 0.1 and 0.9');
   },
 };

@@ -1076,7 +1076,7 @@ class SequenceGenerator(Task):
 class Forecaster(Task):
     """Windows of a series to forecasts, both differenced and scaled by `description["data"]["scaling"]`, then normalized.
 
-    gatewise does not train `linear`, which is solved for.
+    Covariates are scaled by `description["data"]["covariates"]`; those of the calendar are a sine and a cosine each. gatewise does not train `linear`, which is solved for.
     """
 
     task = "forecaster"
@@ -1087,6 +1087,8 @@ class Forecaster(Task):
         "horizon": 1,
         "variables": ("value",),
         "targets": None,
+        "futureCovariates": (),
+        "calendar": (),
         "method": "direct",
         "loss": None,
         "quantiles": None,
@@ -1109,13 +1111,16 @@ class Forecaster(Task):
         self.quantiles: list[float] = list(given or (0.1, 0.5, 0.9)) if wanted else []
         self.recursive = c["method"] == "recursive"
         self.Q = len(self.quantiles) or 1
-        self.rnn = Recurrent(c, len(self.variables))
+        #: Covariates of a step that are known in the future.
+        self.extras = len(c["futureCovariates"]) + 2 * len(c["calendar"])
+        V = len(self.variables) + self.extras
+        self.rnn = Recurrent(c, V)
         steps = 1 if self.recursive else c["horizon"]
-        self.head = nn.Linear(self.rnn.final_size, len(self.targets) * self.Q * steps)
-        V = len(self.variables)
+        ahead = 0 if self.recursive else (c["horizon"] - 1) * self.extras
+        self.head = nn.Linear(self.rnn.final_size + ahead, len(self.targets) * self.Q * steps)
         #: Steps that the linear path reads.
         self.recent: int = min(c["window"], max(1, 512 // V)) if c["linear"] is None else c["linear"]
-        self.linear = nn.Linear(self.recent * V, self.head.out_features) if self.recent else None
+        self.linear = nn.Linear(self.recent * V + ahead, self.head.out_features) if self.recent else None
         nearest = min(range(self.Q), key=lambda q: abs(self.quantiles[q] - 0.5)) if self.quantiles else 0
         #: Where the point forecast of each target is among the outputs of a step.
         self.points = [v * self.Q + nearest for v in range(len(self.targets))]
@@ -1126,24 +1131,33 @@ class Forecaster(Task):
         if self.linear is not None:
             yield from _parameters(self.linear, "linear")
 
-    def forward(self, x: Tensor, steps: int | None = None) -> Tensor:
-        """Windows [T,B,variables] to forecasts [B,steps,targets,quantiles], both in the units of the model."""
+    def forward(self, x: Tensor, steps: int | None = None, future: Tensor | None = None) -> Tensor:
+        """Windows [T,B,variables] to forecasts [B,steps,targets,quantiles], both in the units of the model.
+
+        With covariates the windows are [T,B,variables + C], each step with those of the next one. `future` [steps - 1,B,C] are those
+        of the steps of the forecast but the first; with method 'direct', of the whole horizon.
+        """
         horizon = self.config["horizon"]
         steps = steps or horizon
         if steps > horizon and not self.recursive:
             raise ValueError(f"steps: a model with method 'direct' forecasts {horizon} steps, got {steps}")
+        if self.extras and future is None and (steps if self.recursive else horizon) > 1:
+            raise ValueError("future: a model with covariates needs those of the later steps of the forecast")
+        known = [] if future is None or self.recursive else [future.transpose(0, 1).flatten(1)]
         _, state = self.rnn(x)
-        outputs = []
+        outputs: list[Tensor] = []
         while True:
-            y = cast(Tensor, self.head(self._dropped(state.h[-1], "outputDropout")))
+            y = cast(Tensor, self.head(torch.cat([self._dropped(state.h[-1], "outputDropout"), *known], 1)))
             if self.linear is not None:
-                y = y + self.linear(x[-self.recent :].transpose(0, 1).flatten(1))
+                y = y + self.linear(torch.cat([x[-self.recent :].transpose(0, 1).flatten(1), *known], 1))
             if not self.recursive:
                 return y.view(x.shape[1], horizon, len(self.targets), self.Q)[:, :steps]
             outputs.append(y.view(x.shape[1], len(self.targets), self.Q))
             if len(outputs) == steps:
                 return torch.stack(outputs, 1)
             read = y[:, self.points][None]
+            if future is not None:
+                read = torch.cat([read, future[len(outputs) - 1][None]], 2)
             x = torch.cat([x, read])
             _, state = self.rnn(read, state)
 

@@ -127,6 +127,14 @@ test('the graphs of all kinds of tasks are sound, and say what they read and giv
       ['tokens h.0 h.1 c.0 c.1', 'logits next.h.0 next.h.1 next.c.0 next.c.1'],
     ],
     [await Forecaster.create({ window: 4, horizon: 3, method: 'recursive', hiddenSize: 4 }), ['values', 'forecasts']],
+    ...(await Promise.all(
+      (['direct', 'recursive'] as const).map(
+        async (method): Promise<[OnnxTask & Disposing, [string, string]]> => [
+          await Forecaster.create({ window: 4, horizon: 3, method, futureCovariates: ['c'], calendar: ['month'] }),
+          ['values future', 'forecasts'],
+        ],
+      ),
+    )),
     [
       await Seq2Seq.create({ source, target: 'xy', hiddenSize: 4, attention: 'additive', pass: 'both' }),
       ['lengths tokens', 'attention.values attention.keys context h.0'],

@@ -229,6 +229,21 @@ function* all() {
     const { onnx, ...own } = options;
     yield { name, task: 'Forecaster', options: { ...forecast, ...own }, data: { windows }, onnx };
   }
+  // three covariates, a day of the week as two of them
+  const known = (t, b) => [Math.cos(2 * t - b), Math.sin(t), Math.cos(t)];
+  const covariates = { futureCovariates: ['c'], calendar: ['dayOfWeek'] };
+  for (const [name, own] of [
+    ['covariates', { horizon: 3 }],
+    ['covariates, quantiles, three linear steps', { horizon: 2, targets: ['b'], quantiles: [0.1, 0.4], linear: 3 }],
+    ['covariates, without a linear path', { horizon: 3, linear: 0 }],
+    ['covariates, recursive', { horizon: 4, method: 'recursive' }],
+    ['covariates, one step', { horizon: 1 }],
+  ]) {
+    const more = windows.map((window, b) => window.map((values, t) => [...values, ...known(t + 1, b)]));
+    const later = Array.from({ length: own.horizon - 1 }, (_, k) => windows.map((_, b) => known(6 + k, b)));
+    const data = { windows: more, ...(later.length ? { future: later } : {}) };
+    yield { name, task: 'Forecaster', options: { ...forecast, ...covariates, ...own }, data, onnx: true };
+  }
 }
 
 /** Cases: a name, the class of the task, its options, data, and whether ONNX has the cell. */
@@ -293,7 +308,8 @@ export function outputs(task, data) {
     }
     const [B, T, F] = [data.windows.length, data.windows[0].length, data.windows[0][0].length];
     const x = input(tape, data.windows.flat(2), { T, B, F }, { batchFirst: true });
-    const pieces = layers.forward(tape, x, task.config.horizon);
+    const future = (data.future ?? []).map((rows) => input(tape, rows.flat(), { T: 1, B, F: rows[0].length }));
+    const pieces = layers.forward(tape, x, task.config.horizon, undefined, future);
     return Object.fromEntries(pieces.map((own, k) => [`step${k}`, shaped(tape, own)]));
   });
 }

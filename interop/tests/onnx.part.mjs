@@ -122,7 +122,9 @@ export default async function ({ npmPackage, check }) {
     if (data.windows) {
       const [B, T, F] = [data.windows.length, data.windows[0].length, data.windows[0][0].length];
       const values = data.windows[0].flatMap((_, t) => data.windows.flatMap((window) => window[t]));
-      const { forecasts } = await session.run({ values: floats(values, [T, B, F]) });
+      const { future = [] } = data;
+      const later = future.length ? { future: floats(future.flat(2), [future.length, B, future[0][0].length]) } : {};
+      const { forecasts } = await session.run({ values: floats(values, [T, B, F]), ...later });
       const [, horizon, width] = forecasts.dims;
       if (one.options.method !== 'recursive') return { step0: [...forecasts.data] };
       const at = (k) =>

@@ -35,7 +35,8 @@ def network(module, data):
         logits, over = module(torch.tensor(data["X"]), before)
         return {"logits": logits, **({} if over is None else {"over": over})}
     if isinstance(module, gatewise.Forecaster):
-        y = module(torch.tensor(data["windows"]).transpose(0, 1))
+        future = torch.tensor(data["future"]) if "future" in data else None
+        y = module(torch.tensor(data["windows"]).transpose(0, 1), future=future)
         return {f"step{k}": y[:, k] for k in range(y.shape[1])} if module.recursive else {"step0": y}
     x, lengths = gatewise.pad([module.input.encode(f"inputs[{i}]", s) for i, s in enumerate(data["inputs"])])
     y = module(x, lengths)

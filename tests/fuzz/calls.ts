@@ -447,7 +447,7 @@ for (const [name, subject] of Object.entries(subjects)) {
     );
   if (one !== undefined)
     CALLS[`${name}: step`] = of(
-      () => [one],
+      () => [structuredClone(one)],
       (t, ...a) => t.stream(undefined, opening).step(...a),
     );
 }

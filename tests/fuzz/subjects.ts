@@ -59,6 +59,9 @@ const epochs = { epochs: 1, batchSize: 2 };
 const TEXT = 'abcabcaabbccabcabc';
 const SERIES = [1, 2, 4, 3, 5, 6, 8, 7, 9, 10, 12, 11, 13, 14];
 
+const PRICES = SERIES.map((v) => 3 - v / 7);
+const DATES = { start: '2024-01-29', step: { days: 1 } };
+
 export const subjects: Readonly<Record<string, Subject>> = {
   language: {
     Task: any(tasks.LanguageModel),
@@ -217,5 +220,32 @@ export const subjects: Readonly<Record<string, Subject>> = {
     evaluate: { from: 10 },
     start: { start: 0 },
     step: 2,
+  },
+  series: {
+    Task: any(tasks.Forecaster),
+    options: () => ({
+      window: 3,
+      horizon: 2,
+      hiddenSize: 3,
+      normalization: 'standard',
+      futureCovariates: ['price'],
+      calendar: ['dayOfWeek', 'month'],
+      variables: ['sold'],
+    }),
+    data: () => [
+      { series: { sold: [...SERIES] }, dates: { ...DATES }, futureCovariates: { price: [...PRICES] } },
+      {
+        series: { sold: SERIES.slice(2).map((v) => 90 - v) },
+        dates: SERIES.slice(2).map((_, t) => new Date(Date.UTC(2024, 0, 31 + t))),
+        futureCovariates: { price: PRICES.slice(2) },
+      },
+    ],
+    inputs: () => [
+      { series: { sold: SERIES.slice(0, 5) }, dates: { ...DATES }, futureCovariates: { price: PRICES.slice(0, 7) } },
+    ],
+    fit: { ...epochs, to: [-1, 11] },
+    evaluate: { from: -5, until: '2024-02-10' },
+    opening: { date: '2024-02-03' },
+    step: { series: { sold: 2 }, futureCovariates: { price: [1, 2] } },
   },
 };

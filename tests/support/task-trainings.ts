@@ -57,6 +57,13 @@ const frames = (bits: boolean) =>
   }));
 const saw = Array.from({ length: 60 }, (_, t) => (t % 7) + 0.1 * (t % 3));
 
+/** A series from this day on, with the prices of `more` days after it. */
+const dated = (series: number[], day: number, more = 0) => ({
+  series,
+  dates: { start: new Date(Date.UTC(2024, 0, 1 + day)), step: { days: 1 } },
+  futureCovariates: { price: Array.from({ length: series.length + more }, (_, t) => Math.cos(t + day)) },
+});
+
 export interface Training {
   readonly name: Name;
   readonly options: object;
@@ -196,6 +203,27 @@ export const variants: Readonly<Record<string, Training>> = {
     data: saw,
     fit: EPOCHS,
     inputs: [saw.slice(0, 9), saw.slice(3, 20)],
+  },
+  'forecaster, many series with covariates': {
+    name: 'Forecaster',
+    options: {
+      window: 6,
+      horizon: 2,
+      hiddenSize: 4,
+      normalization: 'standard',
+      futureCovariates: ['price'],
+      calendar: ['dayOfWeek'],
+      quantiles: [0.2, 0.8],
+    },
+    data: [
+      dated(saw, 0),
+      dated(
+        saw.slice(3).map((v) => 30 * v),
+        2,
+      ),
+    ],
+    fit: EPOCHS,
+    inputs: [dated(saw.slice(0, 9), 0, 2), dated(saw.slice(3, 20), 3, 2)],
   },
 };
 
