@@ -59,7 +59,7 @@ const TASKS: Readonly<Record<string, Open>> = {
       WRITING,
     ),
   forecaster: async (bytes, from) =>
-    opened(await tasks.Forecaster.load(bytes, from), (m, x, o) => m.predict(x as readonly tasks.Series[], o), [
+    opened(await tasks.Forecaster.load(bytes, from), (m, x, o) => m.predict(x as readonly tasks.SeriesInput[], o), [
       'steps',
       'start',
     ]),

@@ -294,6 +294,21 @@ async function models(): Promise<Case[]> {
   const classes = ['x', 'y', 'z'];
   const forecaster = await tasks.Forecaster.create({ window: 12, horizon: 2, ...size });
   await forecaster.fit([...waves[0], ...waves[1]], { epochs: 1 });
+  const calendar = ['dayOfWeek'] as const;
+  const dated = await tasks.Forecaster.create({
+    window: 9,
+    horizon: 2,
+    futureCovariates: ['price'],
+    calendar,
+    ...size,
+  });
+  const withDates = (series: number[], more: number) => ({
+    series,
+    dates: { start: '2024-02-27', step: { days: 1 } },
+    futureCovariates: { price: Array.from({ length: series.length + more }, (_, t) => Math.cos(t)) },
+  });
+  await dated.fit([withDates(waves[0], 0), withDates(waves[1], 0)], { epochs: 1 });
+  const histories = waves.map((series) => withDates(series, 2));
   const lm = await tasks.LanguageModel.create({ vocabulary: 'abcdef', ...size });
   const classifier = await tasks.SequenceClassifier.create({ vocabulary: 'abcdef', classes, ...size });
   const regressor = await tasks.SequenceRegressor.create({ inputSize: 3, ...size });
@@ -328,6 +343,7 @@ async function models(): Promise<Case[]> {
       ['--max-length', '6', '--beam-width', '2'],
     ],
     ['forecaster', forecaster, waves, as((x) => forecaster.predict(x, { steps: 2 })), ['--steps', '2']],
+    ['dated-forecaster', dated, histories, as((x) => dated.predict(x)), []],
   ];
 }
 

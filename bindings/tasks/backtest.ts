@@ -103,7 +103,7 @@ export function backtest<const V extends string = never, const T extends V = V>(
     return untils ? check.whole(nameOf('until', own), untils[i], from[i] + 1, last) : last;
   });
   if (refit !== undefined && refit % stride) check.fail('refit', `a multiple of stride=${stride}`, refit);
-  const total = Math.max(...ends.map((end, i) => end - from[i]));
+  const total = ends.reduce((most, end, i) => Math.max(most, end - from[i]), 0);
   const each = refit ?? total;
 
   /** What the models have shown on each series. */
@@ -281,7 +281,7 @@ export function chooseForecaster<const V extends string = never, const T extends
       (trend === 'none' || all.length === 1),
   );
   if (tried.length === 0) {
-    const i = ends.indexOf(Math.min(...ends));
+    const i = ends.reduce((least, end, own) => (end < ends[least] ? own : least), 0);
     const what = `enough steps for window, difference and twice the horizon in the first ${ends[i]} of ${to[i]}`;
     check.fail(all[i].name, what, lengths[i]);
   }

@@ -295,7 +295,10 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
     const { named, variables, targets } = this.#settings;
     const all = readAll(this.#settings, series);
     const from = stepsOf('from', settings.from, all);
-    if (settings.season !== undefined) check.whole('season', settings.season, 1, Math.max(1, ...from));
+    if (settings.season !== undefined) {
+      const first = from.reduce((low, own) => Math.min(low, own), Infinity);
+      check.whole('season', settings.season, 1, Math.max(1, first));
+    }
     const tallies = tallying(this.#settings, all);
     const metrics = () => tallies.map((own) => own.map(({ compared }) => compared));
     const tally = (place: number, v: number) => tallies[place][v];

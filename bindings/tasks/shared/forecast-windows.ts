@@ -104,6 +104,8 @@ export function trainingParts(
   return { whole, from, known, data: ends.map((end, i) => `${end}-${end - from[i]}`).join(' ') };
 }
 
+const NONE: readonly Float64Array[] = [];
+
 interface TrainingItem extends ForecastItem {
   /** [variables] the values that followed, NaN where one is missing; of the same steps as `z`. */
   readonly values: readonly Float64Array[];
@@ -135,7 +137,7 @@ export function trainingWindows(
         length: window,
         z,
         begin,
-        known: [],
+        known: NONE,
         start: 0,
         covariates: others,
         values,
