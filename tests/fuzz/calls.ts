@@ -433,7 +433,8 @@ for (const [name, subject] of Object.entries(subjects)) {
     (t, ...a) => t.evaluate(...a),
   );
   CALLS[`${name}: predict`] = of(
-    () => [inputs(), { batchSize: 2, ...start }],
+    // without a condition there are options alone
+    () => (Array.isArray(inputs()) ? [inputs(), { batchSize: 2, ...start }] : [inputs()]),
     (t, ...a) => t.predict(...a),
   );
   CALLS[`${name}: save`] = of(

@@ -244,7 +244,7 @@ export const subjects: Readonly<Record<string, Subject>> = {
       { series: { sold: SERIES.slice(0, 5) }, dates: { ...DATES }, futureCovariates: { price: PRICES.slice(0, 7) } },
     ],
     fit: { ...epochs, to: [-1, 11] },
-    evaluate: { from: -5, until: '2024-02-10' },
+    evaluate: { from: -5, until: '2024-02-10', warn: false },
     opening: { date: '2024-02-03' },
     step: { series: { sold: 2 }, futureCovariates: { price: [1, 2] } },
   },
