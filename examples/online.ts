@@ -56,7 +56,7 @@ interface Contestant {
 }
 
 const SLOWER: Schedule = [
-  [2e-3, 150_000],
+  [2e-3, 300_000],
   [5e-4, 100_000],
   [1e-4, 100_000],
 ];
