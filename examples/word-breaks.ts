@@ -1,6 +1,6 @@
 /** A published model: ICU's word segmenter for Thai, Lao, Khmer or Burmese, next to `Intl.Segmenter`. */
-import { readFile } from 'node:fs/promises';
 import { Runtime } from 'gatewise';
+import { readBytes } from '../cli/files.js';
 import { microsecondsPerItem, pathOf } from './published/files.js';
 import { Segmenter } from './published/icu.js';
 import { articles } from './support/declaration.js';
@@ -23,7 +23,7 @@ export const example: Example = {
       file: 'the file weights.json of a codepoints model',
     });
     if (path === undefined) return;
-    const bytes = await readFile(path);
+    const bytes = await readBytes(path);
     const { model: name = '' } = JSON.parse(new TextDecoder().decode(bytes));
     const language = Object.keys(LANGUAGES).find((key) => name.startsWith(key)) as keyof typeof LANGUAGES | undefined;
     if (!language) throw new Error(`${name}: expected a model of ${Object.keys(LANGUAGES).join(', ')}`);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Runtime } from 'gatewise';
 import { test } from 'uvu';
-import { is, ok } from 'uvu/assert';
+import { is, match, ok } from 'uvu/assert';
 import { Dtln } from '../examples/published/dtln.js';
 import { openWeights } from '../examples/published/files.js';
 import { SileroVad } from '../examples/published/silero.js';
@@ -62,6 +62,15 @@ if (!existsSync(folder)) {
       );
     });
   }
+  test('a file of another model: an error that names what is missing', async () => {
+    let said = '';
+    try {
+      await inWorklet(join(folder, 'rnnoise/rnnoise_orig.safetensors'), buzz(1, 1));
+    } catch (error) {
+      said = String(error);
+    }
+    match(said, /the file has no tensor 'stft_conv.weight'; it has/);
+  });
 }
 
 test.run();

@@ -323,6 +323,10 @@ test('folders: a manifest with a file for each variable; a vocabulary next to th
       /^expected textgenrnn_vocab.json/,
     );
   });
+  await rejects(() => openWeights('no-such-file'), /^no-such-file: the file does not exist/);
+  await withFiles({}, async (at) => {
+    await rejects(() => openWeights(at), /expected a file, or a folder with manifest.json/);
+  });
   await rejects(
     async () => new Dtln(runtime, { tensors }),
     /^the file has no tensor 'dense\/kernel'; it has layer\/kernel, bias …/,

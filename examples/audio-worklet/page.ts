@@ -29,7 +29,7 @@ async function node(context: BaseAudioContext, options: Options): Promise<[Audio
   made.connect(context.destination);
   const next = () =>
     new Promise<Measured>((resolve, reject) => {
-      made.port.onmessage = ({ data }) => resolve(data);
+      made.port.onmessage = ({ data }) => (data.error === undefined ? resolve(data) : reject(new Error(data.error)));
       made.onprocessorerror = () => reject(new Error('the worklet failed'));
     });
   await next();

@@ -57,16 +57,20 @@ function detector(weights: Weights): Work {
 }
 
 class PublishedModel extends AudioWorkletProcessor {
-  readonly #work: Work;
+  #work: Work = () => [];
   readonly #blocks: number;
   readonly #times: number[] = [];
   readonly #results: number[] = [];
 
   constructor({ processorOptions: { weights, model, blocks } }: { processorOptions: Options }) {
     super();
-    this.#work = model === 'DTLN' ? enhancer(weights) : detector(weights);
     this.#blocks = blocks;
-    this.port.postMessage('ready');
+    try {
+      this.#work = model === 'DTLN' ? enhancer(weights) : detector(weights);
+      this.port.postMessage('ready');
+    } catch (error) {
+      this.port.postMessage({ error: String(error) });
+    }
   }
 
   process([[samples]]: Float32Array[][], [[output]]: Float32Array[][]): boolean {

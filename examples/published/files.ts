@@ -22,7 +22,9 @@ export function pathOf(stage: Stage, { where, file }: Published): string | undef
 
 /** A file of weights in any format that weightsOf reads, with the vocabulary in its folder; or a folder of ml5.js. */
 export async function openWeights(path: string): Promise<Weights> {
-  if ((await stat(path)).isDirectory()) return openManifest(path);
+  const found = await stat(path).catch(() => null);
+  if (!found) throw new Error(`${path}: the file does not exist`);
+  if (found.isDirectory()) return openManifest(path);
   const weights = await weightsOf(await readFile(path));
   const vocabulary = (await readdir(dirname(path))).find((name) => name.endsWith('vocab.json'));
   if (weights.vocabulary || vocabulary === undefined) return weights;
@@ -32,6 +34,9 @@ export async function openWeights(path: string): Promise<Weights> {
 /** A folder with `manifest.json`, `vocab.json`, and a file of float32 for each variable. */
 async function openManifest(folder: string): Promise<Weights> {
   const json = async (name: string) => JSON.parse(await readFile(join(folder, name), 'utf8'));
+  if (!(await readdir(folder)).includes('manifest.json')) {
+    throw new Error(`${folder}: expected a file, or a folder with manifest.json`);
+  }
   const manifest: Record<string, { filename: string; shape: number[] }> = await json('manifest.json');
   const tensors = new Map<string, Tensor>();
   for (const [name, { filename, shape }] of Object.entries(manifest)) {

@@ -1,5 +1,5 @@
 /**
- * Silero VAD v6 for 16 kHz, the probability of speech: a Fourier transform as a convolution → magnitudes → 4 convolutions → LSTM → one
+ * Silero VAD v5 and v6 for 16 kHz, the probability of speech: a Fourier transform as a convolution → magnitudes → 4 convolutions → LSTM → one
  * number for each frame of 512 samples (https://github.com/snakers4/silero-vad, MIT). Names and layouts are those of PyTorch.
  */
 import type { Runtime, State, Tensor } from 'gatewise';
