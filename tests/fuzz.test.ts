@@ -46,6 +46,15 @@ for (const kind of Object.keys(CASES) as Kind[]) {
   });
 }
 
+test('calls: every entry of the package, and every function of them', async () => {
+  const { ENTRIES, withoutCall } = await import('./fuzz/calls.js');
+  const { exports } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  const entries = Object.keys(exports).filter((name) => !/\.(wasm|js|json)$/.test(name));
+  equal(Object.keys(ENTRIES).sort(), entries.map((name) => (name === '.' ? 'gatewise' : name.slice(2))).sort());
+  // what the library makes itself
+  equal(withoutCall(), ['Builder', 'OnnxRecurrent', 'Parameter', 'Replicas', 'Stream', 'Task']);
+});
+
 test('a case that fails is found', async () => {
   const findings: string[] = [];
   // a target that is unknown fails in the fuzzer itself

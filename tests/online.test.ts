@@ -365,6 +365,17 @@ test('an update that would not be finite is refused, and the weights stay', () =
   equal(learner.saveWeights(), before);
 });
 
+test('a loss that is not finite is refused, and the weights stay', () => {
+  using learner = OnlineLearner.createSync({ ...BASE, loss: 'mse', optimizer: 'sgd', learningRate: 1e-40 });
+  const before = learner.saveWeights();
+  throws(
+    () => learner.step([1, 1, 1], [3e38, -3e38]),
+    /^the loss of step 1 is not finite; the weights have not changed/,
+  );
+  equal(learner.saveWeights(), before);
+  is(learner.updates, 0);
+});
+
 test('learningRate can be changed: at 0 nothing is learned', () => {
   using learner = OnlineLearner.createSync({ ...BASE, learningRate: 0.1 });
   is(learner.learningRate, 0.1);

@@ -143,6 +143,13 @@ test('bad options, targets and vectors are refused', async () => {
         /examples\[0\].input\[1\]: expected a vector of 3 numbers, got Array of length 2/,
       ],
       [fit([[1, 2, Infinity]], [1, 2]), /examples\[0\].input: number 2 is Infinity/],
+      // null and '3' would become 0 and 3, and a hole zeros
+      [fit([...frame, [1, null, 2]], [1, 2]), /examples\[0\].input\[1\]\[1\]: expected a number, got null/],
+      [fit([[1, 2, '3']], [1, 2]), /examples\[0\].input\[0\]\[2\]: expected a number, got '3'/],
+      [
+        fit(Object.assign(Array(2), { 1: [1, 2, 3] }), [1, 2]),
+        /examples\[0\].input\[0\]: expected a vector of 3 numbers, got undefined/,
+      ],
       [fit(new Float32Array(4), [1, 2]), /examples\[0\].input: expected vectors of 3 numbers, got 4 numbers/],
       [fit(new Float32Array(0), [1, 2]), /examples\[0\].input: is empty/],
     ],

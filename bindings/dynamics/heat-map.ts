@@ -151,6 +151,7 @@ export function heatMap(rows: readonly HeatRow[], options: HeatMapOptions): stri
   parts.push(`<path d="M${fixed(left)} ${TOP}V${bottom}H${fixed(left + WIDTH)}V${TOP}Z" fill="none" stroke="#999"/>`);
 
   const [first, step] = [x.first ?? 0, x.step ?? 1];
+  if (step === 0) check.fail('x.step', 'a number that is not 0', step);
   const last = first + (columns - 1) * step;
   for (const tick of ticks(Math.min(first, last), Math.max(first, last), 10)) {
     const at = left + ((tick - first) / step + 0.5) * cell;

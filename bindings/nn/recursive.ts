@@ -66,6 +66,7 @@ export class RecursiveLeastSquares {
     readonly outputs: number,
     options: RecursiveOptions = {},
   ) {
+    check.made('runtime', runtime, 'alloc', 'a Runtime', 'disposed');
     check.whole('inputs', inputs);
     check.whole('outputs', outputs);
     this.#settings = readOptions('RecursiveLeastSquares', SCHEMA, options);

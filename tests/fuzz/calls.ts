@@ -456,8 +456,9 @@ for (const [name, subject] of Object.entries(subjects)) {
 /** Functions and classes that are called with nothing valid at all. */
 const JUNK = 'any ';
 
-const ENTRIES = {
-  gw,
+/** All entries of the package that have functions. */
+export const ENTRIES: Readonly<Record<string, object>> = {
+  gatewise: gw,
   infer,
   tasks,
   functions,
@@ -469,15 +470,29 @@ const ENTRIES = {
   reservoir,
   dynamics,
   memory,
-  extending,
+  extend: extending,
   metrics,
   node,
-  toOnnx,
-  fromOnnx,
-  fromKeras,
-  fromPyTorch,
-  fromAmp,
+  'export/onnx': toOnnx,
+  'import/onnx': fromOnnx,
+  'import/keras': fromKeras,
+  'import/pytorch': fromPyTorch,
+  'import/amp': fromAmp,
 };
+
+/** Functions and classes of all entries that no valid call names; they are called with nothing valid only. */
+export function withoutCall(): string[] {
+  const own = Object.keys(CALLS).filter((name) => !name.startsWith(JUNK));
+  const named = new Set(own.flatMap((name) => name.replace(/^new /, '').split(/[.: ]/)));
+  for (const { Task } of Object.values(subjects)) named.add(Task.name);
+  const names = Object.values(ENTRIES).flatMap((all) =>
+    Object.entries(all).flatMap(([name, value]) =>
+      typeof value === 'function' && !(value.prototype instanceof Error) && !named.has(name) ? [name] : [],
+    ),
+  );
+  return [...new Set(names)].sort();
+}
+
 for (const [entry, all] of Object.entries(ENTRIES)) {
   for (const [name, value] of Object.entries(all as Record<string, unknown>)) {
     // the distance of two long texts is work, not a hang

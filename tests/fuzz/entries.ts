@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as gw from 'gatewise';
 import { flowMap, gradientFlow, heatMap, lagMap } from 'gatewise/dynamics';
+import { toOnnx } from 'gatewise/export/onnx';
 import { extend } from 'gatewise/extend';
 import * as fn from 'gatewise/functions';
-import { loadAmp } from 'gatewise/import/amp';
+import { Amp, loadAmp } from 'gatewise/import/amp';
 import { loadKeras, loadNetwork, loadTfjs, Network, saveNetwork } from 'gatewise/import/keras';
 import { loadOnnx, loadOnnxNode, readOnnx, readOnnxTensor } from 'gatewise/import/onnx';
 import { loadStateDict, readPyTorch, readSafetensors } from 'gatewise/import/pytorch';
-import { MemoryNetwork } from 'gatewise/memory';
+import { linkMemory, MemoryNetwork } from 'gatewise/memory';
 import * as metrics from 'gatewise/metrics';
 import { checkpointFile } from 'gatewise/node';
 import { estimate, OnlineLearner } from 'gatewise/online';
@@ -67,6 +68,7 @@ export interface Things {
   readonly onnx: Awaited<ReturnType<typeof loadOnnxNode>>;
   readonly amp: ReturnType<typeof loadAmp>;
   readonly squares: fn.LeastSquares;
+  readonly recursive: fn.RecursiveLeastSquares;
   readonly batches: training.Batches<number[]>;
 }
 
@@ -93,6 +95,7 @@ export async function thingsOf(runtime: gw.Runtime): Promise<Things> {
     more,
     esn,
     squares,
+    recursive: new fn.RecursiveLeastSquares(runtime, 4, 4),
     learner: OnlineLearner.createSync(ONLINE),
     quantized: quantizeSync(more, QUANTIZE()),
     processor: new Processor([more.layers.rnn, more.layers.head], { steps: 4 }),
@@ -189,6 +192,20 @@ export const ENTRY_CALLS: Record<string, Call> = {
   'squares.solve': plain(
     ({ squares }) => [squares, 0.1, 3, 4],
     (s, ...a) => s.solve(...a),
+  ),
+  'new RecursiveLeastSquares': plain(
+    (_, __, { runtime }) => [runtime, 3, 2, { ridge: 0.1, forgetting: 0.9 }],
+    (...a: ConstructorParameters<typeof fn.RecursiveLeastSquares>) => new fn.RecursiveLeastSquares(...a).dispose(),
+  ),
+  'recursive.update': forward(
+    ({ recursive }, { tape, x }) => [recursive, tape, x, x],
+    (s, ...a) => s.update(...a),
+  ),
+  'recursive.weights': plain(
+    ({ recursive }) => [recursive, V(16)],
+    (s, weights) => {
+      s.weights = weights;
+    },
   ),
   linkFunctions: plain(
     (_, __, { runtime }) => [runtime],
@@ -405,6 +422,11 @@ export const ENTRY_CALLS: Record<string, Call> = {
     (e, ...a) => e.fit(...a),
     esnBytes,
   ),
+  'esn.learn': plain(
+    ({ esn }) => [esn, [1, 2, 3], [2, 3, 4]],
+    (e, ...a) => e.learn(...a),
+    esnBytes,
+  ),
   'esn.predict': plain(
     ({ esn }) => [esn, [[1], [2], [3]]],
     (e, ...a) => e.predict(...a),
@@ -551,6 +573,14 @@ export const ENTRY_CALLS: Record<string, Call> = {
     },
     (l, ...a) => l.run(...a),
   ),
+  toOnnx: plain(
+    (_, __, w) => [w.tasks.regressor],
+    (...a) => (toOnnx as (task: unknown) => unknown)(...(a as [unknown])),
+  ),
+  linkMemory: plain(
+    (_, __, { runtime }) => [runtime],
+    (...a: Parameters<typeof linkMemory>) => linkMemory(...a),
+  ),
   saveNetwork: plain(
     ({ network }) => [network],
     (...a: Parameters<typeof saveNetwork>) => saveNetwork(...a),
@@ -578,6 +608,20 @@ export const ENTRY_CALLS: Record<string, Call> = {
   loadAmp: plain(
     (_, __, { runtime }) => [runtime, text('gru.rtneural.json'), { seed: 1 }],
     (...a: Parameters<typeof loadAmp>) => loadAmp(...a).dispose(),
+  ),
+  'new Amp': built(
+    (_, { builder }) => [
+      builder,
+      {
+        layers: [
+          { kind: 'recurrent', cell: 'gru', inputSize: 1, hiddenSize: 2, numLayers: 1, learned: false },
+          { kind: 'linear', inputSize: 2, outputSize: 1, activation: 'tanh' },
+        ],
+        skip: false,
+        sampleRate: undefined,
+      },
+    ],
+    (...a: ConstructorParameters<typeof Amp>) => new Amp(...a),
   ),
   'amp.process': plain(
     ({ amp }) => [amp.layers, V(6), amp.layers.states()],

@@ -494,7 +494,7 @@ export const mutants = [
     'given[key] === undefined',
     'optimizerOptions: !== becomes ===',
   ],
-  ['bindings/tasks/transcriber.ts', '.value * batch.', '.value / batch.', 'fit: * becomes /'],
+  ['bindings/tasks/transcriber.ts', 'loss += mean * batch', 'loss += mean / batch', 'evaluate: * becomes /'],
   ['bindings/tasks/transcriber.ts', 'length - 1]];', 'length]];', 'stream: - 1 becomes nothing'],
   ['bindings/text/vocabulary.ts', "string' && !Array", "string' || !Array", 'encode: && becomes ||'],
   ['bindings/train/fit.ts', 'made) * (total', 'made) / (total', 'train: * becomes /'],
@@ -506,7 +506,12 @@ export const mutants = [
   ['bindings/train/schedule.ts', '= null || Array.', '= null && Array.', 'readSchedule: || becomes &&'],
   // the entries beside `gatewise` and `gatewise/tasks`
   ['bindings/nn/functions.ts', 'features(tape, x, 1 / x.F)', 'features(tape, x, x.F)', 'mean: / becomes *'],
-  ['bindings/nn/functions.ts', 'Math.min(lengths?.values[b] ?? T, T)', 'T', 'concatTime: lengths do not count'],
+  [
+    'bindings/nn/functions.ts',
+    'Math.min(lengths?.values[b] ?? T, T)',
+    'Math.max(lengths?.values[b] ?? T, T)',
+    'concatTime: lengths do not count',
+  ],
   ['bindings/nn/functions.ts', '(k) => (k ? 1 : 0)', '(k) => (k ? 0 : 1)', 'mask: the other steps are kept'],
   ['bindings/nn/own.ts', '(v) => v * scale', '(v) => v / scale', 'addGradients: * becomes /'],
   ['bindings/nn/own.ts', 'if (!live(x, r)) values.fill', 'if (live(x, r)) values.fill', 'copyOf: what is read is zero'],
@@ -534,7 +539,12 @@ export const mutants = [
     'h += 0;',
     'Sequential: all layers have the states of the first',
   ],
-  ['bindings/nn/solve.ts', 'this.rows += countLive(x);', 'this.rows += R;', 'LeastSquares: padding counts'],
+  [
+    'bindings/nn/solve.ts',
+    'this.rows += countLive(x);',
+    'this.rows += Math.max(R, countLive(x));',
+    'LeastSquares: padding counts',
+  ],
   [
     'bindings/nn/processor.ts',
     'x = take(steps * batch * ld);',
@@ -544,8 +554,8 @@ export const mutants = [
   [
     'bindings/online/learner.ts',
     'own.clipNorm !== undefined',
-    'own.clipNorm === undefined',
-    'OnlineLearner: clipped where it is not asked for',
+    'own.clipNorm !== undefined && own.clipNorm < 0',
+    'OnlineLearner: never clipped',
   ],
   [
     'bindings/online/learner.ts',
@@ -589,7 +599,12 @@ export const mutants = [
     'const towards = reverse ? -1 : 1;',
     'layerFlow: lags in the other direction',
   ],
-  ['bindings/dynamics/flow.ts', 'if (clipNorm > 0) model.clipGradNorm(clipNorm);', '', 'measureUpdates: not clipped'],
+  [
+    'bindings/dynamics/flow.ts',
+    'if (clipNorm > 0) model.clipGradNorm(clipNorm);',
+    'if (clipNorm < 0) model.clipGradNorm(clipNorm);',
+    'measureUpdates: not clipped',
+  ],
   [
     'bindings/dynamics/observe.ts',
     "only === 'last' ? T - 1 - n : n",

@@ -157,11 +157,15 @@ export class SequenceInput {
     }
     if (!Array.isArray(sequence)) check.fail(name, `vectors of ${F} numbers`, sequence);
     const values = new Float32Array(sequence.length * F);
-    sequence.forEach((vector: ArrayLike<number>, t) => {
+    for (let t = 0; t < sequence.length; t++) {
+      const vector: ArrayLike<unknown> = sequence[t];
       if (typeof vector !== 'object' || vector?.length !== F)
         check.fail(`${name}[${t}]`, `a vector of ${F} numbers`, vector);
-      values.set(vector, t * F);
-    });
+      for (let f = 0; f < F; f++) {
+        const value = vector[f];
+        values[t * F + f] = typeof value === 'number' ? value : check.fail(`${name}[${t}][${f}]`, 'a number', value);
+      }
+    }
     return finite(name, { length: sequence.length, ids: [], values });
   }
 
