@@ -160,13 +160,13 @@ export class Forecaster<T extends string = never> extends Task<ForecastLayers, F
    * @throws before anything changes: RangeError, TypeError for an invalid series; NonFiniteError
    */
   fit(
-    series: SeriesInput,
-    options?: ForecasterFitOptions,
-  ): Run<EpochProgress<ForecasterReport<T, ForecastMetrics>>, FitHistory>;
-  fit(
     series: readonly SeriesInput[],
     options?: ForecasterFitOptions,
   ): Run<EpochProgress<SeriesReport<ForecasterReport<T, ForecastMetrics>>>, FitHistory>;
+  fit(
+    series: SeriesInput,
+    options?: ForecasterFitOptions,
+  ): Run<EpochProgress<ForecasterReport<T, ForecastMetrics>>, FitHistory>;
   fit(
     series: SeriesInput | readonly SeriesInput[],
     options: ForecasterFitOptions = {},
