@@ -89,7 +89,7 @@ function correlation(property: readonly number[], values: Float32Array, unit: nu
 
 /** For each property the unit that follows it best, the strongest first. */
 export function unitViews(session: Session): UnitView[] {
-  const text = Array.from(session.held ?? '').slice(0, 1500);
+  const text = Array.from(session.held ?? '').slice(0, 3000);
   const steps = session.steps(text.join(''));
   const T = steps.from.length;
   const { h } = trace(session, steps);

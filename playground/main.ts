@@ -79,6 +79,7 @@ function showRate(): void {
 }
 
 function showData(): void {
+  $('sample').hidden = !own;
   const { note } = SAMPLES[task.value as TaskName];
   $('data-note').textContent = own ? `${own.name}, ${own.text.length.toLocaleString('en')} characters.` : note;
 }
@@ -123,7 +124,7 @@ function buttons(): void {
   reset.disabled = !some;
   save.disabled = !some;
   for (const element of document.querySelectorAll<HTMLInputElement>(
-    '#task, #file, [name=cell], #hidden, #layers, #seed',
+    '#task, #file, #sample, [name=cell], #hidden, #layers, #seed',
   )) {
     element.disabled = some;
   }
@@ -204,18 +205,40 @@ task.onchange = () => {
   $('file').value = '';
   showData();
 };
+/** Takes a file of the person, if it is text. */
+async function take(file: File): Promise<void> {
+  const text = await file.text();
+  // what was not valid UTF-8 is U+FFFD now
+  const strange = text.match(/[\0\ufffd]/g)?.length ?? 0;
+  if (text === '' || strange > text.length / 100) {
+    alertBox.textContent = `${file.name}: ${text === '' ? 'the file is empty.' : 'not a text in UTF-8.'}`;
+    $('file').value = '';
+    return;
+  }
+  alertBox.textContent = '';
+  own = { name: file.name, text };
+  showData();
+}
 $('file').onchange = async () => {
   const [file] = $('file').files ?? [];
-  own = file && { name: file.name, text: await file.text() };
+  if (file) await take(file);
+};
+$<HTMLButtonElement>('sample').onclick = () => {
+  own = undefined;
+  $('file').value = '';
   showData();
+  $('file').focus();
+};
+$<HTMLFormElement>('form').oninput = () => {
+  alertBox.textContent = '';
 };
 
 async function drop(event: DragEvent): Promise<void> {
   event.preventDefault();
   const [file] = event.dataTransfer?.files ?? [];
-  if (!file || lanes.length) return;
-  own = { name: file.name, text: await file.text() };
-  showData();
+  if (!file) return;
+  if (lanes.length) alertBox.textContent = `${file.name}: press New model first, then drop the file again.`;
+  else await take(file);
 }
 document.body.ondragover = (event) => event.preventDefault();
 document.body.ondrop = drop;
@@ -244,17 +267,31 @@ const KINDS: Readonly<Record<string, TaskName>> = {
   forecaster: 'forecast',
 };
 
+/** What a file says about its model; undefined for other files. */
+function described(bytes: Uint8Array<ArrayBuffer>): { kind: string; config: Record<string, unknown> } | undefined {
+  try {
+    const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+    const { task: kind, config } = JSON.parse(header.__metadata__.gatewise);
+    return Object.hasOwn(KINDS, kind) ? { kind, config } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 $('load').onchange = async () => {
   const [file] = $('load').files ?? [];
   $('load').value = '';
   if (!file) return;
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const found = described(bytes);
+  if (!found) {
+    alertBox.textContent = `${file.name}: not a model of this page. Expected a file that Save model has written.`;
+    return;
+  }
+  const { kind, config } = found;
+  clear();
   try {
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
-    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-    const { task: kind, config } = JSON.parse(header.__metadata__.gatewise);
-    if (!Object.hasOwn(KINDS, kind)) throw new Error(`it is a model of kind ${kind}`);
-    clear();
     // a file of one's own stays, if it is for this task
     if (task.value !== KINDS[kind]) own = undefined;
     task.value = KINDS[kind];
@@ -269,7 +306,7 @@ $('load').onchange = async () => {
     say(`Loaded ${file.name}. Continue trains it on these data.`);
   } catch (error) {
     clear();
-    alertBox.textContent = `${file.name}: not a model of this page. ${(error as Error).message}`;
+    alertBox.textContent = `${file.name}: ${(error as Error).message}`;
   }
 };
 

@@ -248,7 +248,7 @@ const units: Panel = {
   shown: (lanes) => lanes.some(({ views }) => views.includes('units')),
   async draw(box, lanes) {
     const views = await picked(lanes).view('units');
-    const parts = views.slice(0, 6).map(({ unit, property, correlation, characters, values }) => {
+    const parts = views.map(({ unit, property, correlation, characters, values }) => {
       const spans = characters.map((c, t) => {
         const span = make('span', { className: 'tint', textContent: c });
         span.style.setProperty('--side', values[t] < 0 ? 'var(--low)' : 'var(--high)');

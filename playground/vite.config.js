@@ -3,6 +3,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** Without notes about how long plugins of Vite take. */
+const rolldownOptions = { checks: { pluginTimings: false } };
+
 export default {
   root: `${root}playground`,
   base: './',
@@ -14,7 +17,13 @@ export default {
       { find: /^gatewise$/, replacement: `${root}dist/index.js` },
     ],
   },
-  worker: { format: 'es' },
+  worker: { format: 'es', rolldownOptions },
   server: { fs: { allow: [root] } },
-  build: { outDir: `${root}build/playground`, emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 2000 },
+  build: {
+    outDir: `${root}build/playground`,
+    emptyOutDir: true,
+    target: 'es2022',
+    chunkSizeWarningLimit: 2000,
+    rolldownOptions,
+  },
 };

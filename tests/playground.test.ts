@@ -161,7 +161,7 @@ if (hasChromium()) {
     await trained(page);
     await page.setInputFiles('#load', { name: 'x.safetensors', mimeType: '', buffer: Buffer.from('nothing') });
     await page.waitForFunction(() =>
-      /x\.safetensors: not a model/.test(document.getElementById('error')?.textContent ?? ''),
+      /x\.safetensors: not a model of this page\. Expected/.test(document.getElementById('error')?.textContent ?? ''),
     );
     await page.close();
   });
@@ -220,6 +220,36 @@ if (hasChromium()) {
     const seconds = await page.locator('#figures tbody td:nth-child(4)').allTextContents();
     is(seconds.length, 2);
     for (const own of seconds) ok(Number(own) >= 2, own);
+    await page.close();
+  });
+
+  test('a file that is not text, and one that is dropped while a model trains, change nothing', async () => {
+    const page = await open();
+    const says = (text: string) =>
+      page.waitForFunction((part) => document.getElementById('error')?.textContent?.includes(part), text);
+    const give = (selector: string, name: string, buffer: Buffer) =>
+      page.setInputFiles(selector, { name, mimeType: '', buffer });
+    await give('#file', 'photo.png', Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * 7919) % 256)));
+    await says('photo.png: not a text in UTF-8.');
+    await give('#file', 'empty.txt', Buffer.from(''));
+    await says('empty.txt: the file is empty.');
+    ok(await page.isHidden('#sample'));
+    await give('#file', 'own.txt', Buffer.from('a cat and a dog. '.repeat(200)));
+    is(await page.textContent('#error'), '');
+    await page.click('#sample');
+    match((await page.textContent('#data-note')) ?? '', /Moby Dick/);
+    await page.fill('#hidden', '8');
+    await trained(page);
+    // what was trained stays
+    await give('#load', 'x.safetensors', Buffer.from(''));
+    await says('x.safetensors: not a model of this page');
+    is(await page.locator('#figures tbody tr').count(), 1);
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.items.add(new File(['another text'], 'later.txt'));
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));
+    });
+    await says('later.txt: press New model first');
     await page.close();
   });
 

@@ -125,7 +125,18 @@ async function parcel() {
     'app.js': APP,
   });
   rmSync(join(folder, 'dist'), { recursive: true, force: true });
-  bin(folder, 'parcel/lib/bin.js', 'build', 'index.html', '--no-cache', '--no-source-maps', '--log-level', 'error');
+  bin(
+    folder,
+    'parcel/lib/bin.js',
+    'build',
+    'index.html',
+    '--no-cache',
+    '--cache-dir',
+    join(folder, '.parcel-cache'),
+    '--no-source-maps',
+    '--log-level',
+    'error',
+  );
   return { version: versionOf(folder, 'parcel'), note: await open(join(folder, 'dist')) };
 }
 
