@@ -29,7 +29,17 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const ENTRIES = Object.keys(manifest.exports)
   .filter((path) => !/\.(wasm|json|js)$|^\.\/(import\/|node$)/.test(path))
   .map((path) => path.replace('.', 'gatewise'));
-const MODULES = ['simd', 'relaxed', 'infer', 'functions', 'memory', 'quantized', 'quantized-relaxed', 'online'];
+const MODULES = [
+  'simd',
+  'relaxed',
+  'infer',
+  'predict',
+  'functions',
+  'memory',
+  'quantized',
+  'quantized-relaxed',
+  'online',
+];
 
 /** A module's name as one of JavaScript. */
 const identifier = (name: string) => name.replace('-', '_');

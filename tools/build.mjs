@@ -30,7 +30,17 @@ const libraryOnly = process.argv.includes('--library');
 /** The modules of `gatewise bench`, which are in the package next to the command line, and in no entry. */
 const BENCHED = ['bench-simd', 'bench-relaxed'];
 /** The modules that are in the package, and those of them that an entry also brings with it as text. */
-const PACKAGED = ['simd', 'relaxed', 'infer', 'functions', 'memory', 'quantized', 'quantized-relaxed', 'online'];
+const PACKAGED = [
+  'simd',
+  'relaxed',
+  'infer',
+  'predict',
+  'functions',
+  'memory',
+  'quantized',
+  'quantized-relaxed',
+  'online',
+];
 const AS_TEXT = PACKAGED.filter((build) => build !== 'quantized-relaxed');
 
 let said = false;
@@ -101,6 +111,9 @@ async function bundle() {
   const pure = ['tape.record', 'initialize', 'checkInitializer'];
   const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
   await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
+  const options = ['option', 'optional', 'required', 'whole', 'real', 'oneOf', 'listOf', 'names', 'object', 'recordOf'];
+  const predictOnly = { ...treeshake, manualPureFunctions: [...pure, ...options, 'stackSchema', 'oneWaySchema'] };
+  await entries({ predict: 'dist/bindings/predict.js' }, predictOnly, predictionsOnly, false, predictCore);
   await entries({ node: 'dist/bindings/node.js' }, {}, (code) => code);
   await entries({ metrics: 'dist/bindings/metrics.js' }, {}, (code) => code);
   // importers and exporters work on the classes of gatewise itself: one copy of them
@@ -235,16 +248,82 @@ function inferenceOnly(code, id) {
   const inferred = code
     .replace(/(?:tape|this|Tape)\.training(?! =)|[\w.]+\.grad !== 0|(?<=if \()[\w.]+\.grad(?=\))/g, blank('false'))
     .replace(/\b(?<!function )(?:startOf|gateStart|fanIn|constant)\([^()]*\)/g, blank('null'));
-  const file = Object.keys(LEFT_OUT).find((name) => id.endsWith(`/${name}`));
-  if (!file) return inferred;
-  let rest = inferred;
-  for (let i = 0; i < LEFT_OUT[file].length; i += 2) {
-    const [part, instead] = LEFT_OUT[file].slice(i, i + 2);
-    if (!part.test(rest)) throw new Error(`${file}: what gatewise/infer leaves out of it is not found: ${part}`);
+  return without(LEFT_OUT, inferred, id);
+}
+
+/** The code of a file without what a table leaves out. */
+function without(table, code, id) {
+  const file = Object.keys(table).find((name) => id.endsWith(`/${name}`));
+  if (!file) return code;
+  let rest = code;
+  for (let i = 0; i < table[file].length; i += 2) {
+    const [part, instead] = table[file].slice(i, i + 2);
+    if (!part.test(rest)) throw new Error(`${file}: what is left out of it is not found: ${part}`);
     rest = rest.replace(part, (what) => instead + what.slice(instead.length).replace(/[^\n]/g, ' '));
   }
   return rest;
 }
+
+/** Methods that only training, evaluation or text preparation call, by the paths of their files. */
+const UNUSED_METHODS = [
+  [
+    /bindings\/tasks\/(?!shared\/stream)/,
+    ...['create', 'createSync', 'fit', 'evaluate', 'calibrate', 'save', 'summary', 'restoreBest', 'firstBatch'],
+    ...['training', 'optimizer', 'position', 'train', 'learn', 'fitExamples', 'losses', '#steps', '#measure', '#loss'],
+    ...['#frameLosses', '#weights', '#examples', '#evaluate', '#course', '#windows', '#rolling', '#report', '#changes'],
+  ],
+  [
+    /\/nn\/model\.js$/,
+    ...['valueAndGrad', '#begin', '#end', '#clearFrozen', '#fill', 'prepare', 'gradient', 'gradientNorm'],
+    ...['clipGradNorm', 'clipGradValue', '#checkGradients', 'freeze', 'unfreeze', 'frozen', '#setFrozen'],
+  ],
+  [/\/(text\/vocabulary|train\/run)\.js$/, 'of'],
+  [/\/nn\/crf\.js$/, 'loss'],
+  [/\/nn\/(linear|embedding|recurrent\/recurrent)\.js$/, 'step'],
+];
+
+/** The code without a method, its lines left empty. */
+const withoutMethod = (code, name) =>
+  code.replace(
+    new RegExp(`^ {4}(?:static |async |get |\\*)*${name}\\((?:.*\\}|[\\s\\S]*?\\n {4}\\})\\n`, 'm'),
+    (what) => what.replace(/[^\n]/g, ' '),
+  );
+
+/** What predictions do without in the files of tasks: where training stands. */
+const LEFT_OUT_OF_TASKS = {
+  'train/checkpoint.js': [
+    ...[/const training = description\?\.training \?\? null;.*?return \{ optimizer: resumed, \.\.\.standing \};\n/s],
+    `for (const [name, data] of values) model.set(name, data);
+    checking("the file's description", () => {
+        const random = description?.training?.random;
+        if (random !== undefined) Object.assign(model.random.next, readOptions('random', RANDOM, random, 'random.'));
+    });
+    return FRESH;
+`,
+  ],
+  'shared/language-layers.js': [/, \{ carry \}/, ''],
+  'tasks/forecaster.js': [/if \(this\.model\.layers\.linear\)\s+this\.model\.freeze\('linear'\);/, ''],
+  'shared/kind.js': [/const IN_EXAMPLES = .*?\n/, 'const IN_EXAMPLES = {};\n'],
+};
+
+/** The same for the tasks: without what they do besides predicting. */
+function predictionsOnly(code, id) {
+  const inferred = without(LEFT_OUT_OF_TASKS, inferenceOnly(code, id), id);
+  const methods = UNUSED_METHODS.filter(([files]) => files.test(id)).flatMap(([, ...names]) => names);
+  // a bundler cannot know that a schema of options, which is made by calls and spreads, can be left out
+  const schemas = /^((?:export )?const [A-Z_]+ = )(\{(?:.*\}|[\s\S]*?\n\}));$/gm;
+  return methods.reduce(withoutMethod, inferred).replace(schemas, '$1/* @__PURE__ */ (() => ($2))();');
+}
+
+/** Tasks that only predict run on the module for inference, those that decode or generate on one that has this as well. */
+const predictCore = {
+  name: 'predict-core',
+  enforce: 'pre',
+  resolveId: (id, from) =>
+    id.endsWith('core/train.js')
+      ? join(dirname(from), dirname(id), /classifier|regressor/.test(from) ? 'infer.js' : 'predict.js')
+      : null,
+};
 
 /** What several entries share, as two files: the page of a worker needs the first alone. */
 const PARTS = [
@@ -252,13 +331,13 @@ const PARTS = [
   { name: 'core', test: /bindings\/(?!core\/wasm\/relaxed)|assemblyscript\/loader/, priority: 1 },
 ].map((part) => ({ ...part, minShareCount: 2 }));
 
-async function entries(entry, treeshake, change, importers = false) {
+async function entries(entry, treeshake, change, importers = false, plugin = null) {
   const { build } = await import('vite');
   await build({
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [importers && ownIndex, workerTextFile, compiled(change), loader(), named],
+    plugins: [plugin, importers && ownIndex, workerTextFile, compiled(change), loader(), named],
     build: {
       outDir: join(root, 'dist'),
       emptyOutDir: false,
@@ -368,7 +447,7 @@ async function main() {
     for (let target = todo.shift(); target; target = todo.shift()) {
       // bench-simd is assembly/bench.ts, quantized-relaxed assembly/quantized/index.ts, simd the core itself
       const entry =
-        ['bench', 'infer', 'functions', 'memory/index', 'quantized/index', 'online/index'].find((path) =>
+        ['bench', 'infer', 'predictions', 'functions', 'memory/index', 'quantized/index', 'online/index'].find((path) =>
           path.startsWith(target.split('-')[0]),
         ) ?? 'index';
       await run('assemblyscript/bin/asc.js', [`assembly/${entry}.ts`, '--target', target]);

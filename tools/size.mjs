@@ -26,6 +26,16 @@ const ENTRIES = [
   },
   { id: 'infer', what: 'gatewise/infer: inference only', code: "export * from 'gatewise/infer';" },
   {
+    id: 'predict-classifier',
+    what: 'SequenceClassifier of gatewise/predict, with its module',
+    code: "export { SequenceClassifier } from 'gatewise/predict';",
+  },
+  {
+    id: 'predict',
+    what: 'gatewise/predict: all tasks without training',
+    code: "export * from 'gatewise/predict';",
+  },
+  {
     id: 'functions',
     what: 'gatewise/functions: functions of rows, with what they need of gatewise',
     code: "export * from 'gatewise/functions';",
@@ -100,6 +110,7 @@ async function bundle(code) {
         { find: /^gatewise$/, replacement: join(root, 'dist/index.js') },
         { find: 'gatewise/tasks', replacement: join(root, 'dist/tasks.js') },
         { find: 'gatewise/infer', replacement: join(root, 'dist/infer.js') },
+        { find: 'gatewise/predict', replacement: join(root, 'dist/predict.js') },
         { find: 'gatewise/worker', replacement: join(root, 'dist/worker.js') },
         { find: 'gatewise/training', replacement: join(root, 'dist/training.js') },
         { find: 'gatewise/functions', replacement: join(root, 'dist/functions.js') },

@@ -2,7 +2,9 @@
  * Sequence → sequence of another length: an encoder, or several, and a decoder that reads what it wrote. What the encoders found, c,
  * becomes the decoder's initial state, an input at every step, or both. With attention the decoder reads all their outputs again.
  */
+
 import * as check from '../check.js';
+import { Runtime } from '../core/train.js';
 import { argmaxRows } from '../nn/predict.js';
 import type { RecurrentOptions } from '../nn/recurrent/options.js';
 import type { Options, Reader, Settings } from '../options.js';
@@ -109,6 +111,7 @@ export interface Seq2SeqReport {
 
 const KIND: Kind<EncoderDecoder, typeof SCHEMA> = {
   task: 'seq2seq',
+  runtimes: Runtime,
   schema: SCHEMA,
   layers: (settings) => {
     const { source, attention, bridge, context, pass, encoder = {} } = settings;

@@ -2,7 +2,9 @@
  * Sequence → class, or several labels at once: ŷ = softmax(g(h_T)), or a sigmoid for each label. h_T is the final state, or the mean,
  * the maximum or an attention-weighted sum of all states; g is linear or an MLP.
  */
+
 import * as check from '../check.js';
+import { Runtime } from '../core/train.js';
 import { read } from '../nn/input.js';
 import { bceWithLogitsLoss, crossEntropyLoss } from '../nn/losses.js';
 import { softmaxRows } from '../nn/predict.js';
@@ -120,6 +122,7 @@ type Layers = PooledLayers<Settings<typeof SCHEMA>>;
 
 const KIND: Kind<Layers, typeof SCHEMA> = {
   task: 'sequence-classifier',
+  runtimes: Runtime,
   schema: SCHEMA,
   layers: (settings) => {
     const { classes, multiLabel } = settings;

@@ -3,7 +3,9 @@
  * initial state, an input at every step, or both; without X it starts from nothing. What is written are tokens (a caption), vectors, or
  * frames of bits (music).
  */
+
 import * as check from '../check.js';
+import { Runtime } from '../core/train.js';
 import { read } from '../nn/input.js';
 import { argmaxRows, sampleBits, softmaxRows } from '../nn/predict.js';
 import { activation } from '../nn/rows.js';
@@ -59,6 +61,7 @@ interface Item {
 
 const KIND: Kind<ConditionalDecoder, typeof SCHEMA> = {
   task: 'sequence-generator',
+  runtimes: Runtime,
   schema: SCHEMA,
   layers: (settings) => {
     const { inputSize, classes, target, embeddingSize, initialState, pass, hiddenLayers } = settings;

@@ -1,5 +1,7 @@
 /** Sequence → numbers: ŷ = g(h_T), with the mean squared error. See shared/pooled.ts for what stands for h_T. */
+
 import * as check from '../check.js';
+import { Runtime } from '../core/train.js';
 import { read } from '../nn/input.js';
 import { mseLoss } from '../nn/losses.js';
 import { type Options, option, readOptions, type Settings } from '../options.js';
@@ -54,6 +56,7 @@ type Layers = PooledLayers<Settings<typeof SCHEMA>>;
 
 const KIND: Kind<Layers, typeof SCHEMA> = {
   task: 'sequence-regressor',
+  runtimes: Runtime,
   schema: SCHEMA,
   layers: (settings) => pooledLayers(settings, settings.outputSize),
 };

@@ -4,6 +4,7 @@
  */
 
 import * as check from '../check.js';
+import { Runtime } from '../core/train.js';
 import type { Options, Settings } from '../options.js';
 import { optional, readOptions, real } from '../options.js';
 import type { Tape } from '../tape.js';
@@ -137,6 +138,7 @@ export interface TaggerPredictOptions extends BatchOptions, Options<typeof THRES
 
 const KIND: Kind<TaggerLayers, typeof TAGGER_SCHEMA> = {
   task: 'sequence-tagger',
+  runtimes: Runtime,
   schema: TAGGER_SCHEMA,
   layers: (settings) => {
     if (settings.crf && settings.multiLabel) check.clash('crf', 'multiLabel', 'a chain has one label in each step');

@@ -5,6 +5,7 @@
  */
 
 import * as check from '../check.js';
+import { Runtime } from '../core/train.js';
 import type { Builder } from '../nn/builder.js';
 import { ctcBeamSearch, ctcBestPath, ctcLoss } from '../nn/ctc.js';
 import { dropout } from '../nn/dropout.js';
@@ -106,6 +107,7 @@ class Layers {
 
 const KIND: Kind<Layers, typeof SCHEMA> = {
   task: 'transcriber',
+  runtimes: Runtime,
   schema: SCHEMA,
   layers: (settings) => {
     const { target, hiddenLayers, outputDropout } = settings;

@@ -1,5 +1,7 @@
 /** The layers of a forecaster: its options, what they say together, the forward pass and the losses. */
+
 import * as check from '../../check.js';
+import { Runtime } from '../../core/train.js';
 import type { Builder } from '../../nn/builder.js';
 import { dropout } from '../../nn/dropout.js';
 import { Linear } from '../../nn/linear.js';
@@ -209,6 +211,7 @@ function masked(targets: Float32Array, spread: number): LossOptions {
 
 export const KIND: Kind<ForecastLayers, typeof SCHEMA> = {
   task: 'forecaster',
+  runtimes: Runtime,
   schema: SCHEMA,
   layers: (given) => {
     const settings = checked(given);

@@ -1,6 +1,6 @@
 /** Creating and loading: the kind of a task (its options and layers), and the model that is made of it. */
 import * as check from '../../check.js';
-import { Runtime } from '../../core/train.js';
+import type { Runtime } from '../../core/train.js';
 import { FormatError } from '../../errors.js';
 import { checking } from '../../files/json.js';
 import type { Builder } from '../../nn/builder.js';
@@ -58,6 +58,8 @@ export interface TaskOptions extends Omit<Options<typeof TASK>, 'module'>, Pick<
 /** What distinguishes a task: its name in files, its options but for those of every task, and its layers. */
 export interface Kind<L, S extends Schema> {
   readonly task: string;
+  /** What starts its core. */
+  readonly runtimes: typeof Runtime;
   readonly schema: S;
   /** Checks what options say together. The layers are built later, on a runtime. */
   readonly layers: (settings: Settings<S>) => (b: Builder) => L;
@@ -81,6 +83,7 @@ export interface Made<L, C> extends checkpoint.Standing {
 /** Everything about a model but its runtime. */
 interface Plan<L, C> {
   readonly task: string;
+  readonly runtimes: typeof Runtime;
   readonly config: C;
   readonly seed: number;
   readonly build: (b: Builder) => L;
@@ -93,13 +96,17 @@ interface Plan<L, C> {
 
 const IN_EXAMPLES = { position: readPosition };
 
-function planNew<L, S extends Schema>({ task, schema, layers }: Kind<L, S>, options: unknown): Plan<L, Options<S>> {
+function planNew<L, S extends Schema>(
+  { task, runtimes, schema, layers }: Kind<L, S>,
+  options: unknown,
+): Plan<L, Options<S>> {
   const known = { ...schema, ...TASK };
   const settings = readOptions('create', schema, options, '', known);
   const { seed, ...from } = readOptions('create', TASK, options, '', known);
   const config = givenOptions(schema, settings, options as Options<S>);
   return {
     task,
+    runtimes,
     config,
     seed,
     build: layers(settings),
@@ -111,7 +118,7 @@ function planNew<L, S extends Schema>({ task, schema, layers }: Kind<L, S>, opti
 }
 
 function planFile<L, S extends Schema>(
-  { task, schema, layers, infer, checkData, resumption = IN_EXAMPLES }: Kind<L, S>,
+  { task, runtimes, schema, layers, infer, checkData, resumption = IN_EXAMPLES }: Kind<L, S>,
   bytes: Uint8Array | ArrayBuffer,
   options: LoadOptions,
 ): Plan<L, Options<S>> {
@@ -135,6 +142,7 @@ function planFile<L, S extends Schema>(
     else if (Object.keys(data).length > 0) throw new FormatError('data: is not part of this task');
     return {
       task,
+      runtimes,
       config: givenOptions(schema, settings, given as Options<S>),
       seed,
       build: layers(settings),
@@ -166,12 +174,12 @@ function made<L, C>(
 
 async function start<L, C>(plan: Plan<L, C>): Promise<Made<L, C>> {
   const { runtime, ...own } = checkRuntime(plan.from);
-  return made(plan, runtime ?? (await Runtime.create(own)), !runtime);
+  return made(plan, runtime ?? (await plan.runtimes.create(own)), !runtime);
 }
 
 function startSync<L, C>(plan: Plan<L, C>): Made<L, C> {
   const { runtime, ...own } = checkRuntime(plan.from);
-  return made(plan, runtime ?? Runtime.createSync(own), !runtime);
+  return made(plan, runtime ?? plan.runtimes.createSync(own), !runtime);
 }
 
 function checkRuntime(from: Settings<typeof LOAD>): Settings<typeof LOAD> {

@@ -1,6 +1,8 @@
 /** What a language model is made of: embedding → recurrent stack → linear. */
+
 import { CELL_NAMES, gatesOf, hasRecurrentWeights } from '../../cells/index.js';
 import * as check from '../../check.js';
+import { Runtime } from '../../core/train.js';
 import { FormatError } from '../../errors.js';
 import { Embedding } from '../../nn/embedding.js';
 import { Linear } from '../../nn/linear.js';
@@ -72,6 +74,7 @@ export class LanguageLayers {
 
 export const KIND: Kind<LanguageLayers, typeof SCHEMA> = {
   task: 'language-model',
+  runtimes: Runtime,
   schema: SCHEMA,
   layers: (settings) => {
     const { vocabulary, embeddingSize, tieWeights } = settings;
