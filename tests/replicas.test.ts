@@ -232,7 +232,10 @@ test('workers: auto gives the bits of its shards, and says who made the last ste
   const history = await there.fit(TEXT, { ...FIT, workers: auto });
   await here.fit(TEXT, { ...FIT, shards: 4 });
   ok(same(there.save(), here.save()));
-  equal(history.workers, { workers: 0, memory: null }, 'steps of so small a model are not worth a message');
+  // whether it started workers depends on the time of a step; the bits do not
+  const { workers = -1, memory } = history.workers ?? {};
+  ok(workers >= 0 && workers <= 4);
+  is(memory === null, workers === 0);
   equal(await there.predict(['ab', 'ba'], { workers: auto }), await here.predict(['ab', 'ba']));
   equal(await there.evaluate(TEXT, { workers: auto }), await here.evaluate(TEXT));
   auto.dispose();
