@@ -66,15 +66,100 @@ export function scratchBytes(N: i32, W: i32): usize {
   return bytes(4 * up(N) + up(W));
 }
 
+/** Bytes of the whole vectors among n floats. */
+function whole(n: i32): usize {
+  return bytes(n & ~3);
+}
+
+/** Two floats as doubles. */
+function pair(x: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(x));
+}
+
 function dot(x: usize, y: usize, n: i32): f32 {
-  let sum: f64 = 0;
-  for (let q: usize = 0; q < bytes(n); q += 4) sum += <f64>load<f32>(x + q) * <f64>load<f32>(y + q);
+  let low = f64x2.splat(0);
+  let high = low;
+  let q: usize = 0;
+  for (; q < whole(n); q += 16) {
+    low = f64x2.add(low, f64x2.mul(pair(x + q), pair(y + q)));
+    high = f64x2.add(high, f64x2.mul(pair(x + q + 8), pair(y + q + 8)));
+  }
+  const both = f64x2.add(low, high);
+  let sum = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+  for (; q < bytes(n); q += 4) sum += <f64>load<f32>(x + q) * <f64>load<f32>(y + q);
   return <f32>sum;
 }
 
 /** y += f x */
 function axpy(y: usize, x: usize, n: i32, f: f32): void {
-  for (let q: usize = 0; q < bytes(n); q += 4) store<f32>(y + q, load<f32>(y + q) + f * load<f32>(x + q));
+  const factor = f32x4.splat(f);
+  let q: usize = 0;
+  for (; q < whole(n); q += 16) v128.store(y + q, f32x4.add(v128.load(y + q), f32x4.mul(factor, v128.load(x + q))));
+  for (; q < bytes(n); q += 4) store<f32>(y + q, load<f32>(y + q) + f * load<f32>(x + q));
+}
+
+/** y += f x + g z */
+function axpy2(y: usize, x: usize, z: usize, n: i32, f: f32, g: f32): void {
+  const left = f32x4.splat(f);
+  const right = f32x4.splat(g);
+  let q: usize = 0;
+  for (; q < whole(n); q += 16) {
+    const both = f32x4.add(f32x4.mul(left, v128.load(x + q)), f32x4.mul(right, v128.load(z + q)));
+    v128.store(y + q, f32x4.add(v128.load(y + q), both));
+  }
+  for (; q < bytes(n); q += 4) store<f32>(y + q, load<f32>(y + q) + (f * load<f32>(x + q) + g * load<f32>(z + q)));
+}
+
+/** to = m ⊙ (1 - w e) + w a */
+function write(to: usize, m: usize, e: usize, a: usize, W: i32, w: f32): void {
+  const one = f32x4.splat(1);
+  const share = f32x4.splat(w);
+  let q: usize = 0;
+  for (; q < whole(W); q += 16) {
+    const kept = f32x4.mul(v128.load(m + q), f32x4.sub(one, f32x4.mul(share, v128.load(e + q))));
+    v128.store(to + q, f32x4.add(kept, f32x4.mul(share, v128.load(a + q))));
+  }
+  for (; q < bytes(W); q += 4) {
+    store<f32>(to + q, load<f32>(m + q) * (1 - w * load<f32>(e + q)) + w * load<f32>(a + q));
+  }
+}
+
+/** The same backwards, from the gradient d of a slot; returns that of w. `dm` is 0 where it is not wanted. */
+function writeBackward(d: usize, m: usize, e: usize, a: usize, de: usize, da: usize, dm: usize, W: i32, w: f32): f32 {
+  const one = f32x4.splat(1);
+  const share = f32x4.splat(w);
+  let sums = f32x4.splat(0);
+  let q: usize = 0;
+  for (; q < whole(W); q += 16) {
+    const dj = v128.load(d + q);
+    const mj = v128.load(m + q);
+    const ej = v128.load(e + q);
+    const aj = v128.load(a + q);
+    const dw = f32x4.mul(dj, share);
+    sums = f32x4.add(sums, f32x4.mul(dj, f32x4.sub(aj, f32x4.mul(ej, mj))));
+    const slope = f32x4.mul(f32x4.mul(dw, mj), f32x4.mul(ej, f32x4.sub(one, ej)));
+    v128.store(de + q, f32x4.sub(v128.load(de + q), slope));
+    v128.store(da + q, f32x4.add(v128.load(da + q), f32x4.mul(dw, f32x4.sub(one, f32x4.mul(aj, aj)))));
+    if (dm) {
+      const back = f32x4.mul(dj, f32x4.sub(one, f32x4.mul(share, ej)));
+      v128.store(dm + q, f32x4.add(v128.load(dm + q), back));
+    }
+  }
+  let dw: f32 =
+    f32x4.extract_lane(sums, 0) +
+    f32x4.extract_lane(sums, 1) +
+    (f32x4.extract_lane(sums, 2) + f32x4.extract_lane(sums, 3));
+  for (; q < bytes(W); q += 4) {
+    const dj = load<f32>(d + q);
+    const mj = load<f32>(m + q);
+    const ej = load<f32>(e + q);
+    const aj = load<f32>(a + q);
+    dw += dj * (aj - ej * mj);
+    store<f32>(de + q, load<f32>(de + q) - dj * w * mj * ej * (1 - ej));
+    store<f32>(da + q, load<f32>(da + q) + dj * w * (1 - aj * aj));
+    if (dm) store<f32>(dm + q, load<f32>(dm + q) + dj * (1 - w * ej));
+  }
+  return dw;
 }
 
 /** n floats to a place of `up(n)`, zeros after them. */
@@ -97,6 +182,8 @@ function softmax(x: usize, n: i32): void {
 
 /** Number i - j + half in a circle of N. */
 function around(i: i32, N: i32): i32 {
+  // a remainder is slow, and hardly ever needed
+  if (i >= 0 && i < N) return i;
   const r = i % N;
   return r < 0 ? r + N : r;
 }
@@ -109,7 +196,10 @@ function add(x: usize, i: i32, value: f32): void {
   store<f32>(x + bytes(i), get(x, i) + value);
 }
 
-/** The weights w of one head of one sequence, from its raw numbers; slots of the memory are `stride` bytes apart. */
+/**
+ * The weights w of one head of one sequence, from its raw numbers; slots of the memory are `stride` bytes apart. `norms` are those of the
+ * slots, where another head has computed them, or 0.
+ */
 function headForward(
   kept: usize,
   raw: usize,
@@ -120,6 +210,7 @@ function headForward(
   C: i32,
   before: usize,
   w: usize,
+  norms: usize,
 ): void {
   const k = kept;
   place(k, raw, W);
@@ -156,7 +247,7 @@ function headForward(
   store<f32>(kept + part.slots(W, C, N, 6), nk);
   for (let i = 0; i < N; i++) {
     const mi = m + <usize>i * stride;
-    const n = sqrt(dot(mi, mi, W) + EPSILON);
+    const n = norms ? get(norms, i) : sqrt(dot(mi, mi, W) + EPSILON);
     const cos = dot(k, mi, W) / (nk * n);
     store<f32>(norm + bytes(i), n);
     store<f32>(cosine + bytes(i), cos);
@@ -243,6 +334,7 @@ function headBackward(
     mean += get(c, i) * g * d;
   }
   let dbeta: f32 = 0;
+  let along: f32 = 0;
   memory.fill(dk, 0, bytes(up(W)));
   for (let i = 0; i < N; i++) {
     const d = get(c, i) * (g * get(dv, i) - mean);
@@ -252,13 +344,12 @@ function headBackward(
     const dcos = beta * d;
     const n = get(norm, i);
     const mi = m + <usize>i * stride;
-    axpy(dk, mi, W, dcos / (nk * n));
-    axpy(dk, kept, W, (-dcos * cos) / (nk * nk));
-    if (!dm) continue;
-    const dmi = dm + <usize>i * stride;
-    axpy(dmi, kept, W, dcos / (nk * n));
-    axpy(dmi, mi, W, (-dcos * cos) / (n * n));
+    const f = dcos / (nk * n);
+    axpy(dk, mi, W, f);
+    along += dcos * cos;
+    if (dm) axpy2(dm + <usize>i * stride, kept, mi, W, f, (-dcos * cos) / (n * n));
   }
+  axpy(dk, kept, W, -along / (nk * nk));
   for (let i = 0; i < W; i++) add(draw, i, get(dk, i) * (1 - get(kept, i) * get(kept, i)));
   add(own, 0, dbeta * load<f32>(sigmas));
   add(own, 1, dg * g * (1 - g));
@@ -284,8 +375,10 @@ export function memoryForward(block: usize): void {
     const w1 = at.ptr(block, Step.w1) + b * ldw;
     const y = at.ptr(block, Step.y) + b * at.ptr(block, Step.ldy);
     const size = bytes(W + 3 + C);
-    headForward(kept, raw, m0, stride, N, W, C, at.ptr(block, Step.r0) + b * ldw, r1);
-    headForward(kept + headBytes(W, C, N), raw + size, m0, stride, N, W, C, at.ptr(block, Step.w0) + b * ldw, w1);
+    const second = kept + headBytes(W, C, N);
+    const norms = kept + part.slots(W, C, N, NORM);
+    headForward(kept, raw, m0, stride, N, W, C, at.ptr(block, Step.r0) + b * ldw, r1, 0);
+    headForward(second, raw + size, m0, stride, N, W, C, at.ptr(block, Step.w0) + b * ldw, w1, norms);
     const e = kept + 2 * headBytes(W, C, N);
     const a = e + bytes(up(W));
     place(e, raw + 2 * size, W);
@@ -298,9 +391,7 @@ export function memoryForward(block: usize): void {
       const to = m1 + <usize>i * stride;
       const w = get(w1, i);
       memory.fill(to, 0, ldm);
-      for (let j = 0; j < W; j++) {
-        store<f32>(to + bytes(j), get(from, j) * (1 - w * get(e, j)) + w * get(a, j));
-      }
+      write(to, from, e, a, W, w);
       axpy(y, to, W, get(r1, i));
     }
   }
@@ -347,18 +438,7 @@ export function memoryBackward(block: usize): void {
       add(dr1, i, dot(dy, m1 + <usize>i * stride, W));
       axpy(d, dy, W, get(r1, i));
       // writing
-      let dw: f32 = 0;
-      for (let j = 0; j < W; j++) {
-        const dj = get(d, j);
-        const mj = get(from, j);
-        const ej = get(e, j);
-        const aj = get(a, j);
-        dw += dj * (aj - ej * mj);
-        add(de, j, -dj * w * mj * ej * (1 - ej));
-        add(da, j, dj * w * (1 - aj * aj));
-        if (dm0) add(dm0 + <usize>i * stride, j, dj * (1 - w * ej));
-      }
-      add(dw1, i, dw);
+      add(dw1, i, writeBackward(d, from, e, a, de, da, dm0 ? dm0 + <usize>i * stride : 0, W, w));
     }
     const r0 = at.ptr(block, Step.r0) + b * ldw;
     const w0 = at.ptr(block, Step.w0) + b * ldw;
