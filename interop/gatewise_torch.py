@@ -25,7 +25,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -1426,6 +1426,16 @@ def load_optimizer(module: Task, options: Mapping[str, Any] | None = None) -> to
     return made
 
 
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file whose metadata are in the order of their names: safetensors writes them in a random one."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[end:]
+
+
 def save(
     module: Task,
     optimizer: torch.optim.Optimizer | None,
@@ -1483,7 +1493,7 @@ def save(
     texts = {**(metadata or {}), "gatewise": json.dumps(about, ensure_ascii=False)}
     temporary = Path(f"{os.fspath(path)}.{os.getpid()}.part")
     try:
-        save_file(tensors, temporary, texts)
+        temporary.write_bytes(_in_order(serialize(tensors, texts)))
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
