@@ -13,6 +13,7 @@ import { inWorker, type Replicas, replicas, WorkerError } from 'gatewise/worker'
 import { test } from 'uvu';
 import { equal, instance, is, match, not, ok, throws, unreachable } from 'uvu/assert';
 import { Auto } from '#dist/bindings/worker/crew.js';
+import { builds } from './support/builds.js';
 import { type Any, loaded, local, same, TEXT, TINY, variants } from './support/task-trainings.js';
 import { gradients, LOOK } from './support/tasks.js';
 
@@ -206,9 +207,9 @@ test('a file whose shards are not a whole number above 1 is refused', async () =
 
 test('frozen parameters, a build of its own and a validation share', async () => {
   const digests: string[] = [];
-  const debug = readFileSync(`${root}/build/wasm/debug.wasm`);
+  const own = readFileSync(`${root}/build/wasm/${builds.includes('debug') ? 'debug' : 'simd'}.wasm`);
   for (const workers of [replicas(0), teams['two workers']]) {
-    const model = await SequenceClassifier.create({ ...TINY, classes: ['x', 'y'], module: debug });
+    const model = await SequenceClassifier.create({ ...TINY, classes: ['x', 'y'], module: own });
     model.model.freeze('embedding');
     const before = model.model.get('embedding.weight');
     await model.fit(variants.classifier.data as never, {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as check from '../check.js';
 import { UnsupportedError } from '../index.js';
 import {
   Forecaster,
@@ -93,6 +94,7 @@ export async function toOnnx(task: OnnxWriter): Promise<OnnxPair>;
 export async function toOnnx(task: OnnxTask): Promise<Uint8Array<ArrayBuffer>>;
 export async function toOnnx(task: OnnxTask | OnnxWriter): Promise<Uint8Array<ArrayBuffer> | OnnxPair>;
 export async function toOnnx(task: OnnxTask | OnnxWriter): Promise<Uint8Array<ArrayBuffer> | OnnxPair> {
+  check.made('task', task, 'fit', 'a model of gatewise/tasks', 'model');
   const { PbfWriter } = await pbf();
   const write = (graph: Graph) => {
     const { config } = task;

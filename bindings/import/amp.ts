@@ -63,7 +63,8 @@ export class Amp {
     readonly description: AmpDescription,
   ) {
     check.made('builder', builder, 'parameter', 'the Builder that new Model gives', 'parameters');
-    if (!Array.isArray(description?.layers)) check.fail('description', 'the description of a model', description);
+    if (!Array.isArray(description?.layers) || description.layers.some((layer) => !isRecord(layer)))
+      check.fail('description', 'the description of a model', description);
     this.#builder = builder;
     this.#layers = description.layers.map((d, i) => {
       if (d.kind === 'recurrent') {

@@ -159,7 +159,7 @@ export class Network {
     if (d.kind === 'dropout') {
       return (tape, x) => dropout(tape, this.#builder.random, x, d.rate, { oneMask: d.oneMask });
     }
-    throw new FormatError(`layer '${name}': kind '${d.kind}' is not known`);
+    throw new FormatError(`layer '${name}': kind '${check.cut(d.kind)}' is not known`);
   }
 
   /** States of B sequences, one for each recurrent layer: zeros, or what is learned. */

@@ -31,7 +31,10 @@ export function confusionPlot(matrix: ConfusionMatrix): string {
   const { classes, counts, rejected } = matrix;
   const K = classes.length;
   for (let i = 0; i < K; i++) check.text(`classes[${i}]`, classes[i]);
-  for (const [name, row] of [['rejected', rejected] as const, ...counts.map((row) => ['counts[i]', row] as const)]) {
+  for (const [name, row] of [
+    ['rejected', rejected] as const,
+    ...Array.from(counts, (row) => ['counts[i]', row] as const),
+  ]) {
     if (!Array.isArray(row)) check.fail(name, 'a list of numbers', row);
     check.numbers(name, row, K, `[K=${K}]`);
   }

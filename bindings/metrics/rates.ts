@@ -74,11 +74,9 @@ export async function findLearningRate<M extends Tunable>(
   let mean = 0;
   let weight = 0;
   try {
-    for await (const { loss, learningRate } of fit(copy, {
-      learningRate: from,
-      steps,
-      schedule: { kind: 'step', every: 1, factor },
-    })) {
+    const run = fit(copy, { learningRate: from, steps, schedule: { kind: 'step', every: 1, factor } });
+    if (typeof run?.[Symbol.asyncIterator] !== 'function') check.fail('what fit returns', 'a run', run);
+    for await (const { loss, learningRate } of run) {
       rates.push(learningRate);
       losses.push(loss);
       // an exponential mean without the pull of its start, as Adam has it

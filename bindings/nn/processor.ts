@@ -294,6 +294,16 @@ function leave(f32: Float32Array, { at, ld, B, F }: Slot, values: Float32Array, 
   }
 }
 
+/** Whether it is the layer itself: a copy has no private parts. A layer of a model that was disposed is refused later. */
+function isWhole(layer: Linear): boolean {
+  try {
+    layer.packed();
+    return true;
+  } catch {
+    return layer.builder?.disposed === true;
+  }
+}
+
 /** Checks a layer of a processor, and that it fits the one before. */
 function checkLayer(name: string, layer: Layer, before: Layer | undefined, first: Layer): void {
   const recurrent = Array.isArray((layer as Partial<Recurrent> | null)?.directions);
@@ -301,6 +311,7 @@ function checkLayer(name: string, layer: Layer, before: Layer | undefined, first
     check.fail(name, 'a Recurrent or a Linear', layer);
   }
   if (recurrent) check.made(name, layer, 'forward', 'a Recurrent', 'options');
+  else if (!isWhole(layer as Linear)) check.fail(name, 'a Linear itself, not a copy or a proxy', layer);
   const { bidirectional, options } = layer as { bidirectional?: boolean; options?: { reverse?: boolean } };
   if (bidirectional || options?.reverse) {
     throw new TypeError(`${name}: reads backward in time, which needs the whole sequence; use forward`);

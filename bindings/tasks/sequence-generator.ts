@@ -244,6 +244,7 @@ export class SequenceGenerator<T extends GeneratorTarget = GeneratorTarget, X ex
     ...all: X extends true ? WithInputs<X, GenerateSequenceOptions> : WithInputs<X, GenerateManyOptions>
   ): Run<BatchProgress, Generated<T, 1>[]> {
     const [inputs, given] = this.#split<GenerateManyOptions>(all);
+    if (typeof given !== 'object' || given === null) check.fail('generate', 'an object of options', given);
     const { count: many, ...options } = given;
     if (inputs && many !== undefined) throw new TypeError('count: is for models without a condition');
     const { count } = readOptions('generate', COUNT, many === undefined ? {} : { count: many });

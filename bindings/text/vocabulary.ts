@@ -34,7 +34,7 @@ export class Vocabulary {
    * @param name what errors call it
    */
   constructor(source: string | readonly string[], name = 'vocabulary') {
-    check.text('name', name);
+    name = check.cut(check.text('name', name), 100);
     if (typeof source === 'string') {
       if (source === '') throw new RangeError(`${name}: the text is empty`);
       this.tokens = [...new Set(source)].sort((a, b) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number));

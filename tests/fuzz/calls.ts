@@ -648,7 +648,7 @@ export async function callFuzzer() {
       } catch (error) {
         refused = true;
         // steps before the one that failed have been made
-        mayChange = error instanceof gw.NonFiniteError || place[1] === 'done';
+        mayChange = (error as Error | null)?.name === 'NonFiniteError' || place[1] === 'done';
         finding = alien(error);
       }
       // a method of something else may have been called: `dispose` is none of them
@@ -656,7 +656,8 @@ export async function callFuzzer() {
       if (runtime.memory().bytesInUse !== used && refused && !mayChange) {
         finding ??= `refused, but ${runtime.memory().bytesInUse - used} bytes more are in use`;
       }
-      if (refused && keptBefore && kept && !same(keptBefore, kept(world))) finding ??= 'refused, but it has changed';
+      if (refused && !mayChange && keptBefore && kept && !same(keptBefore, kept(world)))
+        finding ??= 'refused, but it has changed';
       finding ??= neighbour.changed();
       const changed = await settle(name, before, refused, mayChange);
       return finding ?? changed;

@@ -662,7 +662,7 @@ export const ENTRY_CALLS: Record<string, Call> = {
   ),
   backtest: plain(
     () => [
-      SERIES,
+      [...SERIES],
       {
         from: 30,
         until: 36,
@@ -676,7 +676,7 @@ export const ENTRY_CALLS: Record<string, Call> = {
   ),
   chooseForecaster: plain(
     () => [
-      SERIES,
+      [...SERIES],
       {
         windows: [3],
         differences: [0],
