@@ -4,6 +4,8 @@
                                            attributes that ONNX's own tests lack. Needs torch, onnx, onnxscript, onnxruntime
     python interop/make_onnx.py keras      tests/import/onnx-keras-*.onnx and onnx-keras.json: models that tf2onnx converts. Needs
                                            tensorflow, tf_keras, tf2onnx and onnxruntime
+    python interop/make_onnx.py functions  tests/import/onnx-functions*.onnx and onnx-functions.json: nodes with other functions,
+                                           different ones per direction, and clip. Needs onnx and onnxruntime
     python interop/make_onnx.py nodes      build/onnx-node: ONNX's own tests of RNN, GRU and LSTM, out of the generators in the
                                            package onnx. They are not part of this repository
 """
@@ -132,6 +134,31 @@ def single():
         "lstm-layout", "LSTM", {**x, "initial_h": floats(B, 1, H), "initial_c": floats(B, 1, H)}, every[:2],
         weights("LSTM", 1, H, I, P=True), T, B, I, reference=True, hidden_size=H, layout=1,
     )
+
+
+def functions():
+    T, B, I, H = 4, 3, 2, 3
+    x = {"X": 2 * floats(T, B, I)}
+    every = ["Y", "Y_h", "Y_c"]
+    both = {"direction": "bidirectional"}
+    cases = {
+        "lstm-hard": ("LSTM", {"activations": ["HardSigmoid", "Softsign", "Tanh"]}),
+        "lstm-both": ("LSTM", {
+            **both, "activations": ["Sigmoid", "ScaledTanh", "Elu", "HardSigmoid", "Tanh", "LeakyRelu"],
+            "activation_alpha": [1.5, 0.5, 0.3, 0.1], "activation_beta": [0.7, 0.4],
+        }),
+        "lstm-clip": ("LSTM", {"clip": 0.6, "direction": "reverse"}),
+        "gru-clip": ("GRU", {"clip": 0.4, **both, "linear_before_reset": 1}),
+        "gru-functions": ("GRU", {"activations": ["HardSigmoid", "Softplus"], "activation_alpha": [0.3], "activation_beta": [0.4]}),
+        "rnn-both": ("RNN", {
+            **both, "activations": ["Affine", "ThresholdedRelu"], "activation_alpha": [-0.5, 0.2], "activation_beta": [0.1],
+        }),
+        "rnn-clip": ("RNN", {"clip": 0.5, "activations": ["Relu"]}),
+    }
+    for name, (op, attributes) in cases.items():
+        D = 2 if attributes.get("direction") == "bidirectional" else 1
+        own = weights(op, D, H, I, P=op == "LSTM")
+        node(f"functions-{name}", op, x, every if op == "LSTM" else every[:2], own, T, B, I, hidden_size=H, **attributes)
 
 
 def exported():
@@ -268,6 +295,9 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     if sys.argv[1:] == ["nodes"]:
         nodes()
+    elif sys.argv[1:] == ["functions"]:
+        functions()
+        (out / "onnx-functions.json").write_text(json.dumps(expected) + "\n")
     elif sys.argv[1:] == ["keras"]:
         # removed from NumPy, used by tf2onnx
         np.bool, np.object = bool, object

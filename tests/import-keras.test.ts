@@ -131,6 +131,33 @@ test('what a Conv1D of gatewise lacks is refused by name', async () => {
   await rejects(masked.load(), /layer 'conv': a convolution cannot leave out steps/);
 });
 
+test('functions of gates: hard_sigmoid is that of the version of Keras, and the weights stay', async () => {
+  const versions = { 'keras-tagger': 'hardSigmoid', 'keras2-tagger': { kind: 'hardSigmoid', alpha: 0.2 } } as const;
+  for (const [name, gateActivation] of Object.entries(versions)) {
+    const model = await changed(`${name}.keras`, ((layers: { config: Record<string, { config: object }> }[]) => {
+      for (const { config } of layers) {
+        for (const inner of [config.layer, config.backward_layer]) {
+          if (inner?.config && 'recurrent_activation' in inner.config)
+            Object.assign(inner.config, { recurrent_activation: 'hard_sigmoid', activation: 'softsign' });
+        }
+      }
+    }) as never);
+    const usual = await loadKeras(runtime, bytes(`${name}.keras`));
+    const found = model.layers.description.layers.filter(
+      (layer) => layer.kind === 'recurrent' && layer.options.gateActivation !== undefined,
+    );
+    is(found.length, 1);
+    for (const layer of found) {
+      const before = usual.layers.description.layers.find(({ name: own }) => own === layer.name);
+      if (before?.kind !== 'recurrent') throw new Error('expected a recurrent layer');
+      equal(layer, { ...before, options: { ...before.options, gateActivation, activation: 'softsign' } });
+    }
+    for (const { name: parameter } of usual.parameters) equal(model.get(parameter), usual.get(parameter));
+    model.dispose();
+    usual.dispose();
+  }
+});
+
 test('what gatewise lacks is refused by the names of layer and option', async () => {
   const tagger = (index: number, config: object, message: RegExp) =>
     rejects(
@@ -145,10 +172,10 @@ test('what gatewise lacks is refused by the names of layer and option', async ()
     };
   for (const [config, message] of [
     [
-      { recurrent_activation: 'hard_sigmoid' },
-      /^layer 'bidirectional': option 'recurrent_activation' is "hard_sigmoid"; supported: sigmoid$/,
+      { recurrent_activation: 'swish' },
+      /^layer 'bidirectional': option 'recurrent_activation' is "swish"; supported: tanh, sigmoid, relu/,
     ],
-    [{ activation: 'elu' }, /^layer 'bidirectional': option 'activation' is "elu"/],
+    [{ activation: 'selu' }, /^layer 'bidirectional': option 'activation' is "selu"/],
     [{ return_state: true }, /option 'return_state' is not supported/],
     [{ peephole: true }, /option 'peephole' \(true\) is not supported/],
     [{ recurrent_dropout: 0.5 }, /option 'recurrent_dropout' \(0\.5\).*\{ dropout: false \}/],

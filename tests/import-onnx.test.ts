@@ -27,7 +27,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const bytes = (path: string) => new Uint8Array(readFileSync(path));
 const file = (name: string) => bytes(`${root}/tests/import/${name}.onnx`);
 const cases = (name: string): Record<string, Case> => JSON.parse(readFileSync(`${root}/tests/import/${name}`, 'utf8'));
-const expected = { ...cases('onnx.json'), ...cases('onnx-keras.json') };
+const expected = { ...cases('onnx.json'), ...cases('onnx-functions.json'), ...cases('onnx-keras.json') };
 /** Whole models; the others are single nodes. */
 const isModel = (name: string) => /-(torchscript|dynamo)$|^onnx-keras-/.test(name);
 const runtime = await Runtime.create();
@@ -246,15 +246,22 @@ test('attributes that gatewise lacks are refused by the names of node and attrib
   const both = { W: [2, 4 * H, 3], R: [2, 4 * H, H] };
   const load = (attributes: NodeSpec['attributes'], tensors: Record<string, number[]> = W) =>
     loadOnnxNode(runtime, written([lstm(attributes)], tensors, features, ['y']));
-  await rejects(load({ clip: 3 }), /^node 'my_lstm' \(LSTM\): attribute 'clip' \(3\) is not supported/);
+  await rejects(load({ clip: 0 }), /^node 'my_lstm' \(LSTM\): attribute 'clip' is 0, expected a number above 0/);
   await rejects(
-    load({ activations: ['Sigmoid', 'Softsign', 'Tanh'] }),
-    /attribute 'activations' \(Sigmoid, Softsign, Tanh\).*number 1 has to be Tanh/,
+    load({ activations: ['Sigmoid', 'Swish', 'Tanh'] }),
+    /attribute 'activations' \(Sigmoid, Swish, Tanh\) is not supported: Swish/,
   );
   await rejects(
-    load({ direction: 'bidirectional', activations: ['Sigmoid', 'Tanh', 'Tanh', 'HardSigmoid', 'Tanh', 'Tanh'] }, both),
-    /both directions have the same/,
+    load({ activations: ['Sigmoid', 'Affine', 'Tanh'] }),
+    /expected attribute 'activation_alpha': Affine needs/,
   );
+  const pair = await load(
+    { direction: 'bidirectional', activations: ['Sigmoid', 'Tanh', 'Tanh', 'HardSigmoid', 'Relu', 'Tanh'] },
+    both,
+  );
+  const { gateActivation, activation, outputActivation } = pair.layers.parts.options;
+  equal(gateActivation, ['sigmoid', { kind: 'hardSigmoid', alpha: 0.2, beta: 0.5 }]);
+  equal([activation, outputActivation], [['tanh', 'relu'], 'tanh']);
   await rejects(load({ activations: ['Tanh'] }), /lists 1, expected 3/);
   await rejects(load({ direction: 'sideways' }), /attribute 'direction' is 'sideways'/);
   await rejects(load({ zoneout: 1 }), /attribute 'zoneout' is not supported/);
@@ -266,7 +273,7 @@ test('attributes that gatewise lacks are refused by the names of node and attrib
   );
   const layer = await load({});
   const x = new Float32Array(12);
-  throws(() => layer.layers.run({ X: x, T: 2, B: 2, sequence_lens: [2, 0] }), /lengths\[1\]/);
+  throws(() => layer.layers.run({ X: x, T: 2, B: 2, sequence_lens: [2, -1] }), /lengths\[1\]/);
   throws(() => layer.layers.run({ X: x, T: 2, B: 2, initial_h: [1] }), /initial_h: expected D·B·H = 4 numbers, got 1/);
 });
 
@@ -374,6 +381,29 @@ test('an imported model is trained on, saved, loaded without pbf, and stepped', 
     ...again.step(Array.from(tokens.data).slice(t * B, (t + 1) * B), states),
   ]);
   equal(steps.flat(), [...trained]);
+});
+
+test('of a sequence of length 0 all results are 0, as in onnxruntime, and others are as without it', async () => {
+  const model = await loadOnnxNode(runtime, file('onnx-lstm-peepholes'));
+  const { inputs } = expected['onnx-lstm-peepholes'];
+  const [T, B] = inputs.X.shape;
+  const { initial_h, initial_c } = { initial_h: inputs.initial_h.data, initial_c: inputs.initial_c.data };
+  const run = (lens: number[]) =>
+    model.layers.run({ X: inputs.X.data, T, B, sequence_lens: lens, initial_h, initial_c });
+  const [some, full] = [run([4, 0, 3]), run([4, 1, 3])];
+  const H = 3;
+  for (const [name, outer] of [
+    ['Y', T * 2],
+    ['Y_h', 2],
+    ['Y_c', 2],
+  ] as const) {
+    for (let o = 0; o < outer; o++) {
+      const row = (values: Float32Array, b: number) => values.subarray((o * B + b) * H, (o * B + b + 1) * H);
+      equal(row(some[name], 1), new Float32Array(H));
+      for (const b of [0, 2]) equal(row(some[name], b), row(full[name], b));
+    }
+  }
+  ok(full.Y_h.subarray(H, 2 * H).some((v) => v !== 0));
 });
 
 test('a node is trained on like any layer', async () => {

@@ -5,7 +5,7 @@
  * Formulas and orders of weights: keras/src/layers of Keras 3.15. Kernels are [I,G·H] there and [G·H,I] here. Gates of an LSTM are
  * i f c o there and i f g o here, the same ones; those of a GRU z r h there and r z n here.
  */
-import { FormatError, UnsupportedError } from '../index.js';
+import { type ActivationOption, FormatError, UnsupportedError } from '../index.js';
 import { blocks, isRecord, sizeOf, type Tensor, transposed } from './files.js';
 import { type Draft, type NetworkDescription, takeOutput } from './network.js';
 
@@ -28,6 +28,8 @@ interface Converted {
 export interface ImportSettings {
   /** Whether rates of dropout are taken over. */
   readonly dropout: boolean;
+  /** What hard_sigmoid means; undefined: the file does not say by which version it was written. */
+  readonly hardSigmoid: ActivationOption | undefined;
 }
 
 /** What a converter knows of a layer. */
@@ -98,6 +100,20 @@ function expectShapes(name: string, tensors: readonly Tensor[], shapes: readonly
   }
 }
 
+/** The function of an option of a recurrent layer. */
+function functionOf({ name, hardSigmoid }: Context, option: string, given: string): ActivationOption {
+  const known = ['tanh', 'sigmoid', 'relu', 'linear', 'softsign', 'softplus', 'elu', 'hard_sigmoid'] as const;
+  const f = oneOf(name, option, given, known);
+  if (f !== 'hard_sigmoid') return f === 'linear' ? 'identity' : f;
+  return (
+    hardSigmoid ??
+    unsupported(
+      name,
+      `option '${option}' is "hard_sigmoid", whose meaning depends on the version of Keras, which the file does not give`,
+    )
+  );
+}
+
 const CELLS = {
   SimpleRNN: { cell: 'rnn', order: [0] },
   LSTM: { cell: 'lstm', order: [0, 1, 2, 3] },
@@ -157,18 +173,14 @@ function recurrent(context: Context, className: keyof typeof CELLS, merge: strin
     set('bias_hh', doubled ? biases.data.subarray(G * H) : new Float32Array(G * H));
   }
 
-  const activation = activationOf(name, config, 'activation', 'tanh');
   const own: Record<string, unknown> = {};
+  const activation = functionOf(context, 'activation', activationOf(name, config, 'activation', 'tanh'));
+  if (cell !== 'lstm' || activation !== 'tanh') own.activation = activation;
   if (cell !== 'rnn') {
     // what a file without the option means: hard_sigmoid before TensorFlow 2
     const gates = activationOf(name, config, 'recurrent_activation', 'hard_sigmoid');
-    oneOf(name, 'recurrent_activation', gates, ['sigmoid']);
-  }
-  if (cell === 'lstm') oneOf(name, 'activation', activation, ['tanh']);
-  else if (cell === 'gru') own.activation = oneOf(name, 'activation', activation, ['tanh', 'relu']);
-  else {
-    const f = oneOf(name, 'activation', activation, ['tanh', 'sigmoid', 'relu', 'linear']);
-    own.activation = f === 'linear' ? 'identity' : f;
+    const f = functionOf(context, 'recurrent_activation', gates);
+    if (f !== 'sigmoid') own.gateActivation = f;
   }
   if (cell === 'gru') own.reset = after ? 'after' : 'before';
   if (D === 2) own.merge = { concat: 'concat', sum: 'sum', ave: 'mean', mul: 'mul' }[merge ?? ''];

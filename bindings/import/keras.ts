@@ -4,7 +4,7 @@
  * @module
  */
 import * as check from '../check.js';
-import { FormatError, type Model, type Runtime, UnsupportedError } from '../index.js';
+import { type ActivationOption, FormatError, type Model, type Runtime, UnsupportedError } from '../index.js';
 import { type Dtype, floats } from './dtypes.js';
 import { bytesOf, guarded, isRecord, isZip, library, parseJson, sizeOf, type Tensor, unzip } from './files.js';
 import { convert, type KerasLayer, weightPaths } from './keras-layers.js';
@@ -33,11 +33,20 @@ interface Source {
   readonly layers: readonly KerasLayer[];
   readonly inputShape: readonly unknown[] | undefined;
   readonly weightsOf: (index: number) => readonly Tensor[];
+  /** The version of Keras that wrote it. */
+  readonly version: unknown;
+}
+
+/** x/6 + 0.5 within [0, 1] since Keras 3, 0.2x + 0.5 before it and in TensorFlow.js. */
+function hardSigmoidOf(version: unknown): ActivationOption | undefined {
+  if (typeof version !== 'string') return undefined;
+  return /^[012]\./.test(version) ? { kind: 'hardSigmoid', alpha: 0.2 } : 'hardSigmoid';
 }
 
 function build(runtime: Runtime, source: Source, options: ImportOptions): Model<Network> {
   const { seed = 0, dropout = true } = options;
-  const { description, weights } = convert(source.layers, source.inputShape, source.weightsOf, { dropout });
+  const settings = { dropout, hardSigmoid: hardSigmoidOf(source.version) };
+  const { description, weights } = convert(source.layers, source.inputShape, source.weightsOf, settings);
   return createNetwork(runtime, description, weights, seed);
 }
 
@@ -264,7 +273,7 @@ function dataset(name: string, group: Group | undefined): Tensor {
 async function readH5(bytes: Uint8Array): Promise<Source> {
   if (bytes[0] !== 0x89 || bytes[1] !== 0x48) throw new FormatError('the file is neither .keras (zip) nor .h5 (HDF5)');
   const file = await openH5(bytes);
-  const { model_config: config } = guarded(DAMAGED, () => file.attrs);
+  const { model_config: config, keras_version: version } = guarded(DAMAGED, () => file.attrs);
   if (typeof config !== 'string')
     throw new FormatError('the file has weights only; expected a whole model, as model.save writes it');
   const { layers, inputShape } = chainOf(parseJson('the configuration of the model', config));
@@ -276,7 +285,7 @@ async function readH5(bytes: Uint8Array): Promise<Source> {
     if (!Array.isArray(names)) throw new FormatError(`layer '${name}': the file has no weights of it`);
     return names.map((path) => dataset(String(path), child(group, String(path))));
   };
-  return { layers: used, inputShape, weightsOf: (index) => guarded(DAMAGED, () => weightsOf(index)) };
+  return { layers: used, inputShape, weightsOf: (index) => guarded(DAMAGED, () => weightsOf(index)), version };
 }
 
 async function readKeras(bytes: Uint8Array): Promise<Source> {
@@ -286,6 +295,7 @@ async function readKeras(bytes: Uint8Array): Promise<Source> {
     return new TextDecoder().decode(entries[name]);
   };
   const { layers, inputShape } = chainOf(parseJson('config.json', text('config.json')));
+  const about = entries['metadata.json'] ? parseJson('metadata.json', text('metadata.json')) : undefined;
   if (!entries['model.weights.h5'])
     throw new FormatError('the zip file has no model.weights.h5: Keras did not write it');
   const file = await openH5(entries['model.weights.h5']);
@@ -311,6 +321,7 @@ async function readKeras(bytes: Uint8Array): Promise<Source> {
     layers: used.map(({ layer }) => layer),
     inputShape,
     weightsOf: (index) => guarded(DAMAGED, () => weightsOf(index)),
+    version: isRecord(about) ? about.keras_version : undefined,
   };
 }
 
@@ -356,7 +367,8 @@ async function readTfjs(
   if (lost >= 0) throw new FormatError(`weightsManifest: '${named[lost].name}' is of no layer`);
   const weightsOf = (index: number): Tensor[] =>
     named.filter((_, i) => owners[i] === names[index]).map(({ tensor }) => tensor);
-  return { layers: used, inputShape, weightsOf };
+  // TensorFlow.js has the functions of Keras 2
+  return { layers: used, inputShape, weightsOf, version: '2.' };
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -4,6 +4,9 @@
  */
 import * as check from '../check.js';
 import {
+  type ActivationName,
+  type ActivationOption,
+  type Activations,
   type Builder,
   FormatError,
   input,
@@ -83,11 +86,8 @@ export function recurrentParts(node: OnnxNode, constant: (value: string) => Cons
   }
   const D = direction === 'bidirectional' ? 2 : 1;
   const layout = wholeOf(node, 'layout', 0) === 1 ? 1 : 0;
-  const clip = node.attributes.get('clip');
-  if (clip !== undefined)
-    fault(node, `attribute 'clip' (${String(clip)}) is not supported: gatewise cannot clamp the inputs of activations`);
   const coupled = wholeOf(node, 'input_forget', 0) !== 0;
-  const activation = activationOf(node, usual, D);
+  const functions = functionsOf(node, usual, D);
 
   const needed = (name: 'W' | 'R'): Constant => {
     const value = node.inputs[INPUTS[name]] ?? '';
@@ -157,31 +157,77 @@ export function recurrentParts(node: OnnxNode, constant: (value: string) => Cons
       ...(cell === 'gru' ? { reset: wholeOf(node, 'linear_before_reset', 0) ? 'after' : 'before' } : {}),
       ...(cell === 'lstm' && coupled ? { coupled } : {}),
       ...(P ? { peepholes: true } : {}),
-      ...(activation ? { activation } : {}),
+      ...functions,
     },
   };
 }
 
-/** The activation that gatewise can choose; all others have to be the usual ones. */
-function activationOf(node: OnnxNode, usual: readonly string[], D: number): 'tanh' | 'relu' | 'sigmoid' | undefined {
+/** Functions by their names in lower case, with the defaults of α and β; NaN: runtimes do not agree on a default. */
+const FUNCTIONS: Readonly<Record<string, readonly [kind: ActivationName, ...numbers: number[]]>> = {
+  tanh: ['tanh'],
+  sigmoid: ['sigmoid'],
+  relu: ['relu'],
+  softsign: ['softsign'],
+  softplus: ['softplus'],
+  hardsigmoid: ['hardSigmoid', 0.2, 0.5],
+  elu: ['elu', 1],
+  leakyrelu: ['leakyRelu', 0.01],
+  thresholdedrelu: ['thresholdedRelu', 1],
+  affine: ['affine', Number.NaN, Number.NaN],
+  scaledtanh: ['scaledTanh', Number.NaN, Number.NaN],
+};
+
+/** The options that say which functions there are, and how their inputs are clamped. */
+function functionsOf(node: OnnxNode, usual: readonly string[], D: number): Partial<RecurrentOptions> {
   const given = textsOf(node.attributes.get('activations'));
-  if (given.length === 0) return undefined;
+  const names = given.length ? given : Array.from({ length: D }, () => usual).flat();
   const n = usual.length;
-  if (given.length !== n * D) {
-    throw new FormatError(`${called(node)}: attribute 'activations' lists ${given.length}, expected ${n * D}`);
+  if (names.length !== n * D) {
+    throw new FormatError(`${called(node)}: attribute 'activations' lists ${names.length}, expected ${n * D}`);
   }
-  const names = given.map((name) => name.toLowerCase());
-  const refuse = (why: string) => fault(node, `attribute 'activations' (${given.join(', ')}) is not supported: ${why}`);
-  if (D === 2 && names.slice(0, n).join() !== names.slice(n).join())
-    refuse('both directions have the same in gatewise');
-  const own = names[n === 3 ? 1 : n - 1];
-  names.slice(0, n).forEach((name, i) => {
-    const free = n < 3 && i === n - 1;
-    if (!free && name !== usual[i].toLowerCase()) refuse(`number ${i} has to be ${usual[i]}`);
+  const keys = ['alpha', 'beta'] as const;
+  const numbers = keys.map((key) => {
+    const value = node.attributes.get(`activation_${key}`);
+    return Array.isArray(value) ? Array.from<unknown, number>(value, Number) : [];
   });
-  if (n === 3 || own === 'tanh') return undefined;
-  if (own === 'relu' || (own === 'sigmoid' && node.op === 'RNN')) return own;
-  return refuse(node.op === 'RNN' ? 'it can be Tanh, Relu or Sigmoid' : 'number 1 can be Tanh or Relu');
+  // the numbers are those of the functions that have some, in their order
+  const taken = [0, 0];
+  const functions = names.map((name): ActivationOption => {
+    const known = FUNCTIONS[name.toLowerCase()];
+    if (!known) return fault(node, `attribute 'activations' (${given.join(', ')}) is not supported: ${name}`);
+    const [kind, ...defaults] = known;
+    if (defaults.length === 0) return kind;
+    const own = defaults.map((usually, i) => {
+      const number = numbers[i][taken[i]++] ?? usually;
+      return Number.isNaN(number)
+        ? fault(node, `expected attribute 'activation_${keys[i]}': ${name} needs it`)
+        : number;
+    });
+    return { kind, alpha: own[0], ...(own.length > 1 ? { beta: own[1] } : {}) };
+  });
+  for (const [i, list] of numbers.entries()) {
+    if (list.length > taken[i]) {
+      throw new FormatError(
+        `${called(node)}: attribute 'activation_${keys[i]}' lists ${list.length}, its functions have ${taken[i]}`,
+      );
+    }
+  }
+  const one = (k: number): Activations => {
+    const [first, second = first] = [functions[k], functions[n + k]];
+    return JSON.stringify(first) === JSON.stringify(second) ? first : [first, second];
+  };
+  const activation = one(n === 1 ? 0 : 1);
+  const [gates, output] = [n > 1 ? one(0) : 'sigmoid', n > 2 ? one(2) : activation];
+  const clip = node.attributes.get('clip');
+  if (clip !== undefined && !(typeof clip === 'number' && clip > 0 && clip <= 1e37)) {
+    throw new FormatError(`${called(node)}: attribute 'clip' is ${String(clip)}, expected a number above 0`);
+  }
+  return {
+    ...(activation === 'tanh' ? {} : { activation }),
+    ...(gates === 'sigmoid' ? {} : { gateActivation: gates }),
+    ...(JSON.stringify(output) === JSON.stringify(activation) ? {} : { outputActivation: output }),
+    ...(clip === undefined ? {} : { activationClip: clip }),
+  };
 }
 
 /** What a node reads. Numbers lie in the order of its layout. */
@@ -190,7 +236,7 @@ export interface OnnxInputs {
   X: ArrayLike<number>;
   T: number;
   B: number;
-  /** [B], from 1 to T; default: the graph's, if they are constants, else T. */
+  /** [B], from 0 to T; of a sequence of length 0 all results are 0, as in onnxruntime. Default: the graph's, if they are constants, else T. */
   sequence_lens?: ArrayLike<number> | undefined;
   /** [D,B,H], or [B,D,H] with layout 1; default: the graph's, if they are constants, else zeros. */
   initial_h?: ArrayLike<number> | undefined;
@@ -232,7 +278,10 @@ export class OnnxRecurrent {
     check.options('run', inputs, ['X', 'T', 'B', 'sequence_lens', 'initial_h', 'initial_c']);
     const { layout, directions: D, options } = this.parts;
     const { X } = inputs;
-    const { sequence_lens: lengths = this.given.sequence_lens } = inputs;
+    const { sequence_lens: given = this.given.sequence_lens } = inputs;
+    // a sequence without steps is run with one, and its results are left out
+    const empty = (b: number) => given?.[b] === 0;
+    const lengths = given && Array.from(given, (length) => (length === 0 ? 1 : length));
     const { initial_h = this.given.initial_h, initial_c = this.given.initial_c } = inputs;
     const T = check.whole('T', inputs.T);
     const B = check.whole('B', inputs.B);
@@ -257,7 +306,7 @@ export class OnnxRecurrent {
         const out = new Float32Array(rows.length * B * H);
         rows.forEach((row, d) => {
           const values = read(tape, row);
-          for (let b = 0; b < B; b++) out.set(values.subarray(b * H, (b + 1) * H), at(d, b));
+          for (let b = 0; b < B; b++) if (!empty(b)) out.set(values.subarray(b * H, (b + 1) * H), at(d, b));
         });
         return out;
       };
@@ -265,7 +314,7 @@ export class OnnxRecurrent {
       const Y = new Float32Array(y.length);
       for (let t = 0; t < T; t++) {
         for (let b = 0; b < B; b++) {
-          for (let d = 0; d < D; d++) {
+          for (let d = 0; d < D && !empty(b); d++) {
             const from = ((t * B + b) * D + d) * H;
             Y.set(y.subarray(from, from + H), (layout ? (b * T + t) * D + d : (t * D + d) * B + b) * H);
           }
