@@ -221,7 +221,7 @@ for (const file of ${JSON.stringify(ENTRIES.map((entry) => manifest.exports[entr
     output.trim().split('\n'),
     ENTRIES.map((entry) => {
       const file = manifest.exports[entry.replace('gatewise', '.')].default;
-      return `${file} loads${/tasks|import|export|functions|training|quantized|online|worker|dynamics|memory|extend|reservoir|metrics|processor/.test(file) ? '' : ' and runs'}`;
+      return `${file} loads${/tasks|import|export|functions|training|quantized|online|worker|dynamics|memory|extend|reservoir|metrics|processor|predict/.test(file) ? '' : ' and runs'}`;
     }),
   );
 });
