@@ -265,6 +265,9 @@ export function chooseForecaster<const V extends string = never, const T extends
   options: ChooseOptions<V, T>,
 ): Run<BatchProgress, Choice<V, T>> {
   const settings = readOptions('chooseForecaster', CHOOSE, options);
+  for (const name of ['windows', 'differences', 'trends', 'normalizations', 'cells'] as const) {
+    if (settings[name]?.length === 0) throw new RangeError(`${name}: expected at least one`);
+  }
   const { create, signal, margin } = settings;
   const base = settingsOf({ ...create, window: 1, linear: 1 });
   const { horizon } = base;

@@ -44,7 +44,7 @@ interface Item<E> {
 /** Examples with their lengths, checked. */
 function itemsOf<E>(examples: readonly E[], lengthOf: ((example: E) => number) | undefined): Item<E>[] {
   if (!Array.isArray(examples) || examples.length === 0) check.fail('examples', 'a list of examples', examples);
-  return examples.map((example, i) => {
+  return Array.from(examples, (example, i) => {
     const length = lengthOf ? lengthOf(example) : (example as { length?: number } | null | undefined)?.length;
     return { length: check.whole(`length of examples[${i}]`, length, 0), example };
   });
