@@ -114,6 +114,8 @@ async function bundle() {
   const options = ['option', 'optional', 'required', 'whole', 'real', 'oneOf', 'listOf', 'names', 'object', 'recordOf'];
   const predictOnly = { ...treeshake, manualPureFunctions: [...pure, ...options, 'stackSchema', 'oneWaySchema'] };
   await entries({ predict: 'dist/bindings/predict.js' }, predictOnly, predictionsOnly, false, predictCore);
+  const stale = UNUSED_METHODS.flatMap(([, ...names]) => names).filter((name) => !removed.has(name));
+  if (stale.length) throw new Error(`UNUSED_METHODS: no file has ${stale.join(', ')}`);
   await entries({ node: 'dist/bindings/node.js' }, {}, (code) => code);
   await entries({ metrics: 'dist/bindings/metrics.js' }, {}, (code) => code);
   // importers and exporters work on the classes of gatewise itself: one copy of them
@@ -282,11 +284,17 @@ const UNUSED_METHODS = [
   [/\/nn\/(linear|embedding|recurrent\/recurrent)\.js$/, 'step'],
 ];
 
+/** The names of `UNUSED_METHODS` that a file had. */
+const removed = new Set();
+
 /** The code without a method, its lines left empty. */
 const withoutMethod = (code, name) =>
   code.replace(
     new RegExp(`^ {4}(?:static |async |get |\\*)*${name}\\((?:.*\\}|[\\s\\S]*?\\n {4}\\})\\n`, 'm'),
-    (what) => what.replace(/[^\n]/g, ' '),
+    (what) => {
+      removed.add(name);
+      return what.replace(/[^\n]/g, ' ');
+    },
   );
 
 /** What predictions do without in the files of tasks: where training stands. */
