@@ -285,14 +285,16 @@ test('workers: auto starts workers where a step is long, and lets go of them whe
   equal(await makers(9, 1, 5, null), { who: '00000', ended: 0 });
   // the run ends while workers start
   let begin: (crew: ReturnType<typeof made>) => void = () => {};
-  let free = 0;
+  let waits: Promise<void> | null = null;
   let now = 0;
   const late = new Auto(
     () =>
       new Promise<ReturnType<typeof made>>((resolve) => {
         begin = resolve;
       }),
-    () => void free++,
+    (starting) => {
+      waits = starting;
+    },
     () => now,
   );
   for (let i = 0; i < 2; i++) {
@@ -301,11 +303,11 @@ test('workers: auto starts workers where a step is long, and lets go of them whe
     });
   }
   late.end();
-  is(free, 0, 'the workers are not free before they have started');
+  ok(waits, 'the next run waits until the workers have started');
   const crew = made(1);
   begin(crew);
-  await new Promise((resolve) => setTimeout(resolve));
-  equal([free, crew.ended, late.about.workers], [1, 1, 0]);
+  await waits;
+  equal([crew.ended, late.about.workers], [1, 0]);
 });
 
 test('options that cannot be are refused before anything changes', async () => {

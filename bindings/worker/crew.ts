@@ -126,7 +126,7 @@ const TRIAL = 8;
 export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
   /** Those that take over. */
   crew: C | null = null;
-  #state: 'waiting' | 'starting' | 'decided' = 'waiting';
+  #starting: Promise<void> | null = null;
   #over = false;
   #steps = 0;
   /** The shortest step in ms. */
@@ -134,12 +134,12 @@ export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
 
   /**
    * @param make starts workers; null where there can be none
-   * @param done called when the run is over and the workers are free
+   * @param done called when the run is over, with what still starts workers
    * @param now the clock in ms
    */
   constructor(
     readonly make: (() => Promise<C>) | null,
-    readonly done: () => void,
+    readonly done: (starting: Promise<void> | null) => void,
     readonly now = () => performance.now(),
   ) {}
 
@@ -154,7 +154,7 @@ export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
     const ms = this.now() - began;
     this.#best.here = Math.min(this.#best.here, ms);
     // the first step is slow: the engine has not compiled all of it
-    if (++this.#steps === 2 && this.make && this.#state === 'waiting' && ms >= WORTH) void this.#start(this.make);
+    if (++this.#steps === 2 && this.make && !this.#starting && ms >= WORTH) this.#starting = this.#start(this.make);
     return result;
   }
 
@@ -172,7 +172,6 @@ export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
   }
 
   async #start(make: () => Promise<C>): Promise<void> {
-    this.#state = 'starting';
     try {
       const crew = await make();
       this.#steps = 0;
@@ -181,14 +180,12 @@ export class Auto<C extends { readonly about: WorkersUsed; end(): void }> {
     } catch {
       // all steps are made here
     }
-    this.#state = 'decided';
-    if (this.#over) this.done();
   }
 
   end(): void {
     this.#over = true;
     this.crew?.end();
-    if (this.#state !== 'starting') this.done();
+    this.done(this.#starting);
   }
 }
 

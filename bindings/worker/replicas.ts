@@ -101,6 +101,8 @@ const lost = new FinalizationRegistry<(Link | undefined)[]>((links) => {
 export class Replicas implements Workers {
   readonly #links: (Link | undefined)[] = [];
   #busy = false;
+  /** Workers that a run with `'auto'`, which has ended, still starts. */
+  #starting: Promise<void> | null = null;
   #disposed = false;
 
   constructor(
@@ -203,7 +205,7 @@ export class Replicas implements Workers {
       const step = (where: unknown) => crew.step(where, (shard) => (where as Piece[])[shard]);
       return { about: crew.about, step, end: () => crew.end() };
     };
-    const done = this.#use();
+    const done = await this.#use();
     const team = await this.#start(shards, make, done);
     if (team instanceof Auto) return teamOf(team, job.here);
     return {
@@ -224,7 +226,7 @@ export class Replicas implements Workers {
       const links = await this.#join(n, job, call);
       return new ReadingCrew(links, { workers: n, memory: this.#shared ? 'shared' : 'transferred' });
     };
-    const done = this.#use();
+    const done = await this.#use();
     const readers = await this.#start(job.count, make, done);
     if (readers instanceof Auto) return readersOf(readers, job.here);
     return {
@@ -239,12 +241,14 @@ export class Replicas implements Workers {
   }
 
   /** Takes the workers for a run; what is returned lets go of them. */
-  #use(): () => void {
+  async #use(): Promise<(starting?: Promise<void> | null) => void> {
     if (this.#disposed) throw new Error('workers: these replicas have been disposed');
     if (this.#busy)
       throw new Error('workers: are used by another run; each run that uses workers at the same time needs its own');
     this.#busy = true;
-    return () => {
+    await this.#starting;
+    return (starting = null) => {
+      this.#starting = starting;
       this.#busy = false;
     };
   }
@@ -253,7 +257,7 @@ export class Replicas implements Workers {
   async #start<C extends Team | Readers>(
     most: number,
     make: (n: number) => Promise<C>,
-    done: () => void,
+    done: (starting?: Promise<void> | null) => void,
   ): Promise<C | Auto<C>> {
     const { count } = this;
     const n = Math.min(count === 'auto' ? Math.min(cores(), MOST) : count, most);
