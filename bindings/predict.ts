@@ -6,7 +6,6 @@
 import { hasOwn, list } from './check.js';
 import { FormatError } from './errors.js';
 import { parseObject, shown } from './files/json.js';
-import { fromFormat1 } from './files/renames.js';
 import { readSafetensors } from './files/safetensors.js';
 import * as forecaster from './tasks/forecaster.js';
 import * as languageModel from './tasks/language-model.js';
@@ -27,7 +26,7 @@ export type { Run } from './train/run.js';
 /** `module` is `gatewise/predict.wasm` for engines that forbid compiling; `config` and `rename` are for files that gatewise did not write. */
 export type LoadOptions = Pick<All, 'module' | 'config' | 'rename'>;
 
-/** What predicts: the members of a task that do not train, evaluate or save. */
+/** What predicts: the members of a task that do not train, evaluate or save. `predict` has no option `workers` here. */
 type Kept =
   | 'config'
   | 'dispose'
@@ -115,7 +114,7 @@ function loaderFor<K extends keyof Models>(bytes: Uint8Array | ArrayBuffer): Loa
       'the file has no description: it was not saved by gatewise. Load it with the class of its task',
     );
   const about = parseObject("the file's description (metadata, `gatewise`)", metadata.gatewise);
-  const { task } = about.format === 1 ? fromFormat1(about) : about;
+  const { task } = about;
   if (typeof task === 'string' && hasOwn(LOADERS, task)) return LOADERS[task as K];
   throw new FormatError(`the file holds ${shown(task)}; expected a model of ${list(Object.keys(LOADERS))}`);
 }

@@ -108,7 +108,7 @@ async function bundle() {
   for (const name of ['quantized', 'online', 'processor'])
     await entries({ [name]: `dist/bindings/${name}.js` }, {}, (code) => code);
   // no backward pass is recorded and no parameter initialised: what only these reach is left out
-  const pure = ['tape.record', 'initialize', 'checkInitializer'];
+  const pure = ['tape.record', 'initialize', 'checkInitializer', 'drawReservoir'];
   const treeshake = { manualPureFunctions: pure, propertyReadSideEffects: false };
   await entries({ infer: 'dist/bindings/infer.js' }, treeshake, inferenceOnly);
   const options = ['option', 'optional', 'required', 'whole', 'real', 'oneOf', 'listOf', 'names', 'object', 'recordOf'];
@@ -270,17 +270,39 @@ function without(table, code, id) {
 const UNUSED_METHODS = [
   [
     /bindings\/tasks\/(?!shared\/stream)/,
-    ...['create', 'createSync', 'fit', 'evaluate', 'calibrate', 'save', 'summary', 'restoreBest', 'firstBatch'],
+    ...[
+      'create',
+      'createSync',
+      'fit',
+      'evaluate',
+      'calibrate',
+      'save',
+      'summary',
+      'restoreBest',
+      'firstBatch',
+      'replicated',
+    ],
     ...['training', 'optimizer', 'position', 'train', 'learn', 'fitExamples', 'losses', '#steps', '#measure', '#loss'],
     ...['#frameLosses', '#weights', '#examples', '#evaluate', '#course', '#windows', '#rolling', '#report', '#changes'],
   ],
   [
     /\/nn\/model\.js$/,
     ...['valueAndGrad', '#begin', '#end', '#clearFrozen', '#fill', 'prepare', 'gradient', 'gradientNorm'],
-    ...['clipGradNorm', 'clipGradValue', '#checkGradients', 'freeze', 'unfreeze', 'frozen', '#setFrozen'],
+    ...[
+      'get',
+      'idle',
+      'clipGradNorm',
+      'clipGradValue',
+      '#checkGradients',
+      'freeze',
+      'unfreeze',
+      'frozen',
+      '#setFrozen',
+    ],
   ],
   [/\/(text\/vocabulary|train\/run)\.js$/, 'of'],
   [/\/nn\/crf\.js$/, 'loss'],
+  [/\/core\/runtime\.js$/, 'memory', 'disposed'],
   [/\/nn\/(linear|embedding|recurrent\/recurrent)\.js$/, 'step'],
 ];
 
@@ -308,10 +330,51 @@ const LEFT_OUT_OF_TASKS = {
     });
     return FRESH;
 `,
+    ...[/if \(read\.format === 1\)\s+read = fromFormat1\(read\);/, ''],
+    ...[/this version reads formats 1 and/, 'gatewise/tasks reads format 1 and saves format'],
+  ],
+  // what streams write needs no checks
+  'files/safetensors.js': [
+    ...[/check\.made\('tensors'.*?let end = 0;/s, 'let end = 0;'],
+    ...[
+      /const place = check\.cut\(check\.text\('tensors: name', name\)\);.*?(?=const \{ shape, data \} = tensor;)/s,
+      '',
+    ],
+    ...[/check\.numbers\(place, data, sizeOf\(shape\), shapeText\(shape\)\);\s+const from/, 'const from'],
+    ...[/halves\?\.\(place, data\) \?\? /, ''],
+    ...[/dtype: halves \? 'F16' : 'F32'/, "dtype: 'F32'"],
+    ...[/if \(length > MAX_HEADER\)\s+throw new RangeError\(`tensors: their.*?\n/s, '\n'],
+  ],
+  // workers have a file of their own with all of the tasks
+  'shared/batches.js': [/workers: optional\(readWorkers\),/, ''],
+  'shared/passes.js': [
+    ...[/if \(asked\)\s+workers\?\.receive\?\.\(pass, asked\.model\);/, ''],
+    ...[/if \(workers && job\) \{.*?\n {12}\}/s, ''],
+    ...[/if \(readers\) \{.*?\n {16}\}\n {16}else (?=\{)/s, ''],
+    ...[/const pass = .*?\n/, '\n'],
+    ...[/const job = asked && .*?\n/, '\n'],
+    ...[/let readers;/, ''],
+    ...[/const pending = \[\];/, ''],
+    ...[/, sent = 0;/, ';'],
+    ...[/readers\?\.end\(\);/, ''],
   ],
   'shared/language-layers.js': [/, \{ carry \}/, ''],
   'tasks/forecaster.js': [/if \(this\.model\.layers\.linear\)\s+this\.model\.freeze\('linear'\);/, ''],
-  'shared/kind.js': [/const IN_EXAMPLES = .*?\n/, 'const IN_EXAMPLES = {};\n'],
+  // nothing trains
+  'nn/model.js': [
+    ...[/this\.idle\(\);\n/, '\n'],
+    ...[/const names = this\.#parameters\.map.*?throw new RangeError\([^\n]*\);/s, 'throw new RangeError(name);'],
+  ],
+  'shared/kind.js': [
+    ...[/const IN_EXAMPLES = .*?\n/, 'const IN_EXAMPLES = {};\n'],
+    // a model has a runtime of its own, of the one build there is
+    ...[/runtime: optional\(.*?\}\),\n/s, '\n'],
+    ...[/build: optional\(oneOf\('simd', 'relaxed'\)\),/, ''],
+  ],
+  'core/start.js': [
+    ...[/check\.oneOf\('build', build, \['simd', 'relaxed'\]\);/, ''],
+    ...[/if \(!module && build !== 'simd' && !onDemand\) \{.*?\n {4}\}/s, ''],
+  ],
 };
 
 /** The same for the tasks: without what they do besides predicting. */

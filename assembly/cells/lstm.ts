@@ -107,7 +107,8 @@ export function lstmStep(s: usize, rows: i32, z: usize, h1: usize, c0: usize, c1
 /** Whether the gates are σ and the candidate tanh, their inputs not limited. */
 function isUsual(s: usize): bool {
   const gate = activation.plain(own.at(s, Lstm.gate));
-  return (gate === Activation.sigmoid) & (activation.plain(own.at(s, Lstm.activation)) === Activation.tanh);
+  const candidate = activation.plain(own.at(s, Lstm.activation));
+  return <bool>(i32(gate === Activation.sigmoid) & i32(candidate === Activation.tanh));
 }
 
 /** The gates of one row and c₁, with other functions. */

@@ -16,6 +16,7 @@ import * as memory from 'gatewise/memory';
 import * as metrics from 'gatewise/metrics';
 import * as node from 'gatewise/node';
 import * as online from 'gatewise/online';
+import * as predicting from 'gatewise/predict';
 import * as processor from 'gatewise/processor';
 import * as quantized from 'gatewise/quantized';
 import * as reservoir from 'gatewise/reservoir';
@@ -453,6 +454,15 @@ for (const [name, subject] of Object.entries(subjects)) {
     );
 }
 
+CALLS['predict.load'] = plain(
+  ({ tasks: all }) => [Object.values(all)[0].save(), {}],
+  async (...a) => (await predicting.load(...(a as [Uint8Array]))).dispose(),
+);
+CALLS['predict.loadSync'] = plain(
+  ({ tasks: all }) => [Object.values(all)[0].save(), {}],
+  (...a) => predicting.loadSync(...(a as [Uint8Array])).dispose(),
+);
+
 /** Functions and classes that are called with nothing valid at all. */
 const JUNK = 'any ';
 
@@ -466,6 +476,7 @@ export const ENTRIES: Readonly<Record<string, object>> = {
   quantized,
   processor,
   online,
+  predict: predicting,
   worker,
   reservoir,
   dynamics,
