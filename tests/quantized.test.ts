@@ -276,7 +276,7 @@ test('files that are damaged are refused with a FormatError', () => {
     [bytes.subarray(0, 100), /cut off/],
     [bytes.subarray(0, bytes.length - 2), /which has \d+ bytes/],
     [changed('"rnn.weight_hh_l0":', '"rnn.weight_hh_l9":'), /rnn\.weight_hh_l0: missing/],
-    [changed('"I16"', '"F16"'), /F32, I16 or I8, got F16/],
+    [changed('"I16"', '"F16"'), /F32, I16 or I8, got 'F16'/],
     [changed('gatewise.quantized', 'gatewise.quantizee'), /has no quantized model/],
     [changed('\\"version\\":1', '\\"version\\":9'), /version 9/],
     [described((of) => of), /unknown option 'x'/],

@@ -71,10 +71,12 @@ function ticks(from: number, to: number, n: number): number[] {
     step = least * factor;
     if ((to - from) / step <= n) break;
   }
-  const out: number[] = [];
-  for (let x = Math.ceil(from / step - 1e-9) * step; x <= to + 1e-9 * step; x += step)
-    out.push(Number(x.toPrecision(12)));
-  return out;
+  // counted: a step that is too small for `from` would not change it
+  const first = Math.ceil(from / step - 1e-9);
+  const count = Math.floor(to / step + 1e-9) - first + 1;
+  return Array.from({ length: Math.min(Math.max(count, 0), n + 1) }, (_, i) =>
+    Number(((first + i) * step).toPrecision(12)),
+  );
 }
 
 const exp10 = (x: number) => Number(`1e${x}`);

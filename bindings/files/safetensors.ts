@@ -45,6 +45,7 @@ export function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   halves?: (name: string, data: Float32Array) => Uint8Array,
 ): Uint8Array<ArrayBuffer> {
+  if (tagOf(tensors) !== 'Map') check.fail('tensors', 'a Map of tensors by name', tensors);
   check.made('tensors', tensors, 'entries', 'a Map of tensors by name', 'size');
   if (!isRecord(metadata)) check.fail('metadata', 'an object of strings', metadata);
   for (const [name, text] of Object.entries(metadata)) check.text(`metadata.${check.cut(name)}`, text);

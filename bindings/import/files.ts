@@ -46,7 +46,8 @@ export function guarded<T>(what: string, read: () => T): T {
     if (cause instanceof MemoryError) throw cause;
     // what an engine says of a program says nothing of the file
     const native =
-      cause instanceof TypeError && /of undefined|of null|is not (a function|iterable)/.test(cause.message);
+      cause instanceof TypeError &&
+      /of undefined|of null|is not (a function|a constructor|iterable)/.test(cause.message);
     const why = native ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`;
     throw new FormatError(what + why, { cause });
   }

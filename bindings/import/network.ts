@@ -402,6 +402,12 @@ export function loadNetwork(
   const model = guarded('the description of the network', () => {
     // sizes are compared with the tensors before memory is taken
     const most = tensors.size;
+    const widest = Math.max(0, ...[...tensors.values()].flatMap(({ shape }) => shape));
+    JSON.stringify(description.layers, (key, value) => {
+      if (/Size$/.test(key) && [value].flat().some((size) => size > widest))
+        throw new RangeError(`${key}: no tensor of the file has so large a dimension`);
+      return value;
+    });
     for (const layer of description.layers as readonly ({ options?: { numLayers?: number } } | null)[]) {
       if ((layer?.options?.numLayers ?? 0) > most) throw new RangeError(`numLayers: the file has ${most} tensors`);
     }

@@ -2,6 +2,7 @@
  * Quantized models as safetensors files: integers as I8 and I16, scales and biases as F32, the layers' descriptions in the metadata.
  * https://github.com/huggingface/safetensors#format
  */
+import * as check from '../check.js';
 import { FormatError } from '../errors.js';
 import { decodeText, encodeText } from '../files/safetensors.js';
 
@@ -101,7 +102,7 @@ function checkEntry(name: string, entry: unknown) {
   if (!isRecord(entry)) throw new FormatError(`${name}: its entry in the header is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (dtype !== 'F32' && dtype !== 'I16' && dtype !== 'I8') {
-    throw new FormatError(`${name}: expected numbers of type F32, I16 or I8, got ${String(dtype)}`);
+    throw new FormatError(`${name}: expected numbers of type F32, I16 or I8, got ${check.show(dtype)}`);
   }
   if (!isSizes(shape)) throw new FormatError(`${name}: its shape is not a list of sizes`);
   if (!isSizes(offsets) || offsets.length !== 2) {

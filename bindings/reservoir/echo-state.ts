@@ -371,9 +371,9 @@ export class EchoStateNetwork {
       check.options('description', about, ['format', 'fitted', 'options']);
       fitted = check.flag('fitted', about.fitted);
       settings = readSettings('options', about.options);
-      // a default may change what a network computes, but for `forgetting`, which older files do not have
+      // `save` writes all of them: a default may change what a network computes
       for (const [key, value] of Object.entries(settings)) {
-        if (value !== undefined && key !== 'forgetting' && !Object.hasOwn(about.options, key))
+        if (value !== undefined && !Object.hasOwn(about.options, key))
           throw new RangeError(`options.${key}: is missing`);
       }
       // sizes are compared before memory is taken

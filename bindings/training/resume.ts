@@ -102,6 +102,7 @@ export function loadTraining(model: Model<unknown>, bytes: Uint8Array | ArrayBuf
   const file = checkpoint.open(bytes, TASK);
   const { description, tensors } = file;
   if (!description?.training) throw new FormatError('the file does not hold a training: saveTraining writes one');
+  if (JSON.stringify(description.config) !== '{}') throw new FormatError('config: a model of layers has no options');
   if (description.seed !== model.random.seed) {
     throw new FormatError(
       `the file is of a model with seed ${description.seed}, this one has seed ${model.random.seed}; the random streams would differ`,

@@ -16,7 +16,7 @@ import * as memory from 'gatewise/memory';
 import * as metrics from 'gatewise/metrics';
 import * as node from 'gatewise/node';
 import * as online from 'gatewise/online';
-import * as predicting from 'gatewise/predict';
+import * as predict from 'gatewise/predict';
 import * as processor from 'gatewise/processor';
 import * as quantized from 'gatewise/quantized';
 import * as reservoir from 'gatewise/reservoir';
@@ -26,7 +26,7 @@ import * as worker from 'gatewise/worker';
 import type { Chance } from './chance.js';
 import { ENTRY_CALLS, type Things, thingsOf } from './entries.js';
 import { NASTY } from './nasty.js';
-import { type AnyRun, type AnyTask, subjects } from './subjects.js';
+import { type AnyRun, type AnyTask, loaderOf, subjects } from './subjects.js';
 import { alien, Neighbour, same } from './verdict.js';
 
 export interface CallCase {
@@ -425,6 +425,14 @@ for (const [name, subject] of Object.entries(subjects)) {
     ({ tasks: all, runtime }) => [all[name].save(), { runtime }],
     async (...a) => (await Task.load(...(a as [unknown]))).dispose(),
   );
+  CALLS[`predict.loadSync ${name}`] = plain(
+    ({ tasks: all }) => [all[name].save({ weightsOnly: true }), {}],
+    (...a: Parameters<typeof predict.loadSync>) => predict.loadSync(...a).dispose(),
+  );
+  CALLS[`${name}: load to predict`] = plain(
+    ({ tasks: all }) => [all[name].save({ weightsOnly: true }), {}],
+    async (...a) => (await loaderOf(Task).load(...(a as [unknown]))).dispose(),
+  );
   CALLS[`${name}: fit`] = of(
     () => [data(), { ...structuredClone(fit), clipNorm: 1, learningRate: 0.01 }],
     (t, ...a) => t.fit(...a),
@@ -454,15 +462,6 @@ for (const [name, subject] of Object.entries(subjects)) {
     );
 }
 
-CALLS['predict.load'] = plain(
-  ({ tasks: all }) => [Object.values(all)[0].save(), {}],
-  async (...a) => (await predicting.load(...(a as [Uint8Array]))).dispose(),
-);
-CALLS['predict.loadSync'] = plain(
-  ({ tasks: all }) => [Object.values(all)[0].save(), {}],
-  (...a) => predicting.loadSync(...(a as [Uint8Array])).dispose(),
-);
-
 /** Functions and classes that are called with nothing valid at all. */
 const JUNK = 'any ';
 
@@ -474,9 +473,9 @@ export const ENTRIES: Readonly<Record<string, object>> = {
   functions,
   training,
   quantized,
+  predict,
   processor,
   online,
-  predict: predicting,
   worker,
   reservoir,
   dynamics,
@@ -542,7 +541,7 @@ function put(args: unknown[], place: Place, nasty: (valid: unknown) => unknown):
 }
 
 /** Calls whose first argument is what the method belongs to. */
-const METHOD = /^(?!infer)[a-z]+\.|: (fit|evaluate|predict|save|generate|step)$/;
+const METHOD = /^(?!infer|predict)[a-z]+\.|: (fit|evaluate|predict|save|generate|step)$/;
 
 export async function callFuzzer() {
   let unhandled: unknown;

@@ -80,7 +80,10 @@ export async function entryTargets(runtime: Runtime): Promise<Record<string, Ent
       (bytes) => loadKeras(runtime, bytes),
       new Uint8Array(gunzipSync(file('keras-functional.h5.gz'))),
     ),
-    'model.json': foreign('tfjs-gru.json', (bytes) => loadTfjs(runtime, new TextDecoder().decode(bytes), file)),
+    // whatever the file calls its weights
+    'model.json': foreign('tfjs-gru.json', (bytes) =>
+      loadTfjs(runtime, new TextDecoder().decode(bytes), () => file('tfjs-gru.bin')),
+    ),
     '.onnx': foreign('onnx-mean-dynamo.onnx', (bytes) => loadOnnx(runtime, bytes)),
     'node of .onnx': foreign('onnx-gru-relu.onnx', (bytes) => loadOnnxNode(runtime, bytes, { node: 'gru-relu' })),
     '.nam': foreign('lstm.nam', (bytes) => loadAmp(runtime, new TextDecoder().decode(bytes))),

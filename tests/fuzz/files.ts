@@ -17,11 +17,12 @@ import {
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
 import * as online from 'gatewise/online';
+import * as predict from 'gatewise/predict';
 import * as quantized from 'gatewise/quantized';
 import { completed, fromFormat1 } from '#dist/bindings/files/renames.js';
 import { Chance } from './chance.js';
 import { entryTargets } from './entry-files.js';
-import { type AnyTask, subjects } from './subjects.js';
+import { type AnyTask, loaderOf, subjects } from './subjects.js';
 import { alien, Neighbour, same } from './verdict.js';
 
 type Json = Record<string, unknown>;
@@ -322,7 +323,10 @@ interface Target {
 
 const isOwn = (name: string) => !/^(optimizer|state|best)\./.test(name);
 
-const FORMAT = [FormatError, MemoryError, infer.FormatError, online.FormatError, quantized.FormatError];
+const FORMAT = [FormatError, MemoryError, infer.FormatError, online.FormatError, quantized.FormatError].concat(
+  predict.FormatError,
+  predict.MemoryError,
+);
 
 export async function fileFuzzer() {
   const runtime = await Runtime.create();
@@ -351,6 +355,21 @@ export async function fileFuzzer() {
       }
     };
     targets[name] = { bytes: task.save(), take: check };
+    targets[`${name}, predict`] = {
+      bytes: task.save({ weightsOnly: true }),
+      take: async (bytes) => {
+        const loaded = loaderOf(Task).loadSync(bytes);
+        try {
+          await loaded.predict(inputs(), start);
+          return null;
+        } catch (error) {
+          const bad = alien(error);
+          return bad && `accepted, then ${bad}`;
+        } finally {
+          loaded.dispose();
+        }
+      },
+    };
     targets[`${name}, weights`] = { bytes: task.save({ weightsOnly: true }), take: check };
     if (step !== undefined && task.stream) {
       const stream = task.stream(undefined, opening);

@@ -1,5 +1,6 @@
 /** A small model of every task, with data to train and to ask. */
 import type { Runtime } from 'gatewise';
+import * as predict from 'gatewise/predict';
 import * as tasks from 'gatewise/tasks';
 
 /** A run of any task. */
@@ -32,6 +33,11 @@ export interface AnyTaskClass {
   create(options: unknown): Promise<AnyTask>;
   loadSync(bytes: unknown, options?: unknown): AnyTask;
   load(bytes: unknown, options?: unknown): Promise<AnyTask>;
+}
+
+/** The same task of `gatewise/predict`. */
+export function loaderOf({ name }: AnyTaskClass): Pick<AnyTaskClass, 'load' | 'loadSync'> {
+  return Object.entries<unknown>(predict).find(([key]) => key === name)?.[1] as AnyTaskClass;
 }
 
 export interface Subject {

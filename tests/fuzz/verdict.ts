@@ -12,6 +12,7 @@ import {
 } from 'gatewise';
 import * as infer from 'gatewise/infer';
 import * as online from 'gatewise/online';
+import * as predict from 'gatewise/predict';
 import * as quantized from 'gatewise/quantized';
 
 /** Errors that code has made with `new`; those of the engine itself are not among them. */
@@ -34,7 +35,7 @@ export function watchErrors(): void {
 }
 
 const NAMED = [FormatError, MemoryError, NonFiniteError, UnsupportedError, infer.FormatError, infer.MemoryError].concat(
-  [online, quantized].flatMap((entry) => [entry.FormatError, entry.MemoryError, entry.UnsupportedError]),
+  [online, predict, quantized].flatMap((entry) => [entry.FormatError, entry.MemoryError, entry.UnsupportedError]),
   online.NonFiniteError,
 );
 
