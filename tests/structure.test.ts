@@ -1,4 +1,5 @@
 /** The structure of the code, read from its imports: layers, chains, who may use the core; and the number of lines. */
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path/posix';
 import { test } from 'uvu';
@@ -167,6 +168,12 @@ test('gatewise/infer calls no kernel that its module does not have', () => {
   for (const { name } of WebAssembly.Module.exports(full)) {
     if (!exported.has(name)) ok(!text.includes(`core.${name}(`), `${name}: what trains has not been left out`);
   }
+});
+
+test('each fault of npm run test:mutants is about code that is there, exactly once', () => {
+  const run = spawnSync(process.execPath, ['tests/mutants/run.mjs', '--check'], { cwd: root, encoding: 'utf8' });
+  equal(run.stdout.match(/.*expected exactly once.*/g), null);
+  ok(/^\d+ passed, 0 failed$/m.test(run.stdout), run.stderr);
 });
 
 test.run();

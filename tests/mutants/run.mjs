@@ -56,7 +56,7 @@ const TESTS = [
   [/bindings\/gradcheck/, ['training', 'forecaster']],
   [/bindings\/online/, ['online', 'online-kernels']],
   [/bindings\/memory/, ['memory-network']],
-  [/bindings\/reservoir/, ['reservoir']],
+  [/bindings\/(nn\/)?reservoir/, ['reservoir']],
   [/bindings\/dynamics/, ['metrics', 'dynamics']],
   [/bindings\/worker|train\/shards/, ['replicas', 'worker']],
   [/bindings\/metrics/, ['metrics']],

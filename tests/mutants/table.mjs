@@ -44,14 +44,14 @@ export const mutants = [
   // by rule: one operator or one term of an expression
   [
     'assembly/activation.ts',
-    'mul(y, f32x4.sub(one, y',
-    'mul(y, f32x4.add(one, y',
+    'plain === Activation.sigmoid) return f32x4.mul(y, f32x4.sub(one, y))',
+    'plain === Activation.sigmoid) return f32x4.mul(y, f32x4.add(one, y))',
     'slope: f32x4.sub becomes f32x4.add',
   ],
   [
     'assembly/activation.ts',
-    'if (f === Activation.sigmoid) return f32x4',
-    'if (f !== Activation.sigmoid) return f32x4',
+    'if (plain === Activation.tanh) return simd.fnma',
+    'if (plain !== Activation.tanh) return simd.fnma',
     'slope: === becomes !==',
   ],
   [
@@ -259,9 +259,9 @@ export const mutants = [
   ],
   [
     'assembly/cells/gru.ts',
-    'load(m + q)), f32x4.mul(r, f32x4.sub(one, r)));',
-    'load(m + q)), f32x4.mul(r, f32x4.add(one, r)));',
-    'gruStepBackward: f32x4.sub becomes f32x4.add',
+    'f32x4.mul(f32x4.mul(dan, v128.load(m + q)), activation',
+    'f32x4.mul(f32x4.add(dan, v128.load(m + q)), activation',
+    'gruStepBackward: f32x4.mul becomes f32x4.add',
   ],
   [
     'assembly/cells/gru.ts',
@@ -283,8 +283,8 @@ export const mutants = [
   ],
   [
     'assembly/cells/lstm.ts',
-    'norm ? f32x4.add(ds, v128',
-    'norm ? f32x4.sub(ds, v128',
+    '? f32x4.add(ds, v128.load(hat + q))',
+    '? f32x4.sub(ds, v128.load(hat + q))',
     'lstmStepBackward: f32x4.add becomes f32x4.sub',
   ],
   [
@@ -582,7 +582,7 @@ export const mutants = [
     'copy: no gradient',
   ],
   [
-    'bindings/reservoir/echo-state.ts',
+    'bindings/nn/reservoir.ts',
     'wanted > 0 ? wanted / radius : 0',
     'wanted > 0 ? radius / wanted : 0',
     'draw: the radius upside down',
