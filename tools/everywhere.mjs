@@ -26,7 +26,7 @@ if (words.includes('--help')) {
     .join('')}
 
 Downloads engines and bundlers from npm (about 1.5 GB) into build/everywhere, and installs browsers of Debian if it
-runs as root. A run of all parts writes docs/engines.md.`);
+runs as root. A run of all parts writes docs/engines.md, a run of the browsers its second table.`);
   process.exit(0);
 }
 const unknown = words.find((word) => !known.includes(word));
@@ -43,22 +43,25 @@ await browsers(only('browsers'));
 await bundlers(only('bundlers'));
 
 const count = (result) => outcomes.filter((outcome) => outcome.result === result).length;
+const path = join(root, 'docs/engines.md');
+/** Writes what stands between two marks of the page. */
+function write(mark, content) {
+  const between = new RegExp(`<!-- ${mark} -->.*<!-- /${mark} -->`, 's');
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(
+    path,
+    text.replace(between, () => `<!-- ${mark} -->\n${content}\n<!-- /${mark} -->`),
+  );
+}
+const date = new Date().toISOString().slice(0, 10);
 if (!words.length) {
-  const path = join(root, 'docs/engines.md');
   const rows = outcomes.map(
     ({ where, version, what, result, note }) =>
       `| ${where} ${version} | ${what} | ${result}${note && result === 'passed' ? `: ${note}` : ''} |`,
   );
-  const table = ['| where | what | result |', '|---|---|---|', ...rows].join('\n');
-  const date = new Date().toISOString().slice(0, 10);
-  const between = (text, mark, content) =>
-    text.replace(
-      new RegExp(`<!-- ${mark} -->.*<!-- /${mark} -->`, 's'),
-      () => `<!-- ${mark} -->\n${content}\n<!-- /${mark} -->`,
-    );
-  const text = between(readFileSync(path, 'utf8'), 'everywhere', `Measured on ${date}.\n\n${table}`);
-  writeFileSync(path, between(text, 'pace', paceTable()));
+  write('everywhere', `Measured on ${date}.\n\n${['| where | what | result |', '|---|---|---|', ...rows].join('\n')}`);
 }
+if (!words.length || words.includes('browsers')) write('pace', `Measured on ${date}.\n\n${paceTable()}`);
 console.log(
   `${count('passed')} passed, ${count('FAILED')} failed${count('skipped') ? `, ${count('skipped')} skipped` : ''}`,
 );
