@@ -203,6 +203,18 @@ test('padding: arrays that layers take, and what does not fit', () => {
   throws(() => padTokens([]), 'sequences: expected a list of sequences, got Array of length 0');
   throws(() => padTokens([[1], []]), 'sequences[1].length: expected a positive whole number, got 0');
   throws(() => padTokens([[1.5]]), /^sequences\[0\]\[0\]: expected a whole number/);
+  equal(
+    [
+      ...padVectors([
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        [[5, 6]],
+      ]).values,
+    ],
+    [1, 2, 5, 6, 3, 4, 0, 0],
+  );
   throws(() => padVectors([[[1, 2]], [[1]]]), 'sequences[1][0]: expected [F=2] = 2 numbers, got 1');
   throws(() => padVectors([[[]]]), 'sequences[0][0].length: expected a positive whole number, got 0');
   throws(() => padVectors([[[Number.NaN]]]), /^sequences\[0\]\[0\]\[0\]: expected a finite number/);

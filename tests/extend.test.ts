@@ -58,6 +58,9 @@ test('a classifier: new classes, new tokens, and both', async () => {
   const both = await extend(model, { vocabulary: ['d'], classes: ['y', 'z'], runtime });
   equal([...both.config.classes], ['x', 'y', 'z']);
   ok(parametersOf(both.model).includes('head.weight 3,12'), parametersOf(both.model).join('; '));
+  const bias = model.model.get('head.bias');
+  ok(bias[0] !== 0 && bias[1] !== 0);
+  equal([...both.model.get('head.bias')], [...bias, Math.min(...bias)], 'a new class is as rare as the rarest');
   const [was, now] = [await model.predict(['abca', 'b']), await both.predict(['abca', 'b'])];
   was.forEach(({ probabilities }, i) => {
     equal(now[i].probabilities.slice(0, 2), probabilities);

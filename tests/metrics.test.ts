@@ -130,6 +130,7 @@ test('the search for a rate grows it by one factor, leaves the model alone, and 
   );
   ok(found.rates.length < 100, `${found.rates.length} steps`);
   ok(found.suggestion !== null && found.suggestion > 1e-4 && found.suggestion < 1, `${found.suggestion}`);
+  is(found.suggestion, found.rates[found.smoothed.indexOf(Math.min(...found.smoothed))] / 10);
   equal(await search(), found, 'the same seed finds the same');
   const exploded = await findLearningRate(
     model,

@@ -365,6 +365,19 @@ test('an update that would not be finite is refused, and the weights stay', () =
   equal(learner.saveWeights(), before);
 });
 
+test('clipNorm: the norm of an update with SGD is at most that times the rate', () => {
+  const change = (clipNorm?: number) => {
+    const own = { optimizer: 'sgd', momentum: 0, learningRate: 1, ...(clipNorm ? { clipNorm } : {}) } as const;
+    using learner = OnlineLearner.createSync({ ...BASE, loss: 'mse', ...own });
+    const all = () => learner.parameters.flatMap(({ name }) => [...learner.get(name)]);
+    const before = all();
+    learner.step([1, -1, 2], [3, -2]);
+    return Math.hypot(...all().map((w, i) => w - before[i]));
+  };
+  ok(change() > 0.5, `${change()}`);
+  ok(Math.abs(change(0.01) - 0.01) < 1e-6, `${change(0.01)}`);
+});
+
 test('a loss that is not finite is refused, and the weights stay', () => {
   using learner = OnlineLearner.createSync({ ...BASE, loss: 'mse', optimizer: 'sgd', learningRate: 1e-40 });
   const before = learner.saveWeights();
